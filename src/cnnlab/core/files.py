@@ -1,0 +1,70 @@
+"""Writing files so that a crash leaves the old content or the new, never a part.
+
+Order: write to a temporary name in the same folder, fsync, rename over the target, fsync the folder.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cnnlab.core.errors import StorageError
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write `path` into a `StorageError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "free some space on that disk, then repeat the command or `cnnlab resume` the run"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            remedy = "choose a folder you can write to"
+        else:
+            remedy = "check the path and the disk"
+        raise StorageError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write `content` to `path` all or nothing. Raises StorageError."""
+    data = content.encode() if isinstance(content, str) else content
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON, all or nothing. NaN and infinity are refused, JSON has neither."""
+    write_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
