@@ -1,0 +1,18 @@
+"""The run folder: its contract, one atomic writer, a reader without an engine, queries over many runs."""
+
+from cnnlab.runs.checkpoints import Checkpoint
+from cnnlab.runs.layout import runs_root
+from cnnlab.runs.reader import Predictions, RunFolder, Status, find_run
+from cnnlab.runs.writer import STATES, RunWriter, State
+
+__all__ = [
+    "STATES",
+    "Checkpoint",
+    "Predictions",
+    "RunFolder",
+    "RunWriter",
+    "State",
+    "Status",
+    "find_run",
+    "runs_root",
+]

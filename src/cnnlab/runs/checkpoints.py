@@ -1,0 +1,225 @@
+"""Checkpoints: safetensors and JSON, never pickle; a checkpoint exists when its manifest does.
+
+    checkpoints/
+        step-00000352/state.safetensors     the arrays
+        step-00000352/manifest.json         format, size and SHA-256 of the state, meta, own digest
+        last.json, best.json                pointers: a checkpoint's name and the SHA-256 of its manifest
+
+Order of a save: state, manifest, folder entry, pointers, and only then are older checkpoints removed. Each
+file is written beside its place, synced and renamed, so that a crash at any instant leaves the previous
+checkpoint or the new.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnnlab.core.errors import RunError
+from cnnlab.core.files import storage_errors, sync_folder, write_atomic, write_json
+from cnnlab.runs.tensors import Arrays, from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Which = Literal["last", "best"]
+
+FORMAT = 1
+STATE = "state.safetensors"
+MANIFEST = "manifest.json"
+_NAME = re.compile(r"step-(\d{8,})(?:-(\d+))?")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The arrays and JSON meta of one saved step. `name` is its folder."""
+
+    name: str
+    arrays: dict[str, "np.ndarray[Any, Any]"]
+    meta: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done when it was saved."""
+        return int(self.meta["step"])
+
+
+class _DamagedError(Exception):
+    """A checkpoint that does not hold what its manifest promises; the text says what."""
+
+
+def save(folder: Path, arrays: Arrays, meta: Mapping[str, Any], *, best: bool) -> str:
+    """Save a checkpoint into the `checkpoints` folder, point `last` (and `best`) at it; returns its name.
+
+    `meta` is JSON with an integer `step`. Raises StorageError, and then nothing of the new checkpoint stays.
+    """
+    state = to_bytes(arrays)
+    manifest = _manifest_text(state, meta)
+    with storage_errors(folder):
+        folder.mkdir(exist_ok=True)
+        previous = next(iter(_candidates(folder, "last")), None)
+        name = _free_name(folder, meta["step"])
+        try:
+            (folder / name).mkdir()
+            write_atomic(folder / name / STATE, state)
+            write_atomic(folder / name / MANIFEST, manifest)
+            sync_folder(folder)
+            point(folder, "last", name)
+        except BaseException:
+            if (_read_pointer(folder, "last") or {}).get("name") != name:
+                _remove(folder / name)
+            raise
+        if best:
+            point(folder, "best", name)
+        _remove_older(folder, keep={name, previous})
+    return name
+
+
+def load(folder: Path, which: Which) -> Checkpoint:
+    """The checkpoint that `which` points at, or with a warning the newest intact one where that is damaged.
+
+    Raises RunError when none is intact.
+    """
+    candidates = _candidates(folder, which)
+    if not candidates:
+        raise RunError(f"no checkpoint in {folder}; the run stopped before its first one, train it again")
+    pointed = _read_pointer(folder, which)
+    problems = [] if pointed else [f"the pointer {which}.json is missing or damaged"]
+    for name in candidates:
+        try:
+            checkpoint = _read(
+                folder / name, pointed["manifest"] if pointed and pointed["name"] == name else None
+            )
+        except _DamagedError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        if problems:
+            _log.warning(
+                "warning: %s; using checkpoint %s of %s instead", "; ".join(problems), name, folder.parent
+            )
+        return checkpoint
+    raise RunError(
+        f"no intact checkpoint in {folder}; train the run again, or restore the folder from a copy", *problems
+    )
+
+
+def point(folder: Path, which: Which, name: str) -> None:
+    """Make `which` point at the checkpoint `name`. Raises StorageError."""
+    digest = hashlib.sha256((folder / name / MANIFEST).read_bytes()).hexdigest()
+    write_json(folder / f"{which}.json", {"name": name, "manifest": digest})
+
+
+def sweep(folder: Path) -> None:
+    """Remove what an interrupted save left behind: temporary files and checkpoints without a manifest."""
+    with storage_errors(folder):
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.is_dir() and not (path / MANIFEST).exists():
+                _remove(path)
+            elif path.name.endswith(".tmp"):
+                path.unlink()
+
+
+def _manifest_text(state: bytes, meta: Mapping[str, Any]) -> str:
+    body = {
+        "format": FORMAT,
+        "files": {STATE: {"size": len(state), "sha256": hashlib.sha256(state).hexdigest()}},
+        "meta": dict(meta),
+    }
+    return _seal(json.loads(json.dumps(body, allow_nan=False)))  # as it will be read: text keys, lists
+
+
+def _seal(body: dict[str, Any]) -> str:
+    """The manifest's only valid text: its values and their digest, so that any changed byte is noticed."""
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return json.dumps({**body, "sha256": digest}, indent=2, allow_nan=False) + "\n"
+
+
+def _read(checkpoint: Path, manifest_digest: str | None) -> Checkpoint:
+    """Read and verify one checkpoint; `manifest_digest` is the pointer's, if any. Raises _DamagedError."""
+    try:
+        text = (checkpoint / MANIFEST).read_bytes()
+        state = (checkpoint / STATE).read_bytes()
+    except OSError as error:
+        raise _DamagedError(f"{error.strerror}: {error.filename}") from error
+    body = _read_manifest(text)
+    if manifest_digest not in (None, hashlib.sha256(text).hexdigest()):
+        raise _DamagedError("its manifest is not the one pointed at")
+    expected = body["files"][STATE]
+    if len(state) != expected["size"]:
+        raise _DamagedError(f"{STATE} has {len(state)} bytes, expected {expected['size']}")
+    if hashlib.sha256(state).hexdigest() != expected["sha256"]:
+        raise _DamagedError(f"{STATE} does not have its SHA-256")
+    return Checkpoint(checkpoint.name, from_bytes(state), body["meta"])
+
+
+def _read_manifest(text: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+        body.pop("sha256")
+        intact = _seal(body).encode() == text
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise _DamagedError(f"{MANIFEST} is damaged") from error
+    if not intact:
+        raise _DamagedError(f"{MANIFEST} is damaged")
+    if body["format"] != FORMAT:
+        raise RunError(
+            f"received checkpoint format {body['format']}, this cnnlab reads format {FORMAT}; "
+            "use the version that wrote it"
+        )
+    return dict(body)
+
+
+def _read_pointer(folder: Path, which: Which) -> dict[str, str] | None:
+    """`{"name": ..., "manifest": ...}`, or None when missing or damaged."""
+    try:
+        pointer = json.loads((folder / f"{which}.json").read_bytes())
+        valid = _NAME.fullmatch(pointer["name"]) and isinstance(pointer["manifest"], str)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return pointer if valid else None
+
+
+def _candidates(folder: Path, which: Which) -> list[str]:
+    """Names to try in order: the one pointed at, the last one, then all others, newest first."""
+    pointers = [_read_pointer(folder, which), _read_pointer(folder, "last")]
+    saved = sorted((path.parent.name for path in folder.glob(f"step-*/{MANIFEST}")), key=_age, reverse=True)
+    pointed = [pointer["name"] for pointer in pointers if pointer]
+    return list(dict.fromkeys([*pointed, *saved]))
+
+
+def _age(name: str) -> tuple[int, int]:
+    """Sorts names by step, then by attempt."""
+    match = _NAME.fullmatch(name)
+    return (int(match[1]), int(match[2] or 1)) if match else (-1, 0)
+
+
+def _free_name(folder: Path, step: int) -> str:
+    """A step can be saved twice, for instance after falling back past a damaged checkpoint."""
+    name, attempt = f"step-{step:08}", 1
+    while (folder / name).exists():
+        attempt += 1
+        name = f"step-{step:08}-{attempt}"
+    return name
+
+
+def _remove_older(folder: Path, keep: set[str | None]) -> None:
+    best = _read_pointer(folder, "best")
+    if best is None and (folder / "best.json").exists():
+        return  # the pointer is damaged: nobody knows which one is the best
+    kept = keep | ({best["name"]} if best else set())
+    for path in folder.glob("step-*"):
+        if path.name not in kept:
+            _remove(path)
+
+
+def _remove(checkpoint: Path) -> None:
+    """The manifest first: without it the rest is no checkpoint, whenever the removal is interrupted."""
+    (checkpoint / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint, ignore_errors=True)

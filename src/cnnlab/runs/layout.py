@@ -1,0 +1,38 @@
+"""The names of files in a run folder, and where run folders live."""
+
+import os
+import re
+from pathlib import Path
+
+RECIPE = "recipe.toml"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+STATUS = "status.json"
+RESULT = "result.json"
+COMPLETE = "COMPLETE"
+LOCK = "lock"
+CHECKPOINTS = "checkpoints"
+PREDICTIONS = "predictions"
+
+ROOT_VARIABLE = "CNNLAB_RUNS"
+
+
+def runs_root(out: Path | None = None) -> Path:
+    """The folder that holds run folders: `out` if given, else `$CNNLAB_RUNS`, else `./runs`."""
+    return out or Path(os.environ.get(ROOT_VARIABLE) or "runs")
+
+
+def run_id(recipe_name: str, seed: int, recipe_hash: str, number: int) -> str:
+    """`<name>-s<seed>-<hash8>-<number>`, safe as a file name: letters, digits, `.`, `_` and `-` only."""
+    safe_name = re.sub(r"[^A-Za-z0-9._-]+", "-", recipe_name).strip("-.")[:60] or "run"
+    return f"{safe_name}-s{seed}-{recipe_hash[:8]}-{number}"
+
+
+def is_run_folder(path: Path) -> bool:
+    """Every run folder has a recipe from its first instant; hidden folders are runs under construction."""
+    return not path.name.startswith(".") and (path / RECIPE).is_file()
+
+
+def predictions_path(run: Path, split: str) -> Path:
+    """The file with the logits of one split."""
+    return run / PREDICTIONS / f"{split}.safetensors"

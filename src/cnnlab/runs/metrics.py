@@ -1,0 +1,74 @@
+"""`metrics.jsonl`: one JSON object a line, one line an epoch.
+
+Appending is not atomic, so a crash can leave a torn last line: a line without its newline. Readers pass over
+it and a writer that reopens the run cuts it off.
+"""
+
+import errno
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnlab.core.errors import RunError
+from cnnlab.core.files import storage_errors, write_atomic
+
+Row = dict[str, Any]
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one row durably or not at all. NaN and infinity become null. Raises StorageError."""
+    line = _to_line(row)
+    with storage_errors(path), path.open("ab", buffering=0) as file:
+        length = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(length)
+            raise
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All complete rows, in order; none when the file is missing. Raises RunError naming a damaged line."""
+    try:
+        *lines, _torn = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise RunError(
+                f"{path}, line {number}: expected a JSON object, received {line[:60]!r}; mend or remove it"
+            )
+        rows.append(row)
+    return rows
+
+
+def keep_epochs(path: Path, epochs: int) -> None:
+    """Drop the rows after epoch `epochs`, and a torn last line. Raises RunError, StorageError."""
+    kept = [row for row in read_rows(path) if row["epoch"] <= epochs]
+    write_atomic(path, b"".join(map(_to_line, kept)))
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove an incomplete last line, so that the next row starts on its own line. Raises StorageError."""
+    with storage_errors(path):
+        content = path.read_bytes() if path.exists() else b""
+        if content and not content.endswith(b"\n"):
+            write_atomic(path, content[: content.rfind(b"\n") + 1])
+
+
+def _to_line(row: Mapping[str, Any]) -> bytes:
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+    return json.dumps(finite, allow_nan=False).encode() + b"\n"

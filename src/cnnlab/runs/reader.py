@@ -1,0 +1,153 @@
+"""Reading a run folder, also one still being written, stopped, copied or old: no writing, no torch."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnlab.core.errors import RunError
+from cnnlab.core.suggest import did_you_mean
+from cnnlab.runs import checkpoints, layout, metrics, ownership
+from cnnlab.runs.checkpoints import Checkpoint, Which
+from cnnlab.runs.tensors import from_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cnnlab.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands: one of `writer.STATES`, the cause in words, and when it was written (UTC)."""
+
+    state: str
+    cause: str
+    updated: str
+
+    def __str__(self) -> str:
+        return f"{self.state} ({self.cause})" if self.cause else self.state
+
+
+class Predictions(NamedTuple):
+    """Stored outputs: logits (N, K), labels (N,), and the images' places in the source (N,)."""
+
+    logits: "NDArray[np.float32]"
+    labels: "NDArray[np.int64]"
+    indices: "NDArray[np.int64]"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run as it lies on disk. Recipe and environment never change; all the rest is read at every access."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not layout.is_run_folder(self.path):
+            raise RunError(f"no run folder at {self.path}; `cnnlab runs ls` lists the runs")
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @cached_property
+    def recipe(self) -> "Recipe":
+        """The recipe, validated. Raises RecipeError."""
+        from cnnlab.recipe import Recipe
+
+        return Recipe.load(self.path / layout.RECIPE)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions, hardware, digests, `recipe_hash` and `created`."""
+        return _read_object(self.path / layout.ENVIRONMENT)
+
+    @property
+    def metrics(self) -> list[metrics.Row]:
+        """One row an epoch; a line that is just being written is passed over."""
+        return metrics.read_rows(self.path / layout.METRICS)
+
+    @property
+    def status(self) -> Status:
+        """The recorded status, corrected if the writer died: complete needs its marker, running an owner."""
+        status = Status(**_read_object(self.path / layout.STATUS))
+        if (self.path / layout.COMPLETE).exists():
+            return Status("complete", "", status.updated)
+        if status.state in ("running", "complete"):
+            owner = ownership.read_owner(self.path)
+            if owner is None or not owner.is_alive():
+                return Status("interrupted", "owner gone", status.updated)
+            return Status("running", "", status.updated)
+        return status
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The final figures; None until the run is complete."""
+        return _read_object(self.path / layout.RESULT) if (self.path / layout.COMPLETE).exists() else None
+
+    def checkpoint(self, which: Which = "last") -> Checkpoint:
+        """The pointed checkpoint, or with a warning the newest intact one. Raises RunError without any."""
+        return checkpoints.load(self.path / layout.CHECKPOINTS, which)
+
+    def logits(self, split: str) -> Predictions:
+        """The stored predictions of `split`. Raises RunError when there are none or the file is damaged."""
+        path = layout.predictions_path(self.path, split)
+        if not path.exists():
+            stored = [file.stem for file in sorted(path.parent.glob("*.safetensors"))]
+            has = f"it has {', '.join(stored)}" if stored else "it has none"
+            raise RunError(f"run {self.id} has no predictions of {split!r}; {has}")
+        try:
+            arrays = from_bytes(path.read_bytes())
+            return Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
+        except (ValueError, KeyError) as error:
+            raise RunError(
+                f"{path} is damaged: {error}; restore it from a copy, or train the run again"
+            ) from error
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Paths of all run folders directly under `root`, by name."""
+    return sorted(path for path in root.iterdir() if layout.is_run_folder(path)) if root.is_dir() else []
+
+
+def find_run(root: Path, text: str) -> RunFolder:
+    """The run that `text` means: a path, an id under `root`, its unique beginning, or `last` (created last).
+
+    Raises RunError with the nearest id, or with all that begin so.
+    """
+    if layout.is_run_folder(Path(text).absolute()):
+        return RunFolder(Path(text))
+    paths = run_folders(root)
+    if not paths:
+        raise RunError(
+            f"no runs in {root}; `cnnlab train` makes one, --runs or {layout.ROOT_VARIABLE} names the folder"
+        )
+    if text == "last":
+        return max(map(RunFolder, paths), key=lambda run: str(run.environment["created"]))
+    matches = [path for path in paths if path.name == text] or [
+        path for path in paths if path.name.startswith(text)
+    ]
+    match matches:
+        case [path]:
+            return RunFolder(path)
+        case []:
+            raise RunError(f"no run {text!r} in {root}{did_you_mean(text, [path.name for path in paths])}")
+        case _:
+            names = ", ".join(path.name for path in matches)
+            raise RunError(f"{text!r} begins {len(matches)} runs: {names}; write more of the one you mean")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; the run folder is not whole, restore it from a copy") from None
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: expected a JSON object; restore it from a copy")
+    return value

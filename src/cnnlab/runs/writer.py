@@ -1,0 +1,213 @@
+"""Writing a run folder: one owner, every file whole or absent, the completion marker last."""
+
+import errno
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+from cnnlab.core.errors import RunError, StorageError
+from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atomic, write_json
+from cnnlab.runs import checkpoints, layout, metrics
+from cnnlab.runs.checkpoints import Checkpoint, Which
+from cnnlab.runs.ownership import RunLock
+from cnnlab.runs.tensors import Arrays, to_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cnnlab.recipe import Recipe
+
+State = Literal["running", "interrupted", "diverged", "failed", "oom", "no-space", "complete"]
+STATES: tuple[State, ...] = get_args(State)
+
+_log = logging.getLogger(__name__)
+
+
+class RunWriter:
+    """The one process that may write a run. Use it as a context manager: leaving it early records why.
+
+    Every method raises StorageError when the disk refuses; the run is then as it was before the call.
+    """
+
+    def __init__(self, path: Path, lock: RunLock) -> None:
+        """Use `create` or `reopen`."""
+        self.path = path
+        self._lock = lock
+        self._stopped = False
+
+    @classmethod
+    def create(cls, root: Path, recipe: "Recipe", environment: Mapping[str, Any]) -> "RunWriter":
+        """Start a new run under `root`. It appears whole: recipe, environment, status `running`, locked.
+
+        `environment` is JSON; `recipe_hash` and `created` (UTC) are added. Raises StorageError, before
+        anything else happens, when `root` cannot be written.
+        """
+        with storage_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(dir=root, prefix=".new-"))
+            lock = None
+            try:
+                lock = RunLock(draft)
+                _write_beginning(draft, recipe, environment)
+                return cls(_publish(draft, root, recipe), lock)
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)
+                if lock:
+                    lock.release()
+                raise
+
+    @classmethod
+    def reopen(cls, path: Path) -> "RunWriter":
+        """Take over a stopped run to continue it; leftovers of a crash are swept.
+
+        Raises RunError when the run is missing, complete or in use, naming the process.
+        """
+        if not layout.is_run_folder(path):
+            raise RunError(f"no run folder at {path}; `cnnlab runs ls` lists the runs")
+        if (path / layout.COMPLETE).exists():
+            raise RunError(
+                f"run {path.name} is complete, there is nothing to resume; train its recipe again instead"
+            )
+        lock = RunLock(path)
+        try:
+            checkpoints.sweep(path / layout.CHECKPOINTS)
+            _sweep_temporary(path)
+            metrics.cut_torn_line(path / layout.METRICS)
+            _write_status(path, "running", "")
+        except BaseException:
+            lock.release()
+            raise
+        return cls(path, lock)
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        """Add one row of `metrics.jsonl`: an epoch (from 1), its step, losses, rates, seconds by clock."""
+        metrics.append_row(self.path / layout.METRICS, row)
+
+    def truncate_metrics(self, epochs: int) -> None:
+        """Drop the rows after epoch `epochs`: those that a resume from an earlier checkpoint will repeat."""
+        metrics.keep_epochs(self.path / layout.METRICS, epochs)
+
+    def save_checkpoint(self, arrays: Arrays, meta: Mapping[str, Any], *, best: bool = False) -> str:
+        """Save the state as `last`, and as `best` if so; `meta` is JSON with `step`. Returns its name."""
+        return checkpoints.save(self.path / layout.CHECKPOINTS, arrays, meta, best=best)
+
+    def load_checkpoint(self, which: Which = "last") -> Checkpoint:
+        """The pointed checkpoint, or with a warning the newest intact one. Raises RunError if there is none.
+
+        Falling back from a damaged `last` makes the one returned the `last`: training goes on from there.
+        """
+        folder = self.path / layout.CHECKPOINTS
+        checkpoint = checkpoints.load(folder, which)
+        if which == "last":
+            checkpoints.point(folder, "last", checkpoint.name)
+        return checkpoint
+
+    def write_predictions(
+        self,
+        split: str,
+        logits_NK: "NDArray[np.float32]",
+        labels_N: "NDArray[np.int64]",
+        indices_N: "NDArray[np.int64]",
+    ) -> None:
+        """Store a split's logits; `indices_N` are the images' places in the source, so that runs pair up."""
+        if not len(logits_NK) == len(labels_N) == len(indices_N):
+            raise ValueError(
+                f"predictions of {split}: received {len(logits_NK)} logits, {len(labels_N)} labels and "
+                f"{len(indices_N)} indices, expected equal numbers"
+            )
+        content = to_bytes({"logits": logits_NK, "labels": labels_N, "indices": indices_N})
+        write_atomic(layout.predictions_path(self.path, split), content)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write `result.json`, then status `complete`, then the marker `COMPLETE`, and let go of the run.
+
+        The marker lists the SHA-256 of the run's files, in the form that `sha256sum --check` reads.
+        """
+        write_json(self.path / layout.RESULT, dict(result))
+        _write_status(self.path, "complete", "")
+        write_atomic(self.path / layout.COMPLETE, _digests(self.path))
+        self._let_go()
+
+    def stop(self, state: State, cause: str) -> None:
+        """Record why the run ends before it is complete, and let go of it: it can then be reopened."""
+        if state not in STATES or state in ("running", "complete"):
+            raise ValueError(f"a run cannot stop as {state!r}")
+        try:
+            _write_status(self.path, state, cause)
+        finally:
+            self._let_go()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stopped:
+            return
+        state: State = "failed" if isinstance(error, Exception) else "interrupted"
+        try:
+            self.stop(state, f"{kind.__name__}: {error}" if kind else "left before it was finished")
+        except StorageError as refused:
+            if error is None:
+                raise
+            _log.warning("warning: %s", refused)  # the first error is the one to report
+
+    def _let_go(self) -> None:
+        self._stopped = True
+        self._lock.release()
+
+
+def _write_beginning(draft: Path, recipe: "Recipe", environment: Mapping[str, Any]) -> None:
+    created = {"recipe_hash": recipe.hash, "created": _now()}
+    write_atomic(draft / layout.RECIPE, recipe.to_toml())
+    write_json(draft / layout.ENVIRONMENT, {**environment, **created})
+    write_atomic(draft / layout.METRICS, "")
+    _write_status(draft, "running", "")
+    draft.chmod(0o755)  # mkdtemp makes folders private
+
+
+def _publish(draft: Path, root: Path, recipe: "Recipe") -> Path:
+    """Rename the draft to the first free run id; the rename decides between two who want the same."""
+    number = 1
+    while True:
+        path = root / layout.run_id(recipe.name, recipe.seed, recipe.hash, number)
+        try:
+            draft.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            number += 1
+        else:
+            sync_folder(root)
+            return path
+
+
+def _write_status(run: Path, state: State, cause: str) -> None:
+    write_json(run / layout.STATUS, {"state": state, "cause": cause, "updated": _now()})
+
+
+def _now() -> str:
+    """For people to read; durations and order never depend on it."""
+    return datetime.now(UTC).isoformat()
+
+
+def _sweep_temporary(run: Path) -> None:
+    """Remove the temporary files of interrupted writes."""
+    with storage_errors(run):
+        for folder in (run, run / layout.PREDICTIONS):
+            for path in folder.glob(".*.tmp"):
+                path.unlink()
+
+
+def _digests(run: Path) -> str:
+    names = (layout.RECIPE, layout.ENVIRONMENT, layout.METRICS, layout.RESULT)
+    predictions = sorted((run / layout.PREDICTIONS).glob("*.safetensors"))
+    files = [*(run / name for name in names), *predictions]
+    return "".join(f"{sha256_of(path)}  {path.relative_to(run).as_posix()}\n" for path in files)
