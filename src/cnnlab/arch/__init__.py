@@ -1,0 +1,7 @@
+"""The architecture language: layers as values that know shapes, parameters and MACs. Imports no framework."""
+
+from cnnlab.arch.architecture import Architecture, parse
+from cnnlab.arch.named import NAMED, named, resolve
+from cnnlab.arch.trace import Row, Trace
+
+__all__ = ["NAMED", "Architecture", "Row", "Trace", "named", "parse", "resolve"]

@@ -1,0 +1,48 @@
+"""The architecture: a value made of layers, equal whether it was written as text, as a list or in Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnlab.arch.layers import Layer, Shape, check_layers
+from cnnlab.arch.listing import layers_of_list, list_layers
+from cnnlab.arch.text import read_layers, write_layers
+from cnnlab.arch.trace import Trace, trace_layers
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Layers in order; the last one's output are the logits. `str()` is the canonical text.
+
+    >>> str(parse("conv 5x5 8|relu|pool 2x2|flatten|linear 10"))
+    'conv 5x5 8 | relu | pool 2 | flatten | linear 10'
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", check_layers("architecture", self.layers))
+
+    def __str__(self) -> str:
+        return write_layers(self.layers)
+
+    @classmethod
+    def from_list(cls, entries: Sequence[Any]) -> "Architecture":
+        """Read the list form of TOML files. Raises ArchitectureError with all problems."""
+        return cls(layers_of_list(entries))
+
+    def to_list(self) -> list[dict[str, dict[str, Any]]]:
+        """The canonical list form, of numbers, strings, lists and dictionaries only."""
+        return list_layers(self.layers)
+
+    def trace(self, input_shape: Shape) -> Trace:
+        """Shapes, parameters, MACs and receptive fields for one image, (channels, height, width).
+
+        Raises ArchitectureError naming the first layer that does not fit, the shape it receives and why.
+        """
+        return trace_layers(self.layers, input_shape)
+
+
+def parse(text: str) -> Architecture:
+    """Read the text form, see `cnnlab.arch.text`. Raises ArchitectureError with all problems and their places."""
+    return Architecture(read_layers(text))

@@ -1,0 +1,132 @@
+"""What a layer's field may hold: one `Kind` checks it, reads it from a word and writes it back as a word.
+
+Layers declare `stride: Annotated[Size, SIZE] = 1`; the text form, the list form, the Python form and the options of
+named architectures all go through the same kind, so they accept the same values and refuse with the same words.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, get_type_hints
+
+Size = int | tuple[int, int]
+"""Height and width: one number where they are equal (canonical), else a pair (height, width)."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A set of values: how it is described, checked (canonical value or ValueError), read and written."""
+
+    expected: str
+    check: Callable[[Any], Any]
+    read: Callable[[str], Any]
+    write: Callable[[Any], str] = str
+
+    def accept(self, name: str, value: object) -> Any:
+        """The canonical form of `value`. Raises ValueError naming the field, the value and what was expected."""
+        try:
+            return self.check(value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name}: received {value!r}, expected {self.expected}") from error
+
+    def accept_word(self, name: str, word: str) -> Any:
+        """The value written as `word`. Raises ValueError as `accept` does."""
+        try:
+            return self.check(self.read(word))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name}: received {word!r}, expected {self.expected}") from error
+
+
+def pair(size: Size) -> tuple[int, int]:
+    """(height, width) of a size."""
+    return (size, size) if isinstance(size, int) else size
+
+
+@cache
+def kinds_of(declaration: Any) -> dict[str, Kind]:
+    """Name to kind of everything that a layer class or a named architecture's function declares with a kind."""
+    hints = get_type_hints(declaration, include_extras=True)
+    kinds = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, Kind)}
+
+
+@cache
+def required_of(declaration: Any) -> tuple[str, ...]:
+    """Those names of `kinds_of` that have no default, in order."""
+    parameters = inspect.signature(declaration).parameters
+    return tuple(
+        name for name in kinds_of(declaration) if parameters[name].default is inspect.Parameter.empty
+    )
+
+
+def write_size(size: Size) -> str:
+    """`2` for (2, 2), `1x7` for (1, 7)."""
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
+def choice(*words: str) -> Kind:
+    """One of some words."""
+
+    def check(value: object) -> str:
+        if value not in words:
+            raise ValueError
+        return str(value)
+
+    return Kind(f"one of {', '.join(words)}", check, read=str)
+
+
+def _whole(value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError
+    return value
+
+
+def _size(value: Any, least: int) -> Size:
+    if not isinstance(value, list | tuple):
+        return _whole(value, least)
+    height, width = (_whole(side, least) for side in value)
+    return height if height == width else (height, width)
+
+
+def _number(value: Any, least: float, below: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < below:
+        raise ValueError
+    return float(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _read_size(word: str) -> Any:
+    return [int(side) for side in word.split("x")] if "x" in word else int(word)
+
+
+def _read_pad(word: str) -> Any:
+    return word if word == "same" else _read_size(word)
+
+
+def _read_truth(word: str) -> bool:
+    return {"true": True, "false": False}.get(word.lower(), word)  # type: ignore[return-value]  # check refuses
+
+
+COUNT = Kind("a whole number of at least 1", lambda value: _whole(value, 1), read=int)
+SIZE = Kind("a size such as 3 or 3x1", lambda value: _size(value, 1), _read_size, write_size)
+KERNEL = Kind(SIZE.expected, SIZE.check, _read_size, lambda size: write_size(pair(size)))
+STRIDE_OR_KERNEL = Kind(
+    SIZE.expected, lambda value: None if value is None else _size(value, 1), _read_size, write_size
+)
+MARGIN = Kind("a size such as 0, 1 or 1x0", lambda value: _size(value, 0), _read_size, write_size)
+PAD = Kind(
+    "a size such as 0, 1 or 1x0, or 'same'",
+    lambda value: value if value == "same" else _size(value, 0),
+    _read_pad,
+    write_size,
+)
+PROBABILITY = Kind("a number from 0 to below 1", lambda value: _number(value, 0, 1), float, repr)
+SLOPE = Kind("a number of at least 0", lambda value: _number(value, 0, math.inf), float, repr)
+FLAG = Kind("true or false", _truth, read=_read_truth)

@@ -1,0 +1,386 @@
+"""The layers an architecture is made of: frozen values that know their shapes, weights, biases and MACs.
+
+Shapes exclude the batch: (channels, height, width) for maps, (features,) for flat data. One MAC is one
+multiplication with its addition, that is two FLOPs; only convolutions and linear layers are counted, without the
+addition of biases. A new layer is a class here and one line in `LAYERS`; a test then asks every reader for it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+from typing import Annotated, Literal, NamedTuple
+
+from cnnlab.arch.kinds import (
+    COUNT,
+    FLAG,
+    KERNEL,
+    MARGIN,
+    PAD,
+    PROBABILITY,
+    SIZE,
+    SLOPE,
+    STRIDE_OR_KERNEL,
+    Size,
+    choice,
+    kinds_of,
+    pair,
+)
+from cnnlab.core.errors import ArchitectureError
+
+Shape = tuple[int, ...]
+
+
+class Cost(NamedTuple):
+    """Trained numbers and multiply-accumulates for one image. Buffers (batch-norm statistics) are not trained."""
+
+    weights: int = 0
+    biases: int = 0
+    macs: int = 0
+
+
+class Window(NamedTuple):
+    """How a layer moves over its input: (height, width) of kernel, stride and padding on either side."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]
+
+    def slide(self, shape: Shape) -> tuple[int, int]:
+        """(height, width) of the output: floor((n + 2 pad - kernel) / stride) + 1. Raises ArchitectureError."""
+        height, width = (
+            (n + 2 * pad - kernel) // stride + 1
+            for n, kernel, stride, pad in zip(require_map(shape)[1:], *self, strict=True)
+        )
+        if min(height, width) < 1:
+            kernel, pad = (f"{h}x{w}" for h, w in (self.kernel, self.pad))
+            raise ArchitectureError(
+                f"a {kernel} window with padding {pad} is larger than the input; "
+                "use a smaller window, more padding or fewer layers that shrink the map before it"
+            )
+        return height, width
+
+
+def show_shape(shape: Shape) -> str:
+    """`3x32x32`, as texts and tables write a shape."""
+    return "x".join(map(str, shape))
+
+
+def require_map(shape: Shape) -> tuple[int, int, int]:
+    """(channels, height, width). Raises ArchitectureError for flat data."""
+    if len(shape) != 3:
+        raise ArchitectureError(
+            "it needs a map (channels x height x width), but the data is already flat here"
+        )
+    return shape[0], shape[1], shape[2]
+
+
+class Layer:
+    """Base of all layers: one that keeps its input's shape and has no weights.
+
+    Fields are checked and made canonical, whichever form they came from.
+    """
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name, kind in kinds_of(type(self)).items():
+            try:
+                object.__setattr__(self, name, kind.accept(name, getattr(self, name)))
+            except ValueError as problem:
+                problems.append(f"{NAME_OF[type(self)]}: {problem}")
+        if problems:
+            raise ArchitectureError(*problems)
+        self._check()
+
+    def _check(self) -> None:
+        """Raise ArchitectureError where valid fields do not go together."""
+
+    @property
+    def window(self) -> Window | None:
+        """The window this layer slides over the map, if it does."""
+        return None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of the output for an input of `shape`. Raises ArchitectureError saying what does not fit."""
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        """Weights, biases and MACs for an input of `shape` that fits. Without those of a residual's parts."""
+        return Cost()
+
+
+def _conv_window(kernel: Size, stride: Size, pad: Size | Literal["same"]) -> Window:
+    (kernel_h, kernel_w), strides = pair(kernel), pair(stride)
+    if pad != "same":
+        return Window((kernel_h, kernel_w), strides, pair(pad))
+    return Window((kernel_h, kernel_w), strides, (kernel_h // 2, kernel_w // 2))
+
+
+def _check_same(name: str, kernel: Size, pad: Size | Literal["same"]) -> None:
+    if pad == "same" and not all(side % 2 for side in pair(kernel)):
+        raise ArchitectureError(
+            f"{name}: pad 'same' needs an odd kernel to be symmetric, received {kernel}; write the padding as a number"
+        )
+
+
+@dataclass(frozen=True)
+class Conv(Layer):
+    """Convolution. `pad="same"` is (kernel - 1) / 2 on every side: output = ceil(input / stride)."""
+
+    kernel: Annotated[Size, KERNEL]
+    channels: Annotated[int, COUNT]
+    stride: Annotated[Size, SIZE] = 1
+    pad: Annotated[Size | Literal["same"], PAD] = 0
+    groups: Annotated[int, COUNT] = 1
+    bias: Annotated[bool, FLAG] = True
+
+    def _check(self) -> None:
+        _check_same("conv", self.kernel, self.pad)
+        if self.channels % self.groups:
+            raise ArchitectureError(
+                f"conv: {self.channels} output channels cannot be divided into {self.groups} groups"
+            )
+
+    @property
+    def window(self) -> Window:
+        return _conv_window(self.kernel, self.stride, self.pad)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        channels = require_map(shape)[0]
+        if channels % self.groups:
+            raise ArchitectureError(f"{channels} input channels cannot be divided into {self.groups} groups")
+        return (self.channels, *self.window.slide(shape))
+
+    def cost(self, shape: Shape) -> Cost:
+        weights = math.prod(self.window.kernel) * shape[0] // self.groups * self.channels
+        positions = math.prod(self.window.slide(shape))
+        return Cost(weights, self.channels if self.bias else 0, weights * positions)
+
+
+@dataclass(frozen=True)
+class SepConv(Layer):
+    """Depthwise-separable convolution: each channel by itself, then a 1x1 convolution that mixes them.
+
+    The bias belongs to the 1x1 convolution; the depthwise one has none, the mixing would absorb it.
+    Source: Howard et al. 2017, MobileNets, without the batch-norm and ReLU between the two.
+    """
+
+    kernel: Annotated[Size, KERNEL]
+    channels: Annotated[int, COUNT]
+    stride: Annotated[Size, SIZE] = 1
+    pad: Annotated[Size | Literal["same"], PAD] = 0
+    bias: Annotated[bool, FLAG] = True
+
+    def _check(self) -> None:
+        _check_same("sepconv", self.kernel, self.pad)
+
+    @property
+    def window(self) -> Window:
+        return _conv_window(self.kernel, self.stride, self.pad)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (self.channels, *self.window.slide(shape))
+
+    def cost(self, shape: Shape) -> Cost:
+        weights = math.prod(self.window.kernel) * shape[0] + shape[0] * self.channels
+        positions = math.prod(self.window.slide(shape))
+        return Cost(weights, self.channels if self.bias else 0, weights * positions)
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Batch normalisation per channel of a map, or per feature of flat data. Scales are weights, shifts biases."""
+
+    def cost(self, shape: Shape) -> Cost:
+        return Cost(weights=shape[0], biases=shape[0])
+
+
+@dataclass(frozen=True)
+class ReLU(Layer):
+    """max(0, x)."""
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Layer):
+    """x where x > 0, else slope * x."""
+
+    slope: Annotated[float, SLOPE] = 0.01
+
+
+@dataclass(frozen=True)
+class Swish(Layer):
+    """x * sigmoid(x), also called SiLU."""
+
+
+@dataclass(frozen=True)
+class GELU(Layer):
+    """x * Phi(x) with the exact normal distribution function."""
+
+
+ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU, "swish": Swish, "gelu": GELU}
+
+
+@dataclass(frozen=True)
+class _Pool(Layer):
+    """What both poolings share. Without a stride the windows do not overlap: the stride is the kernel's size."""
+
+    kernel: Annotated[Size, SIZE]
+    stride: Annotated[Size | None, STRIDE_OR_KERNEL] = None
+    pad: Annotated[Size, MARGIN] = 0
+
+    def _check(self) -> None:
+        if self.stride == self.kernel:
+            object.__setattr__(self, "stride", None)
+        if any(2 * pad > side for pad, side in zip(pair(self.pad), pair(self.kernel), strict=True)):
+            raise ArchitectureError(
+                f"{NAME_OF[type(self)]}: pad {self.pad} is more than half of the kernel {self.kernel}; "
+                "some windows would see nothing of the map"
+            )
+
+    @property
+    def window(self) -> Window:
+        return Window(pair(self.kernel), pair(self.stride or self.kernel), pair(self.pad))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (require_map(shape)[0], *self.window.slide(shape))
+
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
+    """Largest value of each window."""
+
+
+@dataclass(frozen=True)
+class AvgPool(_Pool):
+    """Mean of each window; zeros of the padding count."""
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Layer):
+    """Mean of each channel over the whole map: (C, H, W) becomes flat (C,)."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (require_map(shape)[0],)
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """While training, each value becomes 0 with probability p, and the others grow by 1 / (1 - p)."""
+
+    p: Annotated[float, PROBABILITY]
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """(C, H, W) becomes flat (C * H * W,), channel by channel and row by row."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+
+@dataclass(frozen=True)
+class Linear(Layer):
+    """Every output feature is a weighted sum of all input features."""
+
+    features: Annotated[int, COUNT]
+    bias: Annotated[bool, FLAG] = True
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 1:
+            raise ArchitectureError("it needs flat data; put 'flatten' or 'gap' before it")
+        return (self.features,)
+
+    def cost(self, shape: Shape) -> Cost:
+        weights = shape[0] * self.features
+        return Cost(weights, self.features if self.bias else 0, weights)
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """activation(body(x) + shortcut(x)), He et al. 2016.
+
+    Shortcuts: `identity`; `A` takes every s-th row and column and pads the new channels with zeros, half of them
+    before and half behind; `B` is a 1x1 convolution with stride s, without bias, and a batch normalisation.
+    s is the stride of the body.
+    """
+
+    body: tuple[Layer, ...]
+    shortcut: Annotated[str, choice("identity", "A", "B")] = "identity"
+    activation: Annotated[str, choice("none", *ACTIVATIONS)] = "relu"
+
+    def _check(self) -> None:
+        object.__setattr__(self, "body", check_layers("residual", self.body))
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """(height, width) of the body's whole stride, which the shortcut has to match."""
+        height, width = 1, 1
+        for layer in self.body:
+            step = layer.stride if isinstance(layer, Residual) else layer.window and layer.window.stride
+            height, width = (height * step[0], width * step[1]) if step else (height, width)
+        return height, width
+
+    def projection(self, shape: Shape) -> dict[str, Layer]:
+        """The shortcut's own layers by name: `conv` and `bn` of option B, nothing for the others."""
+        if self.shortcut != "B":
+            return {}
+        channels = self._body_shape(shape)[0]
+        return {"conv": Conv(1, channels, stride=self.stride, bias=False), "bn": BatchNorm()}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        body, shortcut = self._body_shape(shape), self._shortcut_shape(shape)
+        if body != shortcut:
+            raise ArchitectureError(
+                f"the body makes {show_shape(body)} but shortcut {self.shortcut} makes {show_shape(shortcut)}; "
+                "their sum needs equal shapes: change padding, channels or stride of the body, or the shortcut"
+            )
+        return body
+
+    def _body_shape(self, shape: Shape) -> Shape:
+        return reduce(lambda shape, layer: layer.output_shape(shape), self.body, shape)
+
+    def _shortcut_shape(self, shape: Shape) -> Shape:
+        if self.shortcut == "identity":
+            return shape
+        channels, *sides = require_map(shape)
+        height, width = (-(-side // step) for side, step in zip(sides, self.stride, strict=True))
+        body_channels = self._body_shape(shape)[0]
+        if self.shortcut == "A" and body_channels < channels:
+            raise ArchitectureError(
+                f"shortcut A can only add channels, but the body goes from {channels} to {body_channels}; use shortcut B"
+            )
+        return body_channels, height, width
+
+
+def check_layers(owner: str, layers: object) -> tuple[Layer, ...]:
+    """`layers` as a tuple. Raises ArchitectureError where it is empty or holds anything but layers."""
+    if not isinstance(layers, list | tuple) or not layers:
+        raise ArchitectureError(f"{owner}: received {layers!r}, expected a sequence of at least one layer")
+    if strangers := [layer for layer in layers if not isinstance(layer, Layer)]:
+        raise ArchitectureError(*(f"{owner}: received {item!r}, expected a layer" for item in strangers))
+    return tuple(layers)
+
+
+LAYERS: dict[str, type[Layer]] = {
+    "conv": Conv,
+    "sepconv": SepConv,
+    "bn": BatchNorm,
+    **ACTIVATIONS,
+    "pool": MaxPool,
+    "avg-pool": AvgPool,
+    "gap": GlobalAvgPool,
+    "dropout": Dropout,
+    "flatten": Flatten,
+    "linear": Linear,
+    "residual": Residual,
+}
+NAME_OF = {layer: name for name, layer in LAYERS.items()}
+"""Name of every layer class: the inverse of `LAYERS`."""
+
+SYNONYMS = {
+    "max-pool": "pool",
+    "global-avg-pool": "gap",
+    "global-average-pool": "gap",
+    "silu": "swish",
+    "batchnorm": "bn",
+}
+"""Names of the literature that are read as ours; ours are the ones written."""

@@ -1,0 +1,178 @@
+"""Following a shape through the layers: sizes, trained numbers, MACs and receptive field of every layer.
+
+Receptive field: the (height, width) of the input that one output value can see; jump: the distance in the input
+between neighbouring outputs. A window k with stride s turns (field, jump) into (field + (k - 1) * jump, jump * s).
+Padding is not cut off, so a field can be larger than the input. Source: Araujo, Norris and Sim, "Computing
+receptive fields of convolutional neural networks", Distill 2019.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cnnlab.arch.layers import (
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    Residual,
+    Shape,
+    show_shape,
+)
+from cnnlab.arch.text import write_layer
+from cnnlab.core.errors import ArchitectureError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer at work. A residual's parts have rows of their own before its row, which costs nothing itself."""
+
+    path: str
+    layer: Layer
+    input_shape: Shape
+    output_shape: Shape
+    weights: int
+    biases: int
+    macs: int
+    receptive_field: tuple[int, int]
+    jump: tuple[int, int]
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of this layer."""
+        return self.weights + self.biases
+
+    @property
+    def label(self) -> str:
+        """The layer as a table shows it: the canonical text, for a residual without its body."""
+        if not isinstance(self.layer, Residual):
+            return write_layer(self.layer)
+        shortcut, activation = self.layer.shortcut, self.layer.activation
+        return f"add shortcut {shortcut}" + (f", {activation}" if activation != "none" else "")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All rows in the order of computation, for one image of `input_shape`."""
+
+    input_shape: Shape
+    rows: tuple[Row, ...]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape after the last layer: (classes,) for a classifier."""
+        return self.rows[-1].output_shape
+
+    @property
+    def parameters(self) -> int:
+        """All trained numbers."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of convolutions and linear layers for one image; one MAC is two FLOPs."""
+        return sum(row.macs for row in self.rows)
+
+    def table(self) -> str:
+        """The rows and the totals as aligned text."""
+        head = ("", "layer", "output", "weights", "biases", "MACs", "sees")
+        body = [
+            (
+                row.path,
+                row.label,
+                show_shape(row.output_shape),
+                *map(_count, (row.weights, row.biases, row.macs)),
+            )
+            + (show_shape(row.receptive_field),)
+            for row in self.rows
+        ]
+        lines = [head, ("", "input", show_shape(self.input_shape), "", "", "", ""), *body]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        aligned = [
+            "  ".join(
+                cell.ljust(width) if column < 3 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        totals = f"{self.parameters:,} parameters, {self.macs:,} MACs for one image (1 MAC = 2 FLOPs)"
+        return "\n".join([aligned[0], rule, *aligned[1:], rule, totals])
+
+
+def trace_layers(layers: Sequence[Layer], input_shape: Shape) -> Trace:
+    """Follow `input_shape`, (channels, height, width) or (features,), through `layers`.
+
+    Raises ArchitectureError naming the layer, the shape it receives and what does not fit.
+    """
+    if len(input_shape) not in (1, 3) or not all(isinstance(n, int) and n > 0 for n in input_shape):
+        raise ArchitectureError(
+            f"input: received {tuple(input_shape)!r}, expected (channels, height, width) or (features,), "
+            "all at least 1"
+        )
+    view = _View((1, 1), (1, 1), (1, 1)).on(input_shape)
+    return Trace(tuple(input_shape), tuple(_walk(layers, tuple(input_shape), view, "")))
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one value sees of the input, and the (height, width) of the map it belongs to or came from."""
+
+    field: tuple[int, int]
+    jump: tuple[int, int]
+    extent: tuple[int, int]
+
+    def on(self, shape: Shape) -> "_View":
+        """The view of a value in a result of `shape`. Flattening keeps field and extent."""
+        return replace(self, extent=(shape[1], shape[2])) if len(shape) == 3 else self
+
+    def after(self, layer: Layer) -> "_View":
+        """The view of an output of `layer`."""
+        if isinstance(layer, GlobalAvgPool | Linear):
+            return _View(self._widen(self.extent), self.jump, (1, 1))
+        if layer.window is None:
+            return self
+        jump = (self.jump[0] * layer.window.stride[0], self.jump[1] * layer.window.stride[1])
+        return _View(self._widen(layer.window.kernel), jump, self.extent)
+
+    def _widen(self, kernel: tuple[int, int]) -> tuple[int, int]:
+        height, width = (f + (k - 1) * j for f, k, j in zip(self.field, kernel, self.jump, strict=True))
+        return height, width
+
+
+def _walk(layers: Sequence[Layer], shape: Shape, view: _View, prefix: str) -> Iterator[Row]:
+    for index, layer in enumerate(layers):
+        for row in _rows_of(layer, shape, view, f"{prefix}{index}"):
+            yield row
+        shape = row.output_shape
+        view = _View(row.receptive_field, row.jump, view.after(layer).extent).on(shape)
+
+
+def _rows_of(layer: Layer, shape: Shape, view: _View, path: str) -> Iterator[Row]:
+    """The rows of one layer: for a residual those of its body and shortcut, then its own."""
+    after = view.after(layer)
+    if isinstance(layer, Residual):
+        for row in _walk(layer.body, shape, view, f"{path}.body."):
+            yield row
+        after = _View(row.receptive_field, row.jump, view.extent)
+    try:
+        output_shape = layer.output_shape(shape)
+        cost = layer.cost(shape)
+    except ArchitectureError as error:
+        place = f"layer {path} ({write_layer(layer)}) receives {show_shape(shape)}"
+        raise ArchitectureError(*(f"{place}: {problem}" for problem in error.problems)) from None
+    if isinstance(layer, Residual):
+        yield from _shortcut_rows(layer, shape, view, path)
+    yield Row(path, layer, shape, output_shape, *cost, after.field, after.jump)
+
+
+def _shortcut_rows(layer: Residual, shape: Shape, view: _View, path: str) -> Iterator[Row]:
+    for name, part in layer.projection(shape).items():
+        view = view.after(part)
+        output_shape = part.output_shape(shape)
+        yield Row(
+            f"{path}.shortcut.{name}", part, shape, output_shape, *part.cost(shape), view.field, view.jump
+        )
+        shape = output_shape
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
