@@ -1,0 +1,134 @@
+"""The recipe: everything that determines a training, as one strict, immutable value."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+
+from cnnlab.core.errors import RecipeError
+from cnnlab.recipe import checks
+from cnnlab.recipe.canonical import differences, digest
+from cnnlab.recipe.problems import Location, describe, locate
+from cnnlab.recipe.schedule import Constant, Schedule
+from cnnlab.recipe.sections import Arch, Augment, Data, Loss, Optimizer, Train
+from cnnlab.recipe.sources import LABELS, merge, parse_overrides, read
+from cnnlab.recipe.toml_writer import to_toml
+from cnnlab.recipe.values import Section
+
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+
+class Recipe(Section):
+    """One training, written down. Equal `hash`, equal experiment; name, description and promise do not count.
+
+    Made by `named`, `load` or `from_dict`, which report every problem at once as a RecipeError.
+    """
+
+    name: Annotated[str, Field(min_length=1)] = "custom"
+    description: str = ""
+    promise: str = ""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    precision: Precision = "auto"
+    data: Data = Data()
+    augment: Augment = Augment()
+    arch: Arch
+    optim: Annotated[Optimizer, Field(discriminator="name")]
+    schedule: Annotated[Schedule, Field(discriminator="name")] = Constant()
+    loss: Loss = Loss()
+    train: Train
+
+    @field_validator("train")
+    @classmethod
+    def _fits_the_other_sections(cls, train: Train, info: ValidationInfo) -> Train:
+        # On a field, not on the model: pydantic then runs it even where other sections have problems.
+        data, schedule = info.data.get("data"), info.data.get("schedule")
+        problems = [
+            *(checks.early_stop_needs_val(train, data) if data else ()),
+            *(checks.warmup_fits_budget(train, schedule) if schedule else ()),
+        ]
+        if problems:
+            raise RecipeError(*problems)
+        return train
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
+        """The recipe with these values, defaults filled in. Raises RecipeError with every problem."""
+        return _validated(values, ())
+
+    @classmethod
+    def named(cls, name: str, **overrides: Any) -> "Recipe":
+        """A preset with changes: `Recipe.named("simplenn", optim={"lr": 0.05})`. "none" removes a value."""
+        return _validated(merge(read(name), overrides), ())
+
+    @classmethod
+    def load(cls, reference: str | Path, overrides: Sequence[str] = ()) -> "Recipe":
+        """A preset or TOML file, with `--set` overrides such as `"optim.lr=0.1"`. Raises RecipeError."""
+        changes, problems = parse_overrides(overrides)
+        return _validated(merge(read(reference), changes), problems)
+
+    @property
+    def hash(self) -> str:
+        """Identity of the experiment: 16 hex digits over every value but the labels."""
+        return digest(self.canonical())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but probably not meant."""
+        return tuple(checks.suspicions(self.train, self.schedule))
+
+    def canonical(self) -> dict[str, Any]:
+        """Every set value, defaults included and labels left out, as plain JSON types."""
+        return self.model_dump(mode="json", exclude=set(LABELS), exclude_none=True)
+
+    def diff(self, other: "Recipe") -> list[tuple[str, Any, Any]]:
+        """(path, our value, other's value) of each difference, labels apart; None where a side has not set it."""
+        return differences(self.canonical(), other.canonical())
+
+    def to_toml(self) -> str:
+        """The whole recipe as TOML, defaults spelled out; loading it gives an equal recipe."""
+        return to_toml(self.model_dump(mode="json", exclude_none=True))
+
+    def __hash__(self) -> int:
+        return int(self.hash, 16)
+
+
+def _validated(values: Mapping[str, Any], problems: Sequence[str]) -> Recipe:
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        findings = error.errors()
+        lines = [line for finding in findings for line in describe(finding, Recipe)]
+        raise RecipeError(*problems, *lines, *_hidden_problems(values, findings)) from None
+    if problems:
+        raise RecipeError(*problems)
+    return recipe
+
+
+def _hidden_problems(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> list[str]:
+    """Problems between values: pydantic looks only where each value is good, so look without the bad ones."""
+    rest: Mapping[str, Any] = values
+    for finding in findings:
+        rest = _without(rest, locate(finding["loc"], Recipe).path)
+    try:
+        Recipe.model_validate(rest)
+    except ValidationError as error:
+        known = {locate(finding["loc"], Recipe).path for finding in findings}
+        new = [finding for finding in error.errors() if finding["type"] == "value_error"]
+        return [
+            line
+            for finding in new
+            if locate(finding["loc"], Recipe).path not in known
+            for line in describe(finding, Recipe)
+        ]
+    return []
+
+
+def _without(values: Mapping[str, Any], path: Location) -> dict[str, Any]:
+    """`values` without the value at `path`."""
+    key, inner = str(path[0]), path[1:]
+    rest = {name: value for name, value in values.items() if name != key}
+    if inner and isinstance(values.get(key), Mapping):
+        rest[key] = _without(values[key], inner)
+    return rest

@@ -1,0 +1,203 @@
+"""The tables of a recipe. Their field names are the TOML keys and the `--set` paths."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
+
+from cnnlab.recipe.values import BelowOne, Count, Fraction, NonNegative, Optional, Positive, Real, Section
+
+if TYPE_CHECKING:
+    from cnnlab.arch import Architecture
+
+# Where a named architecture's options are checked before the data is known.
+_REFERENCE_SHAPE, _REFERENCE_CLASSES = (3, 32, 32), 10
+
+
+def _validation_size(value: Any) -> int | float:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, float) and 0 <= value < 1:
+        return value or 0
+    raise ValueError(f"received {value!r}, expected a count of images, a fraction below 1, or 0 for none")
+
+
+class ChannelStatistics(Section):
+    """Subtract `mean`, divide by `std`: one number per channel, for pixels in 0..1."""
+
+    mean: Annotated[tuple[Real, ...], Field(strict=False, min_length=1)]
+    std: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+
+    @field_validator("std")
+    @classmethod
+    def _as_many_as_means(cls, std: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        mean = info.data.get("mean", std)
+        if len(mean) != len(std):
+            raise ValueError(
+                f"received {len(std)} numbers, expected {len(mean)}, as many as data.normalize.mean"
+            )
+        return std
+
+
+Normalize = Annotated[
+    Annotated[Literal["train", "half", "none"], Tag("word")] | Annotated[ChannelStatistics, Tag("table")],
+    Discriminator(lambda value: "table" if isinstance(value, dict | ChannelStatistics) else "word"),
+]
+
+
+class Data(Section):
+    """Which images. `train_limit` keeps the first images of train after the split, for a quick look."""
+
+    source: Annotated[str, Field(min_length=1)] = "cifar10"
+    val: Annotated[int | float, PlainValidator(_validation_size)] = 5000
+    train_limit: Optional[Count] = None
+    normalize: Normalize = "train"
+
+
+class Crop(Section):
+    """Pad every side by `padding` pixels, then cut the original size at a place drawn per image."""
+
+    padding: Count = 4
+    mode: Literal["zero", "reflect"] = "zero"
+
+
+class Flip(Section):
+    """Mirror left and right with probability `p`, drawn per image."""
+
+    p: Fraction = 0.5
+
+
+class Augment(Section):
+    """Applied to training batches in the order of the fields; an absent method is off."""
+
+    crop: Optional[Crop] = None
+    flip: Optional[Flip] = None
+
+
+def _canonical_layers(value: Any) -> Any:
+    """The architecture's canonical text, from its text or list form."""
+    from cnnlab.arch import Architecture, parse
+
+    if isinstance(value, list | tuple):
+        return str(Architecture.from_list(list(value)))
+    return str(parse(value)) if isinstance(value, str) else value
+
+
+def _option_value(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(f"received {value!r}, expected a word, a number, true or false")
+    return value
+
+
+class Arch(Section):
+    """Either a named architecture and its options, or layers (text or list; kept as canonical text)."""
+
+    name: Optional[str] = None
+    layers: Annotated[Optional[str], BeforeValidator(_canonical_layers)] = None
+    options: dict[str, Annotated[Any, BeforeValidator(_option_value)]] = Field(
+        default_factory=dict, validate_default=True
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _buildable(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        name, layers = info.data.get("name"), info.data.get("layers")
+        if "layers" not in info.data or "name" not in info.data:
+            return options
+        if (name is None) == (layers is None):
+            received = "neither" if name is None else "both"
+            raise ValueError(f"received {received} of arch.name and arch.layers, expected one of them")
+        if name is None:
+            if options:
+                raise ValueError(
+                    "options belong to a named architecture; write them into arch.layers instead"
+                )
+            return options
+        from cnnlab.arch import named
+
+        named(name, input_shape=_REFERENCE_SHAPE, num_classes=_REFERENCE_CLASSES, **options)
+        return options
+
+    def build(self, input_shape: tuple[int, int, int], num_classes: int) -> "Architecture":
+        """The architecture for images of `input_shape` (C, H, W). Raises ArchitectureError."""
+        from cnnlab.arch import named, parse
+
+        if self.layers is not None:
+            return parse(self.layers)
+        assert self.name is not None
+        return named(self.name, input_shape=input_shape, num_classes=num_classes, **self.options)
+
+
+class _Optimizer(Section):
+    lr: Positive
+    weight_decay: NonNegative = 0.0
+    decay_norm_and_bias: bool = True
+
+
+class Sgd(_Optimizer):
+    """Stochastic gradient descent; `weight_decay` is added to the gradient (L2)."""
+
+    name: Literal["sgd"] = "sgd"
+    momentum: BelowOne = 0.9
+    nesterov: bool = False
+
+    @field_validator("nesterov")
+    @classmethod
+    def _nesterov_needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("momentum") == 0:
+            raise ValueError("received true, expected optim.momentum above 0 with it")
+        return nesterov
+
+
+class Adam(_Optimizer):
+    """Adam; `weight_decay` is added to the gradient (L2)."""
+
+    name: Literal["adam"] = "adam"
+    betas: Annotated[tuple[BelowOne, BelowOne], Field(strict=False)] = (0.9, 0.999)
+    eps: Positive = 1e-8
+
+
+class AdamW(_Optimizer):
+    """Adam with `weight_decay` applied to the weights, apart from the gradient."""
+
+    name: Literal["adamw"] = "adamw"
+    betas: Annotated[tuple[BelowOne, BelowOne], Field(strict=False)] = (0.9, 0.999)
+    eps: Positive = 1e-8
+
+
+Optimizer = Sgd | Adam | AdamW
+
+OPTIMIZERS: dict[str, type[Section]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW}
+
+
+class Loss(Section):
+    """Cross-entropy, plus `l1` times the sum of absolute weights. L2 is `optim.weight_decay`."""
+
+    label_smoothing: BelowOne = 0.0
+    l1: NonNegative = 0.0
+
+
+class EarlyStop(Section):
+    """Stop after `patience` epochs without val accuracy rising by more than `min_delta` (0.01: one point)."""
+
+    patience: Count = 10
+    min_delta: BelowOne = 0.0
+
+
+class Train(Section):
+    """The budget and what happens at each step. `drop_last` leaves out an epoch's incomplete last batch."""
+
+    epochs: Count
+    batch_size: Count = 128
+    drop_last: bool = False
+    clip_norm: Optional[Positive] = None
+    ema: Optional[Annotated[Real, Field(gt=0, lt=1)]] = None
+    early_stop: Optional[EarlyStop] = None
+    test_curve: bool = False

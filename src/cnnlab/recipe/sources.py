@@ -1,0 +1,133 @@
+"""Where a recipe's values come from: presets, files that extend others, and `--set` overrides."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnnlab.core.errors import RecipeError
+from cnnlab.core.suggest import did_you_mean
+from cnnlab.recipe.schedule import SCHEDULES
+from cnnlab.recipe.sections import OPTIMIZERS
+
+PRESETS = Path(__file__).parent / "presets"
+
+LABELS = ("name", "description", "promise")
+
+Values = dict[str, Any]
+
+
+def preset_names() -> tuple[str, ...]:
+    """The recipes that come with cnnlab."""
+    return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
+
+
+def read(reference: str | Path, folder: Path = Path()) -> Values:
+    """The values of a preset or file, everything it extends merged in. Raises RecipeError.
+
+    Labels (name, description, promise) are not passed on to files that extend. A file's name is the default name.
+    """
+    return _read(_find(str(reference), folder), ())
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    """`base` changed by `changes`, table by table.
+
+    Where `changes` chooses another kind (`optim.name`, `schedule.name`, an architecture), inherited keys that the new
+    kind does not have are dropped, so that one override is enough to try it.
+    """
+    return _deep_merge(_fitting(base, changes), changes)
+
+
+def parse_overrides(texts: Sequence[str]) -> tuple[Values, list[str]]:
+    """The values of `--set a.b=c` overrides, and the problems found. Later ones win.
+
+    What follows `=` is a TOML value; anything that is not one is taken as a word: `schedule.warmup=10%`.
+    """
+    values: Values = {}
+    problems: list[str] = []
+    for text in texts:
+        path, equals, right = text.partition("=")
+        keys = [key.strip() for key in path.split(".")]
+        if not (equals and all(keys) and right.strip()):
+            problems.append(f"--set {text}: expected key.path=value, such as optim.lr=0.1")
+            continue
+        change: Any = _override_value(right.strip())
+        for key in reversed(keys):
+            change = {key: change}
+        values = _deep_merge(values, change)
+    return values, problems
+
+
+def _override_value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _find(reference: str, folder: Path) -> Path:
+    names = preset_names()
+    if reference in names:
+        return PRESETS / f"{reference}.toml"
+    path = folder / reference
+    if path.is_file():
+        return path.resolve()
+    raise RecipeError(
+        f"recipe {reference!r}: neither a preset nor a file{did_you_mean(Path(reference).stem, names)}"
+    )
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> Values:
+    if path in seen:
+        circle = " -> ".join(step.name for step in (*seen[seen.index(path) :], path))
+        raise RecipeError(f"{path.name}: extends itself ({circle}); remove one `extends`")
+    values = _parse(path)
+    values.setdefault("name", path.stem)
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise RecipeError(f"{path.name}: extends: received {base!r}, expected the name of a preset or a file")
+    inherited = _read(_find(base, path.parent), (*seen, path))
+    return merge({key: value for key, value in inherited.items() if key not in LABELS}, values)
+
+
+def _parse(path: Path) -> Values:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+
+
+def _deep_merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both_tables = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _deep_merge(old, value) if both_tables else value
+    return merged
+
+
+def _fitting(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    """`base` without the keys that the kinds chosen in `changes` do not have."""
+    fitting = dict(base)
+    for table in {"optim", "schedule", "arch"} & base.keys() & changes.keys():
+        old, new = base[table], changes[table]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            kept = _kept_keys(table, old, new)
+            fitting[table] = {key: value for key, value in old.items() if key in kept}
+    return fitting
+
+
+def _kept_keys(table: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    name = new.get("name")
+    if table == "arch":
+        changed = "layers" in new or (name is not None and name != old.get("name"))
+        return set() if changed else set(old)
+    kinds = OPTIMIZERS if table == "optim" else SCHEDULES
+    changed = isinstance(name, str) and name in kinds and name != old.get("name")
+    return set(kinds[name].model_fields) if changed else set(old)
