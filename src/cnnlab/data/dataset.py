@@ -1,0 +1,85 @@
+"""The values every source ends in: a split is an array of images with labels, a data set is named splits.
+
+Shapes: images are uint8 N H W C (C is 1 or 3), labels are int64 N.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnlab.core.errors import DataError
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+MAX_LISTED = 20  # more lines than this in one message hide the first ones
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images uint8 N H W C (read-only once it comes out of the cache) and labels int64 N, None when unlabelled."""
+
+    images: Images
+    labels: Labels | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a source holds, decoded: the splits it was published with and the names of its classes."""
+
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set ready for training.
+
+    `digest` is the SHA-256 of the source files' content (not of their place), `location` says where they were
+    found, `seconds_to_load` is what this load took by the wall clock.
+    """
+
+    name: str
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    digest: str
+    location: str
+    seconds_to_load: float
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width), the order architectures are written in."""
+        height, width, channels = self.train.images.shape[1:]
+        return channels, height, width
+
+
+def listed(problems: list[str]) -> list[str]:
+    """At most `MAX_LISTED` of the problems, and how many more there are."""
+    hidden = len(problems) - MAX_LISTED
+    return problems if hidden <= 0 else [*problems[:MAX_LISTED], f"... and {hidden} more"]
+
+
+def label_problems(labels: npt.NDArray[np.integer], num_classes: int, file: Path | str) -> list[str]:
+    """One line for every label outside 0..num_classes-1, naming file and index.
+
+    Found here, before any training: on a GPU such a label stops the process and leaves the device unusable.
+    """
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    return [
+        f"{file}: label {labels[index]} at index {index} is outside 0..{num_classes - 1}" for index in wrong
+    ]
+
+
+def checked_labels(labels: npt.NDArray[np.integer], num_classes: int, file: Path | str) -> Labels:
+    """The labels as int64. Raises DataError naming `file` and the index of every label out of range."""
+    problems = label_problems(labels, num_classes, file)
+    if problems:
+        raise DataError(*listed(problems))
+    return labels.astype(np.int64)

@@ -1,0 +1,146 @@
+"""The one image decoder: training data, prediction and the web page all see an image the way this file does.
+
+    EXIF rotation   applied
+    RGBA, palette with transparency, gray + alpha   composited on white
+    16-bit gray     scaled to 8 bits (divided by 257 and rounded), not clipped
+    CMYK, YCbCr, palette, 1-bit   converted
+    animated        first frame
+    size given      the shorter side is scaled to fit (bicubic, antialiased), then the centre is cropped: nothing
+                    is distorted, the ends of the longer side are lost. An image of that size is left untouched.
+
+Hostile files: the format must be on a list, and bytes and pixels are capped before a pixel is decoded.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cnnlab.core.errors import ImageError
+from cnnlab.data.dataset import Images
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 64 * 10**6
+BACKGROUND = (255, 255, 255)
+
+Source = Path | str | bytes | BinaryIO
+GRAY_MODES = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L"})
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image says of itself before its pixels are decoded. Size is after EXIF rotation."""
+
+    format: str
+    mode: str
+    height: int
+    width: int
+
+    @property
+    def channels(self) -> Literal[1, 3]:
+        """1 for gray images without transparency, else 3."""
+        return 1 if self.mode in GRAY_MODES else 3
+
+
+def _read(source: Source, name: str) -> bytes:
+    """The whole content, refused above the cap before it is read."""
+    if isinstance(source, bytes):
+        content = source
+    elif isinstance(source, Path | str):
+        try:
+            with open(source, "rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise ImageError(
+                f"cannot read image {name}: {error.strerror or error}; check the path"
+            ) from error
+    else:
+        content = source.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"image {name} is larger than {MAX_BYTES >> 20} MiB; shrink it first")
+    return content
+
+
+def _open(content: bytes, name: str) -> Image.Image:
+    """The image with its header read and its size within the cap; no pixel is decoded yet."""
+    too_large = f"more than {MAX_PIXELS / 1e6:.0f} million pixels; shrink it first"
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"image {name} has {too_large}") from error
+    except Exception as error:  # Pillow's parsers meet hostile bytes with many kinds of error
+        raise ImageError(
+            f"cannot read image {name}: not a valid {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
+        ) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(f"image {name} is {image.width}x{image.height}, {too_large}")
+    return image
+
+
+def _name_of(source: Source, name: str | None) -> str:
+    return name or (str(source) if isinstance(source, Path | str) else "given as bytes")
+
+
+def _eight_bit(image: Image.Image, name: str) -> Image.Image:
+    """Gray of 16 bits scaled to 8. Floating point has no agreed range and is refused."""
+    if image.mode == "F":
+        raise ImageError(f"image {name} holds floating point values; expected 8 or 16 bits a channel")
+    values = np.asarray(image).astype(np.int64)
+    if values.size and (values.min() < 0 or values.max() > 65535):
+        raise ImageError(f"image {name} holds 32-bit values; expected 8 or 16 bits a channel")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The image without transparency: composited on the background."""
+    if not image.has_transparency_data:
+        return image
+    if image.mode in ("La", "RGBa"):  # premultiplied alpha has no direct way to RGB
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    layer = image.convert("RGBA")
+    canvas = Image.new("RGBA", layer.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(canvas, layer)
+
+
+def decode_image(
+    source: Source,
+    size: tuple[int, int] | None = None,
+    channels: Literal[1, 3] = 3,
+    name: str | None = None,
+) -> Images:
+    """Decode a file, a path or bytes to uint8 H W C.
+
+    `size` is (height, width), None keeps the image's own; `channels` is 3 (RGB) or 1 (gray); `name` is what errors
+    call an image that has no path. Raises ImageError.
+    """
+    name = _name_of(source, name)
+    image = _open(_read(source, name), name)
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("F", "I") or image.mode.startswith("I;16"):
+            image = _eight_bit(image, name)
+        image = _opaque(image).convert("RGB" if channels == 3 else "L")
+        if size is not None and image.size != (size[1], size[0]):
+            image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
+    except ImageError:
+        raise
+    except Exception as error:  # as above: truncated and damaged data fail in many ways
+        raise ImageError(f"cannot decode image {name}: {error}; the file is damaged or incomplete") from error
+    return np.array(image, dtype=np.uint8).reshape(image.height, image.width, channels)
+
+
+def read_header(source: Source, name: str | None = None) -> Header:
+    """Format, mode and size of an image without decoding its pixels. Raises ImageError."""
+    name = _name_of(source, name)
+    image = _open(_read(source, name), name)
+    try:
+        turned = image.getexif().get(0x0112) in (5, 6, 7, 8)  # orientations that swap the sides
+    except Exception as error:
+        raise ImageError(f"cannot read image {name}: damaged EXIF data ({error})") from error
+    height, width = (image.width, image.height) if turned else (image.height, image.width)
+    transparent = image.has_transparency_data
+    return Header(image.format or "?", f"{image.mode}+alpha" if transparent else image.mode, height, width)

@@ -1,0 +1,139 @@
+"""`load`: from a name or a path to a data set in memory, whatever form it lies in."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+from cnnlab.core.errors import DataError
+from cnnlab.core.suggest import did_you_mean
+from cnnlab.data.cache import cached
+from cnnlab.data.dataset import Dataset, Decoded
+from cnnlab.data.download import Progress, fetch
+from cnnlab.data.named import NAMED_SOURCES, NamedSource, verify
+from cnnlab.data.places import download_folder, search_places
+from cnnlab.data.sources.folder import find_folder
+from cnnlab.data.sources.found import Found
+from cnnlab.data.sources.mnist import find_idx
+from cnnlab.data.sources.npz import find_npz
+from cnnlab.data.sources.parquet import find_parquet
+
+Size = tuple[int, int]
+
+
+def find_path(path: Path, size: Size | None = None) -> Found:
+    """Recognise what lies at `path`: a .npz file, Parquet files, idx files or an image folder. Raises DataError."""
+    if path.is_file() and path.suffix == ".npz":
+        return find_npz(path)
+    if path.is_dir():
+        return find_parquet(path, size=size) or find_idx(path) or find_folder(path, size)
+    raise DataError(
+        f"{path} is not a data set: expected a .npz file or a folder of images, Parquet or idx files"
+    )
+
+
+def find_named(source: NamedSource, data_dir: Path | None = None) -> Found:
+    """Where a named data set lies. Raises DataError listing every place looked at and the three ways on."""
+    places = search_places(source.name, data_dir)
+    for place in places:
+        if found := source.find(place):
+            return found
+    raise DataError(
+        f"{source.name} was not found; looked in",
+        *(f"  {place}" for place in places),
+        "three ways on:",
+        f"  run `cnnlab data get {source.name}` to download it,",
+        "  pass `--data-dir DIR` with the folder that holds it,",
+        "  or set the environment variable CNNLAB_DATA to that folder",
+    )
+
+
+def find(source: str, data_dir: Path | None = None, size: Size | None = None) -> Found:
+    """Locate a named data set or a path, without reading its images. Raises DataError."""
+    if named := NAMED_SOURCES.get(source):
+        return find_named(named, data_dir)
+    path = Path(source).expanduser()
+    if path.exists():
+        return find_path(path, size)
+    raise DataError(
+        f"{source!r} is neither a known data set nor a path that exists{did_you_mean(source, NAMED_SOURCES)}"
+    )
+
+
+def get(
+    name: str, data_dir: Path | None = None, mirrors: tuple[str, ...] = (), progress: Progress | None = None
+) -> Path:
+    """Download the official files of a named data set (those not there yet) and return their folder.
+
+    `mirrors` are tried before the known ones. Raises DataError, StorageError.
+    """
+    if name not in NAMED_SOURCES:
+        raise DataError(f"{name!r} is not a known data set{did_you_mean(name, NAMED_SOURCES)}")
+    source = NAMED_SOURCES[name]
+    folder = download_folder(name, data_dir)
+    official = {file.name: file for file in source.official}
+    for file_name in source.fetch:
+        fetch(official[file_name], folder, (*mirrors, *source.mirrors), progress)
+    return folder
+
+
+def _verify_official(source: NamedSource, found: Found) -> None:
+    """Raise DataError when a file bears an official name but is not that file."""
+    official = {file.name: file for file in source.official}
+    for path in found.files:
+        file = official.get(path.name) or official.get(f"{path.name}.gz")
+        # A file kept decompressed can only be told by its content; where that digest is unknown it is taken as is.
+        if file is not None and (file.name == path.name or file.content_md5):
+            verify(path, file)
+
+
+def _validate(source: NamedSource | None, found: Found, size: Size | None, decoded: Decoded) -> None:
+    """Raise DataError, all problems together, when the arrays are not what was asked for."""
+    problems = []
+    shape = decoded.train.images.shape[1:]
+    if len(decoded.train) == 0 or decoded.train.labels is None:
+        problems.append(f"{found.location}: the training split has no labelled images")
+    if decoded.test is not None and decoded.test.images.shape[1:] != shape:
+        problems.append(
+            f"{found.location}: test images are {decoded.test.images.shape[1:]}, training images {shape}"
+        )
+    if size is not None and shape[:2] != size:
+        problems.append(
+            f"{found.location}: images are {shape[0]}x{shape[1]} and only encoded ones can be resized"
+        )
+    if source is not None:
+        counts = (len(decoded.train), len(decoded.test) if decoded.test else 0)
+        if counts != (source.num_train, source.num_test):
+            problems.append(
+                f"{found.location}: {source.name} has {source.num_train} training and {source.num_test} test images, "
+                f"found {counts[0]} and {counts[1]}; give the folder's path as the source to use it as it is"
+            )
+    if problems:
+        raise DataError(*problems)
+
+
+def load(
+    source: str, data_dir: Path | None = None, download: bool = False, size: Size | None = None
+) -> Dataset:
+    """Load a data set by name or by path. The first load decodes it, later ones map the cached arrays.
+
+    Names are looked for in `data_dir`, `$CNNLAB_DATA` and the user's cache, in each also in the subfolder of that
+    name; `download` fetches the official files when they are in none of them. `size` (height, width) is what encoded
+    images of a path are resized to, needed when they differ. Raises DataError, StorageError.
+    """
+    start = time.perf_counter()
+    named = NAMED_SOURCES.get(source)
+    try:
+        found = find(source, data_dir, size)
+    except DataError:
+        if not download or named is None:
+            raise
+        get(source, data_dir)
+        found = find(source, data_dir, size)
+    decoded, digest = cached(
+        found,
+        verify=partial(_verify_official, named) if named else lambda found: None,
+        validate=partial(_validate, named, found, size),
+    )
+    location = "embedded" if found.location is None else str(found.location)
+    seconds = time.perf_counter() - start
+    return Dataset(source, decoded.train, decoded.test, decoded.classes, digest, location, seconds)

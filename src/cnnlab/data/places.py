@@ -1,0 +1,32 @@
+"""Where data is looked for, where downloads go and where decoded arrays are kept."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """`$CNNLAB_CACHE`, else `$XDG_CACHE_HOME/cnnlab`, else `~/.cache/cnnlab`."""
+    if chosen := os.environ.get("CNNLAB_CACHE"):
+        return Path(chosen).expanduser()
+    if standard := os.environ.get("XDG_CACHE_HOME"):
+        return Path(standard).expanduser() / "cnnlab"
+    return Path.home() / ".cache" / "cnnlab"
+
+
+def data_folders(data_dir: Path | None = None) -> tuple[Path, ...]:
+    """The folders that may hold data, in the order they are searched: `data_dir`, `$CNNLAB_DATA`, the cache."""
+    places = [data_dir] if data_dir is not None else []
+    if chosen := os.environ.get("CNNLAB_DATA"):
+        places.append(Path(chosen))
+    places.append(cache_folder() / "data")
+    return tuple(dict.fromkeys(place.expanduser().absolute() for place in places))
+
+
+def search_places(name: str, data_dir: Path | None = None) -> tuple[Path, ...]:
+    """Every folder a named source may lie in: each data folder's own `name/`, then the data folder itself."""
+    return tuple(place for folder in data_folders(data_dir) for place in (folder / name, folder))
+
+
+def download_folder(name: str, data_dir: Path | None = None) -> Path:
+    """The folder a download of `name` goes to: below the first data folder."""
+    return data_folders(data_dir)[0] / name

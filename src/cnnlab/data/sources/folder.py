@@ -1,0 +1,127 @@
+"""A folder of images: `train/<class>/*` and, if there is one, `test/<class>/*`; or `<class>/*` without splits.
+
+A `test/` whose images lie there directly is unlabelled. Classes are the folder names in the order of their bytes, so
+their numbers do not depend on the language settings. Hidden files, files that do not end like an image, deeper
+folders and links to folders (which can loop) are skipped, and `cnnlab data check` lists them.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnlab.core.errors import DataError
+from cnnlab.data.dataset import Decoded, Split, listed
+from cnnlab.data.encoded import Item, decode_splits, item_labels
+from cnnlab.data.sources.found import Found
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The image files and the folders directly inside a folder, in byte order, and what was skipped."""
+
+    images: tuple[Path, ...]
+    folders: tuple[Path, ...]
+    skipped: tuple[str, ...]
+
+
+def list_folder(folder: Path) -> Listing:
+    """What lies directly in `folder`. Names that are not valid text are kept: order and access are by bytes."""
+    images, folders, skipped = [], [], []
+    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            folders.append(path)
+        elif path.is_file() and path.suffix.lower() in ENDINGS and not path.name.startswith("."):
+            images.append(path)
+        else:
+            skipped.append(f"skipped {printable(path)}: not an image file")
+    return Listing(tuple(images), tuple(folders), tuple(skipped))
+
+
+def printable(path: Path) -> str:
+    """The path as text that any terminal and file can hold."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Classes and files of an image folder. `test` items have no label when the test folder has no classes."""
+
+    classes: tuple[str, ...]
+    train: tuple[Item, ...]
+    test: tuple[Item, ...]
+    skipped: tuple[str, ...]
+
+
+def _class_items(folder: Path, classes: tuple[str, ...]) -> tuple[list[Item], list[str]]:
+    """The items of `<folder>/<class>/*`. A class folder without images is reported as skipped."""
+    items, skipped = [], []
+    for label, name in enumerate(classes):
+        if not (folder / name).is_dir():
+            continue
+        inside = list_folder(folder / name)
+        items += [Item(printable(path), path, label) for path in inside.images]
+        skipped += [
+            *inside.skipped,
+            *(f"skipped {printable(deeper)}: a deeper folder" for deeper in inside.folders),
+        ]
+        if not inside.images:
+            skipped.append(f"class folder {printable(folder / name)} holds no images")
+    return items, skipped
+
+
+def read_layout(folder: Path) -> Layout:
+    """List the folder without opening an image. Raises DataError when it is not an image folder."""
+    has_splits = (folder / "train").is_dir()
+    train_folder = folder / "train" if has_splits else folder
+    top = list_folder(train_folder)
+    classes = tuple(path.name for path in top.folders)
+    train, skipped = _class_items(train_folder, classes)
+    if not train:
+        raise DataError(
+            f"{folder} holds no images in class folders; expected train/<class>/*.png or <class>/*.png, "
+            "Parquet files (train*.parquet), idx files or a .npz file"
+        )
+    skipped += [
+        *top.skipped,
+        *(f"skipped {printable(path)}: an image outside a class" for path in top.images),
+    ]
+    test: list[Item] = []
+    if has_splits and (folder / "test").is_dir():
+        inside = list_folder(folder / "test")
+        unknown = sorted({path.name for path in inside.folders} - set(classes))
+        if unknown:
+            raise DataError(
+                *listed(
+                    [f"{folder / 'test' / name}: no class of that name in {train_folder}" for name in unknown]
+                )
+            )
+        test, test_skipped = _class_items(folder / "test", classes)
+        skipped += [*inside.skipped, *test_skipped]
+        test += [Item(printable(path), path, None) for path in inside.images]
+    return Layout(classes, tuple(train), tuple(test), tuple(skipped))
+
+
+def find_folder(folder: Path, size: tuple[int, int] | None = None) -> Found:
+    """The image folder as a source. Raises DataError when it is none."""
+    layout = read_layout(folder)
+
+    def read() -> Decoded:
+        splits = [layout.train, layout.test] if layout.test else [layout.train]
+        labels = [item_labels(items, len(layout.classes)) for items in splits]
+        images = decode_splits(splits, size)
+        decoded = [Split(pixels, found) for pixels, found in zip(images, labels, strict=True)]
+        names = tuple(printable(Path(name)) for name in layout.classes)
+        return Decoded(decoded[0], decoded[1] if layout.test else None, names)
+
+    files = tuple(item.content for item in (*layout.train, *layout.test) if isinstance(item.content, Path))
+    return Found(
+        "image folder",
+        folder,
+        files,
+        read,
+        "" if size is None else f"size={size[0]}x{size[1]}",
+        lambda: (list(layout.train), list(layout.test)),
+        layout.skipped,
+    )

@@ -1,0 +1,50 @@
+"""`val` out of `train`: stratified, exact in number, the same on every machine.
+
+Every class gives its proportional share; the shares are made whole by largest remainder, so the total is exactly
+what was asked for. Which images of a class are chosen comes from (seed, "val-split", class) alone.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnlab.core.errors import RecipeError
+from cnnlab.core.seeding import derive_generator
+
+Indices = npt.NDArray[np.int64]
+
+
+def count_of(val: int | float, num_images: int) -> int:
+    """The number of images `val` asks for: a count (int) or a fraction below 1 (float). Raises RecipeError."""
+    expected = f"expected a count from 0 to {num_images - 1} or a fraction from 0 to below 1"
+    if isinstance(val, bool) or not isinstance(val, int | float) or not 0 <= val < max(num_images, 1):
+        raise RecipeError(f"val = {val!r} does not fit {num_images} training images; {expected}")
+    if isinstance(val, float):
+        if val >= 1:
+            raise RecipeError(f"val = {val!r} is neither a count nor a fraction; {expected}")
+        return min(round(val * num_images), num_images - 1)
+    return val
+
+
+def largest_remainder(sizes: Indices, total: int) -> Indices:
+    """Whole shares of `total`, proportional to `sizes`; ties go to the lower class. Never above a class's size."""
+    quotas = sizes * total // sizes.sum()
+    remainders = sizes * total % sizes.sum()
+    order = np.argsort(-remainders, kind="stable")
+    quotas[order[: total - quotas.sum()]] += 1
+    return quotas
+
+
+def split_indices(labels: npt.NDArray[np.int64], val: int | float, seed: int) -> tuple[Indices, Indices]:
+    """Positions in `labels` of the training and of the validation images, both ascending int64.
+
+    `val` is a count (int), a fraction (float), or 0 for none. Raises RecipeError when it does not fit.
+    """
+    num_val = count_of(val, len(labels))
+    chosen = np.zeros(len(labels), dtype=bool)
+    if num_val:
+        classes, sizes = np.unique(labels, return_counts=True)
+        for label, share in zip(classes, largest_remainder(sizes, num_val), strict=True):
+            members = np.flatnonzero(labels == label)
+            generator = derive_generator(seed, "val-split", int(label))
+            chosen[generator.permutation(members)[:share]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
