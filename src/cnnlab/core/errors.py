@@ -55,9 +55,13 @@ class DivergedError(CnnlabError):
 
 
 class StorageError(CnnlabError):
-    """Something could not be written."""
+    """Something could not be written. `no_space` tells a full disk from a refused one."""
 
     exit_code = 5
+
+    def __init__(self, *problems: str, no_space: bool = False) -> None:
+        self.no_space = no_space
+        super().__init__(*problems)
 
 
 class RunError(CnnlabError):

@@ -31,13 +31,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        no_space = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if no_space:
             remedy = "free some space on that disk, then repeat the command or `cnnlab resume` the run"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             remedy = "choose a folder you can write to"
         else:
             remedy = "check the path and the disk"
-        raise StorageError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
+        message = f"cannot write {path}: {error.strerror or error}; {remedy}"
+        raise StorageError(message, no_space=no_space) from error
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

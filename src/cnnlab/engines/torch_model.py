@@ -1,7 +1,9 @@
-"""From an architecture to a torch module, plainly: one line per layer type, parameter names that follow the layers' paths.
+"""From an architecture to a torch module, plainly: one line per layer type, and its initial weights.
 
-`conv 3x3 8 | residual(conv 3x3 8 pad 1; ...)` has the keys `0.weight`, `1.body.0.weight`, `1.shortcut.conv.weight`, as
-the rows of `Architecture.trace` name them.
+Parameters are named by the paths of the layers, as the rows of `Architecture.trace` are: `conv 3x3 8 |
+residual(conv 3x3 16 pad 1; shortcut B)` has the keys `0.weight`, `1.body.0.weight`, `1.shortcut.conv.weight`.
+
+Shapes: N images, C channels, H height, W width, K classes.
 """
 
 import math
@@ -46,11 +48,14 @@ def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
 
 
 def initialise(model: nn.Module, seed: int) -> None:
-    """Draw the initial weights in place, the same on every device and torch version's module order.
+    """Draw the initial weights in place, from the seed and the layer's position alone, equal on every device.
 
-    Convolutions: normal with variance 2 / fan_in, bias 0 (He et al. 2015, "Delving deep into rectifiers"). Linear
-    layers: weights and biases uniform within 1 / sqrt(fan_in) (LeCun et al. 1998, "Efficient backprop"), which keeps
-    the first logits small, so the first loss is near ln(classes). Batch norm: scale 1, shift 0.
+    Convolutions: normal with variance 2 / fan_in, bias 0 (He et al. 2015, "Delving deep into rectifiers").
+    Linear layers: weights and biases uniform within 1 / sqrt(fan_in), torch's own choice (LeCun et al. 1998,
+    "Efficient backprop"). Batch norm: shift 0, scale 1, but scale 0 where it ends the body of a residual, so
+    that every block starts as its shortcut (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1).
+    Without this each block adds variance: the first loss of ResNet-20 is 2.5 and that of ResNet-56 3.5. With
+    it both are near ln 10.
     """
     for index, module in enumerate(model.modules()):
         generator = torch.Generator().manual_seed(derive_seed(seed, "init", index))
@@ -67,6 +72,9 @@ def initialise(model: nn.Module, seed: int) -> None:
                 _fill(parameter, (2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.reset_parameters()
+    for module in model.modules():
+        if isinstance(module, ResidualBlock) and isinstance(module.body[-1], nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.zeros_(module.body[-1].weight)
 
 
 def _fill(parameter: Tensor, values: Tensor) -> None:
@@ -97,7 +105,7 @@ class PadSubsample(nn.Module):
 class ResidualBlock(nn.Module):
     """activation(body(x) + shortcut(x))."""
 
-    def __init__(self, body: nn.Module, shortcut: nn.Module, activation: nn.Module) -> None:
+    def __init__(self, body: nn.Sequential, shortcut: nn.Module, activation: nn.Module) -> None:
         super().__init__()
         self.body = body
         self.shortcut = shortcut

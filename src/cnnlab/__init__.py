@@ -1,0 +1,37 @@
+"""cnnlab: a laboratory for convolutional networks on small images.
+
+    from cnnlab import Recipe, train, load_run
+    run = train(Recipe.named("simplenn", seed=1, optim={"lr": 0.05}))
+    run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cnnlab.core.errors import CnnlabError
+    from cnnlab.deploy.run import Run, load_run
+    from cnnlab.launch.one import resume, train
+    from cnnlab.launch.options import Options
+    from cnnlab.recipe import Recipe
+
+# Imported at first use: `import cnnlab` and `cnnlab --help` must not wait for torch.
+_HOME = {
+    "CnnlabError": "cnnlab.core.errors",
+    "Options": "cnnlab.launch.options",
+    "Recipe": "cnnlab.recipe",
+    "Run": "cnnlab.deploy.run",
+    "load_run": "cnnlab.deploy.run",
+    "resume": "cnnlab.launch.one",
+    "train": "cnnlab.launch.one",
+}
+
+__all__ = ["CnnlabError", "Options", "Recipe", "Run", "__version__", "load_run", "resume", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cnnlab' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

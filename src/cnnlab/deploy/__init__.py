@@ -1,0 +1,1 @@
+"""A trained run put to use: predictions for images, tables to hand in."""

@@ -1,0 +1,110 @@
+"""The best network of a run, ready to answer: always float32, so that every machine gives the same answer.
+
+Shape legend: N images, H x W pixels, C channels, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cnnlab.core.errors import ImageError
+from cnnlab.data import decode_image
+from cnnlab.engines.resident import Normalisation
+from cnnlab.engines.torch_engine import load_model_weights
+from cnnlab.engines.torch_model import build
+from cnnlab.runs import RunFolder
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The classes of one image with their probabilities, the most probable first."""
+
+    image: str
+    ranking: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.ranking[0][0]
+
+
+class Predictor:
+    """A network in evaluation mode with the classes and the normalisation it was trained with."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        classes: Sequence[str],
+        normalisation: Normalisation,
+        image_shape: tuple[int, int, int],
+    ) -> None:
+        self.model = model.eval()
+        self.classes = tuple(classes)
+        self.image_shape = image_shape
+        self.mean = torch.tensor(normalisation.mean).view(-1, 1, 1) * 255
+        self.std = torch.tensor(normalisation.std).view(-1, 1, 1) * 255
+
+    @classmethod
+    def from_run(cls, run: RunFolder) -> "Predictor":
+        """The best checkpoint by val (the last one of a run without val). Raises RunError."""
+        data = run.environment["data"]
+        shape = tuple(data["image_shape"])
+        model = build(run.recipe.arch.build(shape, len(data["classes"])), shape)
+        arrays = run.checkpoint("best" if run.recipe.data.val else "last").arrays
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        averaged = any(name.startswith("averaged_model.") for name in tensors)
+        load_model_weights(model, tensors, "averaged_model." if averaged else "model.")
+        return cls(model, data["classes"], Normalisation(tuple(data["mean"]), tuple(data["std"])), shape)
+
+    def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits N x K of decoded images."""
+        batches = []
+        with torch.inference_mode():
+            for start in range(0, len(images_NHWC), _BATCH):
+                pixels = torch.from_numpy(np.array(images_NHWC[start : start + _BATCH]))
+                images_NCHW = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+                batches.append(self.model(images_NCHW))
+        return torch.cat(batches).numpy()
+
+    def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
+        """Classes and probabilities of image files. Raises ImageError naming every file it cannot take."""
+        channels, height, width = self.image_shape
+        decoded = decode_files(images, (height, width), channels)
+        probabilities = softmax(self.logits(np.stack(decoded)))
+        return [
+            Prediction(str(image), self._ranking(row))
+            for image, row in zip(images, probabilities, strict=True)
+        ]
+
+    def _ranking(self, probabilities_K: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-probabilities_K, kind="stable")
+        return tuple((self.classes[k], float(probabilities_K[k])) for k in order)
+
+
+def softmax(logits_NK: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities N x K, in float64."""
+    z = logits_NK.astype(np.float64)
+    exponentials = np.exp(z - z.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def decode_files(
+    files: Sequence[str | Path], size: tuple[int, int], channels: int
+) -> list[NDArray[np.uint8]]:
+    """Every file through the one decoder. Raises ImageError with the problems of all that fail."""
+    decoded, problems = [], []
+    for file in files:
+        try:
+            decoded.append(decode_image(Path(file), size, channels))
+        except ImageError as error:
+            problems += error.problems
+    if problems:
+        raise ImageError(*problems)
+    return decoded

@@ -1,0 +1,80 @@
+"""A run in Python: what happened in it, and its network at work.
+
+    run = cnnlab.load_run("last")
+    run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnlab.core.errors import RunError
+from cnnlab.runs import RunFolder, find_run, runs_root
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cnnlab.deploy.predictor import Prediction, Predictor
+    from cnnlab.recipe import Recipe
+
+
+class Run:
+    """Wraps a run folder. Reading it needs no torch; predicting and `model()` do."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.folder.status})"
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @property
+    def recipe(self) -> "Recipe":
+        """What was trained."""
+        return self.folder.recipe
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """One row per epoch."""
+        return self.folder.metrics
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The final figures. Raises RunError while the run is not complete."""
+        result = self.folder.result
+        if result is None:
+            raise RunError(f"run {self.folder.id} is {self.folder.status}; `cnnlab resume` completes it")
+        return result
+
+    def accuracy(self, split: str) -> float:
+        """Accuracy 0..1 of the best network by val on `split` ("train" as seen in training). Raises RunError."""
+        accuracies: dict[str, float] = self.result["accuracy"]
+        if split not in accuracies:
+            raise RunError(f"run {self.folder.id} has no accuracy on {split!r}; it has {', '.join(accuracies)}")
+        return accuracies[split]
+
+    @cached_property
+    def predictor(self) -> "Predictor":
+        """The best network, ready to answer."""
+        from cnnlab.deploy.predictor import Predictor
+
+        return Predictor.from_run(self.folder)
+
+    def predict(self, images: str | Path | Sequence[str | Path]) -> "list[Prediction]":
+        """Classes with probabilities, one prediction per image file. Raises ImageError."""
+        files = [images] if isinstance(images, str | Path) else list(images)
+        return self.predictor.predict(files)
+
+    def model(self) -> "nn.Module":
+        """The best network as a torch module: normalised images N x C x H x W to logits N x K."""
+        return self.predictor.model
+
+
+def load_run(run: str | Path, runs: Path | None = None) -> Run:
+    """A run by folder, id, unique beginning of its id, or "last". Raises RunError."""
+    return Run(find_run(runs_root(runs), str(run)))

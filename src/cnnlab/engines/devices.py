@@ -1,0 +1,119 @@
+"""Which device, which number format, how many threads: chosen on purpose, and said.
+
+The courses ask for `nvidia-smi` evidence that the network really sits on the GPU: `memory_in_use` is read before
+and after it moves, and both numbers go into the run.
+"""
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from cnnlab.core.errors import CnnlabError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(requested: str = "auto") -> torch.device:
+    """`auto` is CUDA, else MPS, else CPU. Raises CnnlabError where the requested one is not there."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if requested == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if present[name]))
+    name, _, index = requested.partition(":")
+    if name not in present or (index and not index.isdigit()):
+        raise CnnlabError(
+            f"--device: received {requested!r}, expected auto, cpu, cuda, cuda:INDEX or mps"
+        )
+    if not present[name]:
+        there = ", ".join(name for name, is_there in present.items() if is_there)
+        raise CnnlabError(f"--device: {requested!r} is not available here; available: {there}; use --device auto")
+    if name == "cuda" and index and int(index) >= torch.cuda.device_count():
+        raise CnnlabError(
+            f"--device: received {requested!r}, but this machine has {torch.cuda.device_count()} CUDA device(s)"
+        )
+    return torch.device(requested)
+
+
+def choose_threads(requested: int | None) -> int:
+    """Threads of the CPU kernels: those asked for, else every core this process may use. Sets them."""
+    threads = requested or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed blocks instead of returning them to the system after every step.
+
+    A step frees and asks again for the same few megabytes; without this each request costs page faults. Only
+    glibc has these switches (mallopt M_MMAP_THRESHOLD and M_TRIM_THRESHOLD); elsewhere nothing changes.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 32 * 2**20)
+        libc.mallopt(-1, 512 * 2**20)
+
+
+def supported_precisions(device: torch.device) -> tuple[Precision, ...]:
+    """Number formats that are fast on this device, the preferred one first."""
+    if device.type == "cuda":
+        return ("bf16", "fp32") if torch.cuda.is_bf16_supported() else ("fp16", "fp32")
+    if device.type == "cpu" and _cpu_multiplies_bf16():
+        return ("bf16", "fp32")
+    return ("fp32",)
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """AVX512-BF16 or AMX-BF16, without which bf16 is emulated and slower than fp32."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def device_name(device: torch.device) -> str:
+    """The name a person knows the device by."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return f"Apple {platform.machine()} GPU"
+    return _cpu_name()
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Bytes: of the whole device for CUDA (what `nvidia-smi` shows), of this process otherwise."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return int(total - free)
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import resource
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was asked for; clocks read before that lie."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device or the machine refused an allocation."""
+    refused_by_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or refused_by_cpu

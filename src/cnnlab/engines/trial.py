@@ -1,0 +1,108 @@
+"""Before the first step: is the network what its architecture says, and what is the fastest way to run it here?
+
+Everything is tried on copies of the network, with the first training batch; the network itself is left untouched.
+"""
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cnnlab.arch.trace import Trace
+from cnnlab.core.errors import ArchitectureError
+from cnnlab.engines.devices import DTYPES, Precision, synchronise
+
+_WARM_STEPS, _TIMED_STEPS = 2, 3
+# Compiling takes about half a minute; below this much training it cannot pay.
+_SHORTEST_TRAINING_TO_COMPILE = 15 * 60.0
+
+
+def check_model(model: nn.Module, trace: Trace, images: torch.Tensor) -> None:
+    """Shape check with a dummy batch and parameter count, against the architecture's own. Raises ArchitectureError."""
+    counted = sum(p.numel() for p in model.parameters())
+    if counted != trace.parameters:
+        raise ArchitectureError(
+            f"the network has {counted:,} parameters, its architecture counts {trace.parameters:,}"
+        )
+    with torch.no_grad():
+        shape = tuple(copy.deepcopy(model)(torch.zeros_like(images[:2], dtype=torch.float32)).shape[1:])
+    if shape != trace.output_shape:
+        raise ArchitectureError(f"the network gives {shape} for one image, its architecture {trace.output_shape}")
+
+
+def initial_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Cross-entropy of the untrained network on one batch, in training mode as the first step sees it."""
+    with torch.no_grad():
+        return float(F.cross_entropy(copy.deepcopy(model).train()(images.float()), labels))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, why, and the milliseconds per step that were measured."""
+
+    value: Any
+    reason: str
+    milliseconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def choose_precision(
+    requested: str, candidates: Sequence[Precision], model: nn.Module, images: torch.Tensor, labels: torch.Tensor
+) -> Choice:
+    """The number format that takes the shortest time per step here, unless the recipe fixes it."""
+    if requested != "auto":
+        return Choice(requested, "set by the recipe")
+    if len(candidates) == 1:
+        return Choice(candidates[0], "the only fast one on this device")
+    measured = {p: _milliseconds(copy.deepcopy(model), images, labels, p) for p in candidates}
+    return Choice(min(measured, key=lambda p: measured[p]), "fastest step measured", measured)
+
+
+def choose_compile(
+    requested: str,
+    precision: Precision,
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    total_steps: int,
+) -> Choice:
+    """Whether `torch.compile` saves more time over the whole training than it costs. `on` and `off` are obeyed."""
+    if requested != "auto":
+        return Choice(requested == "on", "set by --compile")
+    eager = _milliseconds(copy.deepcopy(model), images, labels, precision)
+    expected_seconds = eager * total_steps / 1000
+    if expected_seconds < _SHORTEST_TRAINING_TO_COMPILE:
+        return Choice(False, f"the whole training takes about {expected_seconds:.0f} s", {"eager": eager})
+    start = time.perf_counter()
+    try:
+        compiled = _milliseconds(copy.deepcopy(model), images, labels, precision, compiled=True)
+    except Exception as error:  # whatever the compiler raises, the answer is the same: it does not pay here
+        return Choice(False, f"torch.compile failed: {type(error).__name__}", {"eager": eager})
+    cost = time.perf_counter() - start
+    saved = (eager - compiled) * total_steps / 1000
+    reason = f"compiling took {cost:.0f} s and would save {saved:.0f} s"
+    return Choice(saved > cost, reason, {"eager": eager, "compiled": compiled})
+
+
+def _milliseconds(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, precision: Precision, compiled: bool = False
+) -> float:
+    """Fastest of a few forward and backward passes."""
+    device = images.device
+    forward = torch.compile(model) if compiled else model
+    images = images.to(DTYPES[precision])
+    times = []
+    for step in range(_WARM_STEPS + _TIMED_STEPS):
+        synchronise(device)
+        start = time.perf_counter()
+        with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
+            logits = forward(images)
+        F.cross_entropy(logits.float(), labels).backward()
+        synchronise(device)
+        if step >= _WARM_STEPS:
+            times.append(1000 * (time.perf_counter() - start))
+    return min(times)

@@ -1,0 +1,177 @@
+"""From a recipe to an engine that is ready for its first step, and the verdict on what was chosen on the way."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cnnlab.arch import Architecture
+from cnnlab.arch.trace import Trace
+from cnnlab.core.errors import CnnlabError, DataError
+from cnnlab.data import Dataset, Split, channel_statistics, load, split_indices
+from cnnlab.engines import devices, trial
+from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
+from cnnlab.engines.torch_engine import Execution, TorchEngine
+from cnnlab.engines.torch_model import build, initialise
+from cnnlab.launch.environment import describe_machine
+from cnnlab.launch.options import Options
+from cnnlab.recipe import Recipe
+from cnnlab.recipe.sections import ChannelStatistics
+from cnnlab.training.diagnosis import initial_loss_warning
+
+# The split does not depend on the recipe's seed: replicates under several seeds are compared on the same images.
+_SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """An engine before its first step. `environment` goes into the run, `notes` are for the person watching."""
+
+    engine: TorchEngine
+    dataset: Dataset
+    architecture: Architecture
+    trace: Trace
+    val_indices: NDArray[np.int64]
+    environment: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def assemble(recipe: Recipe, options: Options, settled: dict[str, Any] | None = None) -> Assembled:
+    """Load the data, build and check the network, choose how to run it.
+
+    `settled` are the choices of an earlier session of the same run: a resume must not choose again.
+    Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
+    """
+    devices.keep_freed_memory()
+    device = devices.choose_device(options.device)
+    dataset = load(recipe.data.source, data_dir=options.data_dir, download=options.download)
+    architecture = recipe.arch.build(dataset.image_shape, len(dataset.classes))
+    trace = architecture.trace(dataset.image_shape)
+    if trace.output_shape != (len(dataset.classes),):
+        raise CnnlabError(
+            f"arch: its output is {trace.output_shape}, but {dataset.name} has {len(dataset.classes)} classes; "
+            f"end it with `linear {len(dataset.classes)}`"
+        )
+    threads = devices.choose_threads(options.threads or (settled or {}).get("threads"))
+    parts, val_indices = _parts(recipe, dataset)
+    normalisation = _normalisation(recipe, dataset, parts["train"])
+    splits = {name: ResidentSplit(part, device) for name, part in parts.items()}
+
+    memory_before = devices.memory_in_use(device)
+    model = build(architecture, dataset.image_shape)
+    initialise(model, recipe.seed)
+    model = model.to(device)
+    devices.synchronise(device)
+    memory_after = devices.memory_in_use(device)
+
+    batch = _first_batch(recipe, splits["train"], normalisation)
+    trial.check_model(model, trace, batch[0])
+    loss = trial.initial_loss(model, *batch)
+    steps = recipe.train.epochs * -(-len(splits["train"]) // recipe.train.batch_size)
+    choices = _settle(recipe, options, model, batch, steps, settled)
+    execution = Execution(device, choices["precision"].value, choices["compile"].value)
+    engine = TorchEngine(recipe, model, splits, normalisation, execution)
+    environment = {
+        **describe_machine(),
+        "data": _describe_data(dataset, splits, val_indices, normalisation),
+        "device": {
+            "kind": device.type,
+            "name": devices.device_name(device),
+            "memory_before_model": memory_before,
+            "memory_after_model": memory_after,
+        },
+        "execution": {
+            "threads": threads,
+            **{name: asdict(choice) for name, choice in choices.items()},
+        },
+        "architecture": {"text": str(architecture), "parameters": trace.parameters, "macs": trace.macs},
+        "initial_loss": loss,
+    }
+    warning = initial_loss_warning(loss, len(dataset.classes))
+    notes = (*recipe.warnings, *([warning] if warning else []))
+    return Assembled(engine, dataset, architecture, trace, val_indices, environment, notes)
+
+
+def _parts(recipe: Recipe, dataset: Dataset) -> tuple[dict[str, Split], NDArray[np.int64]]:
+    """The labelled splits that this run trains on and scores, and where in the source its val images stand."""
+    labels = dataset.train.labels
+    if labels is None:
+        raise DataError(f"{dataset.name}: its training images have no labels; training needs them")
+    train, val = split_indices(labels, recipe.data.val, _SPLIT_SEED)
+    train = train[: recipe.data.train_limit]
+    parts = {"train": Split(dataset.train.images[train], labels[train])}
+    if len(val):
+        parts["val"] = Split(dataset.train.images[val], labels[val])
+    if dataset.test is not None and dataset.test.labels is not None:
+        parts["test"] = dataset.test
+    elif recipe.train.test_curve:
+        raise DataError(f"{dataset.name} has no labelled test split; use --set train.test_curve=false")
+    return parts, val
+
+
+def _normalisation(recipe: Recipe, dataset: Dataset, train: Split) -> Normalisation:
+    channels = dataset.image_shape[0]
+    match recipe.data.normalize:
+        case "train":
+            mean, std = channel_statistics(train.images)
+            return Normalisation(tuple(mean.tolist()), tuple(np.maximum(std, 1e-3).tolist()))
+        case "half":
+            return Normalisation((0.5,) * channels, (0.5,) * channels)
+        case "none":
+            return Normalisation((0.0,) * channels, (1.0,) * channels)
+        case ChannelStatistics(mean=given_mean, std=given_std):
+            if len(given_mean) != channels:
+                raise CnnlabError(
+                    f"data.normalize: received {len(given_mean)} channels, {dataset.name} has {channels}"
+                )
+            return Normalisation(given_mean, given_std)
+
+
+def _first_batch(
+    recipe: Recipe, train: ResidentSplit, normalisation: Normalisation
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first stored images of train, normalised, float32: for trials, never for training."""
+    size = min(recipe.train.batch_size, len(train))
+    device = train.labels.device
+    normalise = Normaliser(normalisation, train.height, train.width, torch.float32, device)
+    return normalise(train.stored(0, size)), train.labels[:size]
+
+
+def _settle(
+    recipe: Recipe,
+    options: Options,
+    model: nn.Module,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    total_steps: int,
+    settled: dict[str, Any] | None,
+) -> dict[str, trial.Choice]:
+    """Precision and compilation: measured, or as an earlier session of this run settled them."""
+    if settled is not None:
+        return {name: trial.Choice(**settled[name]) for name in ("precision", "compile")}
+    images, labels = batch
+    candidates = devices.supported_precisions(images.device)
+    precision = trial.choose_precision(recipe.precision, candidates, model, images, labels)
+    compiled = trial.choose_compile(options.compile, precision.value, model, images, labels, total_steps)
+    return {"precision": precision, "compile": compiled}
+
+
+def _describe_data(
+    dataset: Dataset,
+    splits: dict[str, ResidentSplit],
+    val_indices: NDArray[np.int64],
+    normalisation: Normalisation,
+) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "digest": dataset.digest,
+        "classes": list(dataset.classes),
+        "image_shape": list(dataset.image_shape),
+        "images": {name: len(split) for name, split in splits.items()},
+        "val_indices": val_indices.tolist(),
+        "mean": list(normalisation.mean),
+        "std": list(normalisation.std),
+        "seconds_to_load": dataset.seconds_to_load,
+    }

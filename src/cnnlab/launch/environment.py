@@ -1,0 +1,35 @@
+"""What a run should remember of the machine, the versions and the code that made it."""
+
+import hashlib
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cnnlab
+
+_LIBRARIES = ("torch", "numpy", "pillow", "pyarrow", "safetensors", "pydantic")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Operating system, Python, library versions, command line and a hash of cnnlab's own source."""
+    return {
+        "cnnlab": cnnlab.__version__,
+        "code_sha256": code_hash(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "versions": {name: metadata.version(name) for name in _LIBRARIES},
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def code_hash() -> str:
+    """SHA-256 over every Python file of the package, by relative path: equal hash, equal program."""
+    package = Path(cnnlab.__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()

@@ -1,0 +1,163 @@
+"""One recipe, run to its end: assemble, train, score the best network once on test, complete the run folder."""
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from cnnlab.core.errors import (
+    DivergedError,
+    Interrupted,
+    MemoryExceededError,
+    RunError,
+    StorageError,
+)
+from cnnlab.deploy.predictor import Predictor
+from cnnlab.deploy.run import Run
+from cnnlab.engines import devices
+from cnnlab.launch.assemble import Assembled, assemble
+from cnnlab.launch.options import Options
+from cnnlab.launch.recorder import Recorder
+from cnnlab.launch.watch import Silent, Watcher
+from cnnlab.recipe import Recipe
+from cnnlab.report.figures import learning_curves
+from cnnlab.runs import RunFolder, RunWriter, runs_root
+from cnnlab.training.hooks import HookList
+from cnnlab.training.loop import Loop
+from cnnlab.training.metrics import accuracy, cross_entropy
+from cnnlab.training.progress import Progress
+from cnnlab.training.signals import stop_on_signals
+
+
+def train(recipe: Recipe, options: Options | None = None, watcher: Watcher | None = None) -> Run:
+    """Train a recipe in a new run folder.
+
+    Raises CnnlabError for what the user can mend, DivergedError, StorageError, MemoryExceededError, and Interrupted
+    after Ctrl-C or SIGTERM; the run folder then says the same in `status.json`, and can be resumed.
+    """
+    options, watcher = options or Options(), watcher or Silent()
+    root = runs_root(options.runs)
+    assembled = assemble(recipe, options)
+    with RunWriter.create(root, recipe, assembled.environment) as writer:
+        _run_to_end(writer, recipe, assembled, Progress(), options, watcher)
+    return Run(RunFolder(writer.path))
+
+
+def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | None = None) -> Run:
+    """Continue a stopped run from its last checkpoint, as if it had never stopped.
+
+    Bitwise on the same machine, versions and thread count. Raises as `train` does, and RunError where the run is
+    complete, in use, or where its data have changed.
+    """
+    options, watcher = options or Options(), watcher or Silent()
+    with RunWriter.reopen(run.path) as writer:
+        recipe, environment = run.recipe, run.environment
+        assembled = assemble(recipe, options, settled=environment["execution"])
+        _same_data(environment, assembled.environment)
+        progress = Progress()
+        if (run.path / "checkpoints").exists():
+            checkpoint = writer.load_checkpoint("last")
+            progress = Progress.from_json(checkpoint.meta["progress"])
+            assembled.engine.start_epoch(progress.epoch)
+            assembled.engine.load_state(checkpoint.arrays)
+        writer.truncate_metrics(progress.epoch)
+        _run_to_end(writer, recipe, assembled, progress, options, watcher)
+    return Run(RunFolder(run.path))
+
+
+def _run_to_end(
+    writer: RunWriter,
+    recipe: Recipe,
+    assembled: Assembled,
+    progress: Progress,
+    options: Options,
+    watcher: Watcher,
+) -> None:
+    folder = RunFolder(writer.path)
+    watcher.on_assembled(folder, recipe, assembled.environment, assembled.notes)
+    device = assembled.engine.execution.device
+    with _stop_recorded(writer), stop_on_signals() as stop:
+        loop = Loop(
+            recipe,
+            assembled.engine,
+            HookList(Recorder(writer), watcher),
+            stop,
+            progress,
+            check_every_step=device.type == "cpu",
+            checkpoint_seconds=options.checkpoint_seconds,
+        )
+        progress = loop.run()
+        result = _score(writer, folder, assembled, progress)
+        learning_curves(folder.metrics, recipe.name, writer.path / "curves.png")
+        writer.finish(result)
+    watcher.on_result(folder, result)
+
+
+@contextmanager
+def _stop_recorded(writer: RunWriter) -> Iterator[None]:
+    """Write into the run why it stopped, then let the error go on to the caller."""
+    try:
+        yield
+    except Interrupted as stopped:
+        writer.stop("interrupted", str(stopped))
+        raise
+    except DivergedError as error:
+        writer.stop("diverged", str(error))
+        raise
+    except StorageError as error:
+        try:
+            writer.stop("no-space" if error.no_space else "failed", str(error))
+        except StorageError as refused:
+            print(f"warning: {refused}", file=sys.stderr)  # the first error is the one to report
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if not devices.is_out_of_memory(error):
+            raise
+        remedy = "try a smaller --set train.batch_size, or another --device"
+        writer.stop("oom", f"out of memory; {remedy}")
+        raise MemoryExceededError(f"out of memory while training: {remedy}") from error
+
+
+def _score(
+    writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress
+) -> dict[str, Any]:
+    """Score the best network by val, read back from the disk, once on test; store its logits."""
+    predictor = Predictor.from_run(folder)
+    rows = folder.metrics
+    best_epoch = progress.best_epoch or progress.epoch
+    best_row = rows[best_epoch - 1]
+    accuracies = {"train": best_row["train_accuracy"]}
+    losses = {"train": best_row["train_loss"]}
+    splits = {"val": assembled.val_indices} if len(assembled.val_indices) else {}
+    if "test" in assembled.engine.splits:
+        splits["test"] = np.arange(len(assembled.engine.splits["test"]))
+    dataset = assembled.dataset
+    for name, indices in splits.items():
+        source = dataset.train if name == "val" else dataset.test
+        assert source is not None
+        logits, labels = predictor.logits(source.images[indices]), assembled.engine.labels(name)
+        writer.write_predictions(name, logits, labels, indices)
+        accuracies[name], losses[name] = accuracy(logits, labels), cross_entropy(logits, labels)
+    return {
+        "best_epoch": best_epoch,
+        "epochs": progress.epoch,
+        "accuracy": accuracies,
+        "loss": losses,
+        "parameters": assembled.trace.parameters,
+        "macs": assembled.trace.macs,
+        "seconds": progress.total_seconds,
+        "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def _same_data(before: dict[str, Any], now: dict[str, Any]) -> None:
+    if before["data"]["digest"] != now["data"]["digest"]:
+        raise RunError(
+            f"the data set {before['data']['name']} has changed since the run was started "
+            f"(digest {before['data']['digest'][:16]}, now {now['data']['digest'][:16]}); "
+            "point --data-dir at the original data, or train anew"
+        )
+

@@ -1,0 +1,28 @@
+"""How and where a recipe is executed. None of it changes what is trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnlab.core.errors import CnnlabError
+
+
+@dataclass(frozen=True)
+class Options:
+    """`threads` None: every core. `compile`: auto, on or off. `download`: fetch data that is not found."""
+
+    device: str = "auto"
+    threads: int | None = None
+    compile: str = "auto"
+    data_dir: Path | None = None
+    runs: Path | None = None
+    download: bool = False
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.compile not in ("auto", "on", "off"):
+            problems.append(f"--compile: received {self.compile!r}, expected auto, on or off")
+        if self.threads is not None and self.threads < 1:
+            problems.append(f"--threads: received {self.threads}, expected 1 or more")
+        if problems:
+            raise CnnlabError(*problems)
