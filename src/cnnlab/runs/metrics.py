@@ -8,7 +8,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,12 @@ def cut_torn_line(path: Path) -> None:
         content = path.read_bytes() if path.exists() else b""
         if content and not content.endswith(b"\n"):
             write_atomic(path, content[: content.rfind(b"\n") + 1])
+
+
+def best_row(rows: Sequence[Row]) -> Row | None:
+    """The first row with the highest validation accuracy; None when none was measured."""
+    scored = [row for row in rows if row.get("val_accuracy") is not None]
+    return max(scored, key=lambda row: float(row["val_accuracy"]), default=None)
 
 
 def _to_line(row: Mapping[str, Any]) -> bytes:

@@ -74,7 +74,8 @@ class RunFolder:
     @property
     def status(self) -> Status:
         """The recorded status, corrected if the writer died: complete needs its marker, running an owner."""
-        status = Status(**_read_object(self.path / layout.STATUS))
+        recorded = _read_object(self.path / layout.STATUS)
+        status = Status(*(str(recorded.get(key, "")) for key in ("state", "cause", "updated")))
         if (self.path / layout.COMPLETE).exists():
             return Status("complete", "", status.updated)
         if status.state in ("running", "complete"):

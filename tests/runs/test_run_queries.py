@@ -1,0 +1,112 @@
+"""Rows over many runs, and SQL that sees nothing but them."""
+
+from pathlib import Path
+
+import pytest
+
+from cnnlab.recipe import Recipe
+from cnnlab.runs import RunWriter
+from cnnlab.runs.queries import QueryError, flatten, list_runs, query
+
+
+@pytest.fixture
+def runs(root: Path) -> Path:
+    """Two finished runs with other learning rates, and one that was interrupted before its first epoch."""
+    for seed, lr in ((1, 0.01), (2, 0.1)):
+        recipe = Recipe.named("simplenn", seed=seed, optim={"lr": lr})
+        with RunWriter.create(root, recipe, {"device": "cpu"}) as writer:
+            for epoch in (1, 2, 3):
+                accuracy = (0.5, 0.7, 0.6)[epoch - 1] + seed / 100
+                writer.append_metrics(
+                    {"epoch": epoch, "val_accuracy": accuracy, "elapsed_seconds": 2.0 * epoch}
+                )
+            writer.finish({"test_accuracy": 0.5 + lr})
+    with RunWriter.create(root, Recipe.named("simplenn-bn"), {}):
+        pass
+    return root
+
+
+def test_a_row_has_figures_and_recipe(runs: Path) -> None:
+    first, second, third = list_runs(runs)
+    assert (first["name"], first["seed"], first["state"], first["epochs"]) == ("simplenn", 1, "complete", 3)
+    assert (first["best_val_accuracy"], first["best_epoch"]) == (pytest.approx(0.71), 2)
+    assert (first["test_accuracy"], first["seconds"], first["device"]) == (0.51, 6.0, "cpu")
+    assert first["hash"] == Recipe.named("simplenn").hash
+    assert (second["optim_lr"], second["arch_name"], second["data_source"]) == (0.1, "simplenn", "cifar10")
+    assert (third["state"], third["epochs"], third["best_val_accuracy"]) == ("interrupted", 0, None)
+
+
+def test_no_runs_is_an_empty_list(tmp_path: Path) -> None:
+    assert list_runs(tmp_path / "absent") == []
+    assert query(tmp_path, "select count(*), max(test_accuracy) from runs").rows == ((0, None),)
+
+
+def test_damaged_runs_are_listed_with_what_they_have(runs: Path) -> None:
+    damaged = sorted(runs.iterdir())[0]
+    for name in ("recipe.toml", "metrics.jsonl", "status.json", "environment.json"):
+        (damaged / name).write_bytes(b"\xff{\n")
+    row = next(row for row in list_runs(runs) if row["id"] == damaged.name)
+    assert (row["name"], row["epochs"], row["hash"]) == (None, 0, None)
+    assert row["state"] == "damaged"
+    assert len(query(runs, "select * from runs").rows) == 3
+
+
+def test_sql_over_runs_and_metrics(runs: Path) -> None:
+    table = query(
+        runs,
+        "select seed, max(val_accuracy) as best from runs join metrics on runs.id = metrics.run "
+        "where optim_lr > 0.05 group by seed",
+    )
+    assert table.columns == ("seed", "best")
+    assert table.rows == ((2, pytest.approx(0.72)),)
+
+
+def test_columns_of_mixed_kinds_become_numbers_or_text(root: Path) -> None:
+    for val in (5000, 0.1):
+        with RunWriter.create(root, Recipe.named("simplenn", data={"val": val}), {"device": val}):
+            pass
+    assert query(root, "select max(data_val), typeof(any_value(data_val)) from runs").rows == (
+        (5000.0, "DOUBLE"),
+    )
+    with RunWriter.create(root, Recipe.named("simplenn"), {"device": {"name": "gpu"}}):
+        pass
+    assert query(root, "select device from runs order by device desc limit 1").rows == (('{"name": "gpu"}',),)
+
+
+def test_wrong_sql_names_the_tables(runs: Path) -> None:
+    with pytest.raises(QueryError, match=r"(?s)nothing.*the tables are `runs` and `metrics`"):
+        query(runs, "select * from nothing")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from read_text('{path}')",
+        "select * from '{path}'",
+        "select * from glob('{folder}/*')",
+        "copy runs to '{folder}/stolen.csv'",
+        "attach '{folder}/other.db'",
+        "export database '{folder}/out'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "set python_enable_replacements = true",
+        "select * from tables",
+        "select * from rows",
+    ],
+)
+def test_sql_reaches_no_file_and_no_python_value(runs: Path, tmp_path: Path, statement: str) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(QueryError):
+        query(runs, statement.format(path=secret, folder=tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_flatten() -> None:
+    assert flatten({"a": 1, "b": {"c-d": 2, "e": {"f": [1, 2]}}, "g": {}}) == {
+        "a": 1,
+        "b_c_d": 2,
+        "b_e_f": "[1, 2]",
+    }
