@@ -1,7 +1,7 @@
 """The learning rate as a pure function of the step, per optimizer step and without state.
 
-Step 0 is the first update. A curve starts there with `start`, is at its peak (`optim.lr`) from the step at which
-the warm-up ends, and reaches `final` at `total_steps`, just after the last update.
+Step 0 is the first update. A curve starts there with `start`, is at its peak (`optim.lr`) when the warm-up
+ends, and reaches `final` at `total_steps`, just after the last update.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What must hold between the sections of a recipe. A problem is a line that starts with the path to change."""
+"""What must hold between the sections of a recipe. A problem is a line that starts with a path."""
 
 from collections.abc import Iterator
 

@@ -34,7 +34,7 @@ _SEALED = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a finding is: the keys down to it, the model that owns the last key, and that model's kind if it has one."""
+    """Where a finding is: the keys down to it, the model that owns the last, and that model's kind."""
 
     path: Location
     owner: type[BaseModel] | None
@@ -74,9 +74,9 @@ def describe(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
         case "union_tag_not_found":
             return [f"{place}.name: missing; expected one of: {', '.join(_kinds(model, place.path[0]))}"]
         case "union_tag_invalid":
-            kinds = _kinds(model, place.path[0])
+            name = received["name"]
             return [
-                f"{place}.name: received {_short(received['name'])}{did_you_mean(str(received['name']), kinds)}"
+                f"{place}.name: received {_short(name)}{did_you_mean(str(name), _kinds(model, place.path[0]))}"
             ]
         case "literal_error" if isinstance(received, str) and place.owner is not None:
             words = _words(place.owner.model_fields[str(place.path[-1])].annotation)

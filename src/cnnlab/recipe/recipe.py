@@ -58,7 +58,7 @@ class Recipe(Section):
         return _validated(values, ())
 
     @classmethod
-    def named(cls, name: str, **overrides: Any) -> "Recipe":
+    def named(cls, name: str, /, **overrides: Any) -> "Recipe":
         """A preset with changes: `Recipe.named("simplenn", optim={"lr": 0.05})`. "none" removes a value."""
         return _validated(merge(read(name), overrides), ())
 
@@ -83,7 +83,7 @@ class Recipe(Section):
         return self.model_dump(mode="json", exclude=set(LABELS), exclude_none=True)
 
     def diff(self, other: "Recipe") -> list[tuple[str, Any, Any]]:
-        """(path, our value, other's value) of each difference, labels apart; None where a side has not set it."""
+        """(path, our value, other's value) of each difference, labels apart; None where it is not set."""
         return differences(self.canonical(), other.canonical())
 
     def to_toml(self) -> str:
@@ -114,14 +114,8 @@ def _hidden_problems(values: Mapping[str, Any], findings: Sequence[ErrorDetails]
     try:
         Recipe.model_validate(rest)
     except ValidationError as error:
-        known = {locate(finding["loc"], Recipe).path for finding in findings}
-        new = [finding for finding in error.errors() if finding["type"] == "value_error"]
-        return [
-            line
-            for finding in new
-            if locate(finding["loc"], Recipe).path not in known
-            for line in describe(finding, Recipe)
-        ]
+        causes = [finding.get("ctx", {}).get("error") for finding in error.errors()]
+        return [line for cause in causes if isinstance(cause, RecipeError) for line in cause.problems]
     return []
 
 

@@ -1,7 +1,7 @@
 """How the learning rate moves: one class per schedule, values only; `optim/schedules.py` evaluates.
 
-Every schedule is relative to `optim.lr`, the highest rate: `start` and `final` are fractions of it, so a sweep
- over `optim.lr` scales the whole curve. Lengths are durations ("8ep", "500it", "10%") or whole epochs.
+Every schedule is relative to `optim.lr`, the highest rate: `start` and `final` are fractions of it, so a
+sweep over `optim.lr` scales the whole curve. Lengths are durations ("8ep", "500it", "10%") or whole epochs.
 """
 
 from itertools import pairwise

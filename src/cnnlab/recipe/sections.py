@@ -1,5 +1,6 @@
 """The tables of a recipe. Their field names are the TOML keys and the `--set` paths."""
 
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     field_validator,
 )
 
+from cnnlab.core.errors import ArchitectureError
 from cnnlab.recipe.values import BelowOne, Count, Fraction, NonNegative, Optional, Positive, Real, Section
 
 if TYPE_CHECKING:
@@ -96,6 +98,18 @@ def _option_value(value: Any) -> Any:
     return value
 
 
+def _with_defaults(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """All options of a named architecture, so that a default left out and one spelled out are equal."""
+    from cnnlab.arch import NAMED
+
+    parameters = signature(NAMED[name]).parameters.values()
+    defaults = {one.name: one.default for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
+    given = {
+        key: type(defaults[key])(value) for key, value in options.items()
+    }  # 0 and 0.0 are one probability
+    return {**defaults, **given}
+
+
 class Arch(Section):
     """Either a named architecture and its options, or layers (text or list; kept as canonical text)."""
 
@@ -113,17 +127,17 @@ class Arch(Section):
             return options
         if (name is None) == (layers is None):
             received = "neither" if name is None else "both"
-            raise ValueError(f"received {received} of arch.name and arch.layers, expected one of them")
+            raise ArchitectureError(f"received {received} of name and layers, expected one of them")
         if name is None:
             if options:
-                raise ValueError(
-                    "options belong to a named architecture; write them into arch.layers instead"
+                raise ArchitectureError(
+                    "options belong to a named architecture; write them into the layers instead"
                 )
             return options
         from cnnlab.arch import named
 
         named(name, input_shape=_REFERENCE_SHAPE, num_classes=_REFERENCE_CLASSES, **options)
-        return options
+        return _with_defaults(name, options)
 
     def build(self, input_shape: tuple[int, int, int], num_classes: int) -> "Architecture":
         """The architecture for images of `input_shape` (C, H, W). Raises ArchitectureError."""

@@ -25,7 +25,7 @@ def preset_names() -> tuple[str, ...]:
 def read(reference: str | Path, folder: Path = Path()) -> Values:
     """The values of a preset or file, everything it extends merged in. Raises RecipeError.
 
-    Labels (name, description, promise) are not passed on to files that extend. A file's name is the default name.
+    Labels (name, description, promise) are not inherited. The default name is the file's.
     """
     return _read(_find(str(reference), folder), ())
 
@@ -33,8 +33,8 @@ def read(reference: str | Path, folder: Path = Path()) -> Values:
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
     """`base` changed by `changes`, table by table.
 
-    Where `changes` chooses another kind (`optim.name`, `schedule.name`, an architecture), inherited keys that the new
-    kind does not have are dropped, so that one override is enough to try it.
+    Where `changes` chooses another kind (`optim.name`, `schedule.name`, an architecture), inherited keys that the
+    new kind lacks are dropped, so that one override is enough to try it.
     """
     return _deep_merge(_fitting(base, changes), changes)
 

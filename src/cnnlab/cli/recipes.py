@@ -1,0 +1,36 @@
+"""`cnnlab recipes`: list the recipes that come with cnnlab, print one in full."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List the recipes that come with cnnlab, print one in full.", no_args_is_help=True)
+
+
+@app.command("ls")
+def list_command() -> None:
+    """List the recipes by name."""
+    from cnnlab.recipe import Recipe, preset_names
+
+    names = preset_names()
+    width = max(map(len, names))
+    for name in names:
+        typer.echo(f"{name:{width}}  {Recipe.named(name).description}")
+
+
+@app.command("show")
+def show_command(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A name from `recipes ls`, or a TOML file.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: optim.lr=0.1")
+    ] = None,
+) -> None:
+    """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file."""
+    from cnnlab.recipe import Recipe
+
+    chosen = Recipe.load(recipe, overrides or ())
+    for warning in chosen.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"# identity of the experiment: {chosen.hash}\n{chosen.to_toml()}", nl=False)
