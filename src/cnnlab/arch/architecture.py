@@ -44,5 +44,5 @@ class Architecture:
 
 
 def parse(text: str) -> Architecture:
-    """Read the text form, see `cnnlab.arch.text`. Raises ArchitectureError with all problems and their places."""
+    """Read the text form, see `arch/text.py`. Raises ArchitectureError with all problems and their places."""
     return Architecture(read_layers(text))

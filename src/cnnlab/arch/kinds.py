@@ -1,7 +1,7 @@
 """What a layer's field may hold: one `Kind` checks it, reads it from a word and writes it back as a word.
 
-Layers declare `stride: Annotated[Size, SIZE] = 1`; the text form, the list form, the Python form and the options of
-named architectures all go through the same kind, so they accept the same values and refuse with the same words.
+Layers declare `stride: Annotated[Size, SIZE] = 1`. The text, the list and the Python form and the options of
+named architectures go through the same kind, so they take the same values and refuse with the same words.
 """
 
 import inspect
@@ -25,7 +25,7 @@ class Kind:
     write: Callable[[Any], str] = str
 
     def accept(self, name: str, value: object) -> Any:
-        """The canonical form of `value`. Raises ValueError naming the field, the value and what was expected."""
+        """The canonical form of `value`. Raises ValueError with the name, the value and what was expected."""
         try:
             return self.check(value)
         except (ValueError, TypeError) as error:
@@ -46,7 +46,7 @@ def pair(size: Size) -> tuple[int, int]:
 
 @cache
 def kinds_of(declaration: Any) -> dict[str, Kind]:
-    """Name to kind of everything that a layer class or a named architecture's function declares with a kind."""
+    """Name to kind of all that a layer class or the function of a named architecture declares with a kind."""
     hints = get_type_hints(declaration, include_extras=True)
     kinds = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, Kind)}

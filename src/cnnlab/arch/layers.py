@@ -1,8 +1,8 @@
 """The layers an architecture is made of: frozen values that know their shapes, weights, biases and MACs.
 
 Shapes exclude the batch: (channels, height, width) for maps, (features,) for flat data. One MAC is one
-multiplication with its addition, that is two FLOPs; only convolutions and linear layers are counted, without the
-addition of biases. A new layer is a class here and one line in `LAYERS`; a test then asks every reader for it.
+multiplication with its addition, that is two FLOPs; only convolutions and linear layers are counted, without
+the addition of biases. A new layer is a class here and a line in `LAYERS`; a test asks every reader for it.
 """
 
 import math
@@ -24,6 +24,7 @@ from cnnlab.arch.kinds import (
     choice,
     kinds_of,
     pair,
+    write_size,
 )
 from cnnlab.core.errors import ArchitectureError
 
@@ -31,7 +32,7 @@ Shape = tuple[int, ...]
 
 
 class Cost(NamedTuple):
-    """Trained numbers and multiply-accumulates for one image. Buffers (batch-norm statistics) are not trained."""
+    """Trained numbers and multiply-accumulates for one image. Batch-norm statistics are not trained."""
 
     weights: int = 0
     biases: int = 0
@@ -46,7 +47,7 @@ class Window(NamedTuple):
     pad: tuple[int, int]
 
     def slide(self, shape: Shape) -> tuple[int, int]:
-        """(height, width) of the output: floor((n + 2 pad - kernel) / stride) + 1. Raises ArchitectureError."""
+        """Output (height, width): floor((n + 2 pad - kernel) / stride) + 1. Raises ArchitectureError."""
         height, width = (
             (n + 2 * pad - kernel) // stride + 1
             for n, kernel, stride, pad in zip(require_map(shape)[1:], *self, strict=True)
@@ -63,6 +64,20 @@ class Window(NamedTuple):
 def show_shape(shape: Shape) -> str:
     """`3x32x32`, as texts and tables write a shape."""
     return "x".join(map(str, shape))
+
+
+def read_shape(text: str) -> Shape:
+    """The shape written as `3x32x32`, or `784` for flat data. Raises ArchitectureError."""
+    try:
+        shape = tuple(int(side) for side in text.lower().split("x"))
+    except ValueError:
+        shape = ()
+    if len(shape) not in (1, 3) or min(shape) < 1:
+        raise ArchitectureError(
+            f"input: received {text!r}, expected channels x height x width such as 3x32x32, "
+            "or a number of features"
+        )
+    return shape
 
 
 def require_map(shape: Shape) -> tuple[int, int, int]:
@@ -118,7 +133,8 @@ def _conv_window(kernel: Size, stride: Size, pad: Size | Literal["same"]) -> Win
 def _check_same(name: str, kernel: Size, pad: Size | Literal["same"]) -> None:
     if pad == "same" and not all(side % 2 for side in pair(kernel)):
         raise ArchitectureError(
-            f"{name}: pad 'same' needs an odd kernel to be symmetric, received {kernel}; write the padding as a number"
+            f"{name}: pad 'same' needs an odd kernel to be symmetric, received {write_size(kernel)}; "
+            "write the padding as a number"
         )
 
 
@@ -188,7 +204,7 @@ class SepConv(Layer):
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    """Batch normalisation per channel of a map, or per feature of flat data. Scales are weights, shifts biases."""
+    """Batch normalisation per channel of a map or feature of flat data. Scales are weights, shifts biases."""
 
     def cost(self, shape: Shape) -> Cost:
         return Cost(weights=shape[0], biases=shape[0])
@@ -221,7 +237,7 @@ ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU, "s
 
 @dataclass(frozen=True)
 class _Pool(Layer):
-    """What both poolings share. Without a stride the windows do not overlap: the stride is the kernel's size."""
+    """What both poolings share. Without a stride windows do not overlap: the stride is the kernel's size."""
 
     kernel: Annotated[Size, SIZE]
     stride: Annotated[Size | None, STRIDE_OR_KERNEL] = None
@@ -232,7 +248,8 @@ class _Pool(Layer):
             object.__setattr__(self, "stride", None)
         if any(2 * pad > side for pad, side in zip(pair(self.pad), pair(self.kernel), strict=True)):
             raise ArchitectureError(
-                f"{NAME_OF[type(self)]}: pad {self.pad} is more than half of the kernel {self.kernel}; "
+                f"{NAME_OF[type(self)]}: pad {write_size(self.pad)} is more than half of the kernel "
+                f"{write_size(self.kernel)}; "
                 "some windows would see nothing of the map"
             )
 
@@ -298,9 +315,9 @@ class Linear(Layer):
 class Residual(Layer):
     """activation(body(x) + shortcut(x)), He et al. 2016.
 
-    Shortcuts: `identity`; `A` takes every s-th row and column and pads the new channels with zeros, half of them
-    before and half behind; `B` is a 1x1 convolution with stride s, without bias, and a batch normalisation.
-    s is the stride of the body.
+    Shortcuts: `identity`; `A` takes every s-th row and column and pads the new channels with zeros, half of
+    them before and half behind; `B` is a 1x1 convolution with stride s, without bias, and a batch
+    normalisation. s is the stride of the body.
     """
 
     body: tuple[Layer, ...]
@@ -330,8 +347,8 @@ class Residual(Layer):
         body, shortcut = self._body_shape(shape), self._shortcut_shape(shape)
         if body != shortcut:
             raise ArchitectureError(
-                f"the body makes {show_shape(body)} but shortcut {self.shortcut} makes {show_shape(shortcut)}; "
-                "their sum needs equal shapes: change padding, channels or stride of the body, or the shortcut"
+                f"the body makes {show_shape(body)}, shortcut {self.shortcut} makes {show_shape(shortcut)}, "
+                "which cannot be added; change padding, channels or stride of the body, or the shortcut"
             )
         return body
 
@@ -346,7 +363,8 @@ class Residual(Layer):
         body_channels = self._body_shape(shape)[0]
         if self.shortcut == "A" and body_channels < channels:
             raise ArchitectureError(
-                f"shortcut A can only add channels, but the body goes from {channels} to {body_channels}; use shortcut B"
+                f"shortcut A can only add channels, but the body goes from {channels} to {body_channels}; "
+                "use shortcut B"
             )
         return body_channels, height, width
 

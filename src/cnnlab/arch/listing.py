@@ -1,4 +1,4 @@
-"""The list form of layers, as TOML and JSON write it: `[{conv = {kernel = 5, channels = 8}}, "relu", {pool = {kernel = 2}}]`.
+"""The list form of layers, as TOML and JSON write it: `[{conv = {kernel = 5, channels = 8}}, "relu"]`.
 
 Every entry is a table with one key, the layer's name, or a string in the text form.
 """
@@ -25,17 +25,17 @@ def _fields(layer: Layer) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def layers_of_list(entries: object, place: str = "layer") -> tuple[Layer, ...]:
-    """The layers that a list describes. Raises ArchitectureError with every problem and the place of its layer."""
+def layers_of_list(entries: object, place: str = "layer ") -> tuple[Layer, ...]:
+    """The layers that a list describes. Raises ArchitectureError with all problems and their places."""
     if isinstance(entries, str):
         return read_layers(entries)
     if not isinstance(entries, Sequence):
-        raise ArchitectureError(f"{place}: received {entries!r}, expected a list of layers")
+        raise ArchitectureError(f"{place.rstrip(' .')}: received {entries!r}, expected a list of layers")
     layers: list[Layer] = []
     problems: list[str] = []
     for index, entry in enumerate(entries):
         try:
-            layers.extend(_layers_of_entry(entry, f"{place} {index}"))
+            layers.extend(_layers_of_entry(entry, f"{place}{index}"))
         except ArchitectureError as error:
             problems.extend(error.problems)
     if problems:
@@ -65,7 +65,7 @@ def _layers_of_entry(entry: object, place: str) -> tuple[Layer, ...]:
     if problems:
         raise ArchitectureError(*problems)
     if declaration is Residual:
-        values = {**values, "body": layers_of_list(values["body"], f"{place}.body")}
+        values = {**values, "body": layers_of_list(values["body"], f"{place}.body.")}
     return _with_place(place, lambda: (declaration(**values),))
 
 

@@ -1,12 +1,12 @@
-"""The text form of layers: `conv 5x5 8 | relu | pool 2 | residual(conv 3x3 8 pad 1 | bn; shortcut B) | linear 10`.
+"""The text form of layers: `conv 5x5 8 | relu | residual(conv 3x3 8 pad 1 | bn; shortcut B) | linear 10`.
 
     layers   = layer { "|" layer }
     layer    = name { value } { option }            what a layer cannot be without comes first, in order
              | "residual" "(" layers [ ";" { option } ] ")"
     option   = name value | name | "no" name        the last two for true and false: `bias`, `nobias`
 
-Spaces and line ends separate words and mean nothing else. Reading finds all problems of a text together, each with
-its place.
+Spaces and line ends separate words and mean nothing else. Reading finds all problems of a text together, each
+with its place.
 """
 
 import re
@@ -87,25 +87,27 @@ class _Reader:
         self.problems.append(f"position {token.position + 1}: {problem}\n    {excerpt}\n    {marker}")
 
     def layers(self, closing: str) -> tuple[Layer, ...]:
-        """Layers up to the end of the text (`closing` is "") or to `;` or `)` (`closing` is ")")."""
+        """Layers up to the end of the text or to one of the signs of `closing`."""
         layers = []
         while True:
             layer = self.layer()
             if layer is not None:
                 layers.append(layer)
-            if self.next.text == "|":
-                self.take()
-            elif self.next.text == "" or (closing and self.next.text in ");"):
-                return tuple(layers)
-            else:
+            ends = {"", *closing}
+            if self.next.text not in ends | {"|"}:
                 self.report(self.next, f"received {self.next.text!r}, expected '|' and a layer, or the end")
+            while self.next.text not in ends | {"|"}:
                 self.take()
+            if self.next.text in ends:
+                return tuple(layers)
+            self.take()
 
     def layer(self) -> Layer | None:
         """One layer, or None where it cannot be read; its problems are noted."""
         start = self.next
         if start.text in {"", "|", ";", ")", "("}:
-            self.report(start, f"received {start.text or 'the end'!r}, expected the name of a layer")
+            received = repr(start.text) if start.text else "the end"
+            self.report(start, f"received {received}, expected the name of a layer")
             return None
         name = SYNONYMS.get(self.take().text, start.text)
         body = self.body() if name == "residual" else None
@@ -135,7 +137,7 @@ class _Reader:
             self.report(self.next, "expected '(' and the layers of the body after 'residual'")
             return (), self.words()
         opening = self.take()
-        layers = self.layers(closing=")")
+        layers = self.layers(closing=";)")
         options: list[_Token] = []
         if self.next.text == ";":
             self.take()
@@ -149,7 +151,7 @@ class _Reader:
     def fill(
         self, values: dict[str, Any], declaration: type[Layer], start: _Token, words: list[_Token]
     ) -> bool:
-        """Read the required values, then the options, of one layer into `values`. False where a problem was noted."""
+        """Read one layer's required values, then options, into `values`. False where a problem was noted."""
         kinds, required = kinds_of(declaration), required_of(declaration)
         before = len(self.problems)
         if len(words) < len(required):

@@ -1,13 +1,14 @@
 """Following a shape through the layers: sizes, trained numbers, MACs and receptive field of every layer.
 
-Receptive field: the (height, width) of the input that one output value can see; jump: the distance in the input
-between neighbouring outputs. A window k with stride s turns (field, jump) into (field + (k - 1) * jump, jump * s).
+Receptive field: the (height, width) of the input that one output value can see; jump: the distance in the
+input between neighbouring outputs. A window k with stride s makes them field + (k - 1) * jump and jump * s.
 Padding is not cut off, so a field can be larger than the input. Source: Araujo, Norris and Sim, "Computing
 receptive fields of convolutional neural networks", Distill 2019.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from cnnlab.arch.layers import (
     GlobalAvgPool,
@@ -23,7 +24,7 @@ from cnnlab.core.errors import ArchitectureError
 
 @dataclass(frozen=True)
 class Row:
-    """One layer at work. A residual's parts have rows of their own before its row, which costs nothing itself."""
+    """One layer at work. The parts of a residual have rows before its own row, which costs nothing."""
 
     path: str
     layer: Layer
@@ -48,6 +49,13 @@ class Row:
         shortcut, activation = self.layer.shortcut, self.layer.activation
         return f"add shortcut {shortcut}" + (f", {activation}" if activation != "none" else "")
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as the texts of a table; a count of 0 is left blank."""
+        counts = (f"{count:,}" if count else "" for count in (self.weights, self.biases, self.macs))
+        field = show_shape(self.receptive_field)
+        return (self.path, self.label, show_shape(self.output_shape), *counts, field)
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -71,19 +79,21 @@ class Trace:
         """Multiply-accumulates of convolutions and linear layers for one image; one MAC is two FLOPs."""
         return sum(row.macs for row in self.rows)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything the table shows, as JSON can hold it."""
+        rows = [asdict(row) | {"layer": write_layer(row.layer)} for row in self.rows]
+        return {
+            "input_shape": self.input_shape,
+            "output_shape": self.output_shape,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "layers": rows,
+        }
+
     def table(self) -> str:
         """The rows and the totals as aligned text."""
-        head = ("", "layer", "output", "weights", "biases", "MACs", "sees")
-        body = [
-            (
-                row.path,
-                row.label,
-                show_shape(row.output_shape),
-                *map(_count, (row.weights, row.biases, row.macs)),
-            )
-            + (show_shape(row.receptive_field),)
-            for row in self.rows
-        ]
+        head = ("", "layer", "output", "weights", "biases", "MACs", "receptive field")
+        body = [row.cells for row in self.rows]
         lines = [head, ("", "input", show_shape(self.input_shape), "", "", "", ""), *body]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
@@ -172,7 +182,3 @@ def _shortcut_rows(layer: Residual, shape: Shape, view: _View, path: str) -> Ite
             f"{path}.shortcut.{name}", part, shape, output_shape, *part.cost(shape), view.field, view.jump
         )
         shape = output_shape
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number else ""

@@ -1,7 +1,7 @@
-"""Named architectures. `NAMED` is the whole list: one line for a family's function, or an entry in `texts.toml`.
+"""Named architectures. `NAMED` is the whole list: a line for a family's function or an entry in `texts.toml`.
 
-A function takes the number of classes and keyword options, each annotated with its kind, and returns an architecture
-that fits any number of input channels.
+A function takes the number of classes and keyword options, each annotated with its kind, and returns an
+architecture that fits any number of input channels.
 """
 
 import tomllib
@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from cnnlab.arch.architecture import Architecture, parse
-from cnnlab.arch.kinds import kinds_of
+from cnnlab.arch.kinds import COUNT, kinds_of
 from cnnlab.arch.layers import LAYERS, Shape
 from cnnlab.arch.named.resnet import resnet
 from cnnlab.arch.named.simplenn import simplenn
@@ -46,7 +46,7 @@ def named(
 ) -> Architecture:
     """The architecture of that name, checked against `input_shape`, (channels, height, width).
 
-    Raises ArchitectureError for an unknown name, for all unknown or bad options, and where the input is too small.
+    Raises ArchitectureError for an unknown name, all bad options together, or an input that is too small.
     """
     if name not in NAMED:
         raise ArchitectureError(f"unknown architecture {name!r}{did_you_mean(name, NAMED)}")
@@ -74,7 +74,12 @@ def resolve(text: str, input_shape: Shape = (3, 32, 32), num_classes: int = 10) 
 
 
 def _build(name: str, input_shape: Shape, num_classes: int, values: dict[str, Any]) -> Architecture:
-    architecture = NAMED[name](num_classes=num_classes, **values)
+    try:
+        architecture = NAMED[name](num_classes=COUNT.accept("num_classes", num_classes), **values)
+    except ArchitectureError:
+        raise
+    except ValueError as problem:
+        raise ArchitectureError(f"{name}: {problem}") from None
     architecture.trace(input_shape)
     return architecture
 

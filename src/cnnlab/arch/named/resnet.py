@@ -1,7 +1,7 @@
 """ResNets for small images: 6n + 2 layers in three stages of 16, 32 and 64 channels.
 
-Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition" (CVPR 2016), section 4.2. The paper
-uses shortcut A: ResNet-20 then has 269,722 parameters and 40,551,040 MACs for a 3x32x32 image and 10 classes.
+Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition" (CVPR 2016), section 4.2. With
+the paper's shortcut A, ResNet-20 has 269,722 parameters and 40,551,040 MACs for a 3x32x32 image, 10 classes.
 """
 
 from collections.abc import Callable

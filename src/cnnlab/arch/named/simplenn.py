@@ -1,4 +1,4 @@
-"""SimpleNN: two unpadded convolutions with pooling and three linear layers, after LeNet-5 (LeCun et al. 1998).
+"""SimpleNN: two unpadded convolutions with pooling and three linear layers, a kin of LeNet-5.
 
 82,030 parameters and 716,328 MACs for a 3x32x32 image and 10 classes.
 """
@@ -26,7 +26,7 @@ def simplenn(
     batchnorm: Annotated[bool, FLAG] = False,
     dropout: Annotated[float, PROBABILITY] = 0.0,
 ) -> Architecture:
-    """`batchnorm` stands between each convolution and its activation; `dropout` after each hidden linear layer's."""
+    """`batchnorm` stands between convolution and activation, `dropout` after the hidden linear layers'."""
     norm: tuple[Layer, ...] = (BatchNorm(),) if batchnorm else ()
     act = ACTIVATIONS[activation]()
     drop: tuple[Layer, ...] = (Dropout(dropout),) if dropout else ()

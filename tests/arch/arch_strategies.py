@@ -1,0 +1,94 @@
+"""Random layers and architectures for property tests."""
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from cnnlab.arch import Architecture
+from cnnlab.arch import layers as ls
+from cnnlab.core.errors import ArchitectureError
+
+SIZES = st.one_of(st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 4)))
+STRIDES = st.one_of(st.integers(1, 3), st.tuples(st.integers(1, 2), st.integers(1, 3)))
+PADS = st.one_of(st.integers(0, 2), st.tuples(st.integers(0, 2), st.integers(0, 2)))
+CHANNELS = st.sampled_from([1, 2, 3, 4, 6, 8])
+
+
+def build_or_none(layer, *args, **kwargs):
+    """The layer, or None where the drawn fields do not go together."""
+    try:
+        return layer(*args, **kwargs)
+    except ArchitectureError:
+        return None
+
+
+def drawn(layer, *args, **kwargs):
+    return st.builds(build_or_none, st.just(layer), *args, **kwargs).filter(lambda value: value is not None)
+
+
+CONVOLUTIONS = st.one_of(
+    drawn(
+        ls.Conv,
+        SIZES,
+        CHANNELS,
+        stride=STRIDES,
+        pad=st.one_of(PADS, st.just("same")),
+        groups=st.sampled_from([1, 1, 2, 3]),
+        bias=st.booleans(),
+    ),
+    drawn(
+        ls.SepConv, SIZES, CHANNELS, stride=STRIDES, pad=st.one_of(PADS, st.just("same")), bias=st.booleans()
+    ),
+)
+POOLS = st.one_of(
+    *(drawn(pool, SIZES, stride=st.one_of(st.none(), STRIDES), pad=PADS) for pool in (ls.MaxPool, ls.AvgPool))
+)
+POINTWISE = st.one_of(
+    *(st.builds(layer) for layer in (ls.BatchNorm, ls.ReLU, ls.Swish, ls.GELU)),
+    st.builds(ls.LeakyReLU, st.floats(0, 10)),
+    st.builds(ls.Dropout, st.floats(0, 0.9)),
+)
+FLATTENING = st.sampled_from([ls.Flatten(), ls.GlobalAvgPool()])
+LINEARS = st.builds(ls.Linear, st.integers(1, 20), bias=st.booleans())
+PLAIN = st.one_of(CONVOLUTIONS, CONVOLUTIONS, POOLS, POINTWISE, FLATTENING, LINEARS)
+SHAPE_KEEPING = st.lists(
+    st.one_of(
+        POINTWISE, st.builds(ls.Conv, st.sampled_from([1, 3]), CHANNELS, stride=STRIDES, pad=st.just("same"))
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def residuals(bodies):
+    return st.builds(
+        ls.Residual,
+        bodies,
+        shortcut=st.sampled_from(["identity", "A", "B"]),
+        activation=st.sampled_from(["none", *ls.ACTIVATIONS]),
+    )
+
+
+LAYERS = st.recursive(PLAIN, lambda inner: residuals(st.lists(inner, min_size=1, max_size=3)), max_leaves=5)
+ARCHITECTURES = st.lists(LAYERS, min_size=1, max_size=6).map(lambda layers: Architecture(tuple(layers)))
+"""Any layers in any order; most do not fit together."""
+
+
+def keep_fitting(layers: Sequence[ls.Layer], shape: ls.Shape) -> Architecture:
+    """Those of `layers` that fit after one another."""
+    kept: list[ls.Layer] = []
+    for layer in layers:
+        try:
+            shape = layer.output_shape(shape)
+        except ArchitectureError:
+            continue
+        kept.append(layer)
+    return Architecture((*kept, ls.ReLU()))
+
+
+@st.composite
+def fitting_architectures(draw):
+    """(architecture, input shape) that trace without an error."""
+    shape = (draw(st.integers(1, 4)), draw(st.integers(4, 20)), draw(st.integers(4, 20)))
+    layer = st.one_of(PLAIN, residuals(SHAPE_KEEPING))
+    return keep_fitting(draw(st.lists(layer, min_size=1, max_size=8)), shape), shape

@@ -1,0 +1,219 @@
+"""Text, list and Python are one value; what cannot be read is refused with its place and a remedy."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from arch_strategies import ARCHITECTURES
+from hypothesis import given, settings
+
+from cnnlab.arch import NAMED, Architecture, named, parse
+from cnnlab.arch.layers import (
+    LAYERS,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dropout,
+    LeakyReLU,
+    Linear,
+    MaxPool,
+    ReLU,
+    Residual,
+    SepConv,
+    Swish,
+)
+from cnnlab.core.errors import ArchitectureError
+
+BLOCK = Residual(
+    body=(
+        Conv(3, 16, stride=2, pad=1, bias=False),
+        BatchNorm(),
+        ReLU(),
+        Conv(3, 16, pad=1, bias=False),
+        BatchNorm(),
+    ),
+    shortcut="B",
+    activation="none",
+)
+EXAMPLES = {
+    "conv 5x5 8": Conv(5, 8),
+    "conv 1x7 8 stride 2x1 pad 0x3 groups 4 nobias": Conv((1, 7), 8, (2, 1), (0, 3), groups=4, bias=False),
+    "conv 3x3 8 pad same": Conv(3, 8, pad="same"),
+    "sepconv 3x3 32 stride 2 pad 1": SepConv(3, 32, 2, 1),
+    "leaky-relu slope 0.2": LeakyReLU(0.2),
+    "pool 2": MaxPool(2),
+    "pool 3 stride 2 pad 1": MaxPool(3, 2, 1),
+    "avg-pool 2x3": AvgPool((2, 3)),
+    "dropout 0.5": Dropout(0.5),
+    "linear 10 nobias": Linear(10, bias=False),
+    "residual(conv 3x3 16 stride 2 pad 1 nobias | bn | relu | conv 3x3 16 pad 1 nobias | bn; "
+    "shortcut B activation none)": BLOCK,
+}
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_text_is_what_the_documentation_says(text):
+    assert parse(text) == Architecture((EXAMPLES[text],))
+    assert str(Architecture((EXAMPLES[text],))) == text
+
+
+@given(ARCHITECTURES)
+@settings(max_examples=80, deadline=None)
+def test_all_forms_are_one_value(architecture):
+    assert parse(str(architecture)) == architecture
+    assert Architecture.from_list(architecture.to_list()) == architecture
+    assert Architecture.from_list(json.loads(json.dumps(architecture.to_list()))) == architecture
+    assert str(parse(str(architecture))) == str(architecture)
+    assert hash(parse(str(architecture))) == hash(architecture)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_architectures_have_all_forms(name):
+    architecture = named(name)
+    assert parse(str(architecture)) == architecture
+    assert Architecture.from_list(architecture.to_list()) == architecture
+
+
+def test_equal_meanings_are_equal_values():
+    assert parse("max-pool 2x2 stride 2 | silu | global-average-pool") == parse("pool 2 | swish | gap")
+    assert Conv((5, 5), 8) == Conv(5, 8, stride=(1, 1), pad=(0, 0))
+    assert parse("conv 5x5 8\n | relu|  pool   2\n") == parse("conv 5 8 bias | relu | pool 2")
+    assert Dropout(0) == Dropout(0.0)
+
+
+def test_toml_list_form():
+    text = """
+    layers = [
+        {conv = {kernel = 5, channels = 8}},
+        "relu | pool 2",
+        {residual = {body = [{conv = {kernel = [3, 3], channels = 8, pad = "same"}}, "bn"], shortcut = "B"}},
+        {gap = {}},
+        {linear = {features = 10}},
+    ]
+    """
+    expected = parse(
+        "conv 5x5 8 | relu | pool 2 | residual(conv 3x3 8 pad same | bn; shortcut B) | gap | linear 10"
+    )
+    assert Architecture.from_list(tomllib.loads(text)["layers"]) == expected
+
+
+def test_layers_are_immutable():
+    with pytest.raises(AttributeError):
+        Conv(3, 8).channels = 4  # type: ignore[misc]
+
+
+BAD_TEXTS = [
+    ("conv 5x5 8 | rellu", ["position 14: unknown layer 'rellu'; did you mean 'relu'?"]),
+    ("conv 5x5 8 padding 2", ["position 12: unknown option 'padding' of 'conv'; did you mean 'pad'?"]),
+    ("conv 5x5", ["received 'conv 5x5', expected conv <kernel", "<channels: a whole number of at least 1>"]),
+    ("conv 5x5 0", ["position 10: channels: received '0', expected a whole number of at least 1"]),
+    ("conv 5x5x5 8", ["position 6: kernel: received '5x5x5', expected a size such as 3 or 3x1"]),
+    ("conv 3x3 8 stride 0", ["stride: received '0'"]),
+    ("conv 3x3 8 stride", ["position 12: 'stride' needs a value: a size such as 3 or 3x1"]),
+    ("conv 3x3 8 pad 1 pad 2", ["position 18: 'pad' is given twice"]),
+    ("conv 3x3 8 pad -1", ["pad: received '-1'"]),
+    ("conv 4x4 8 pad same", ["pad 'same' needs an odd kernel to be symmetric, received 4"]),
+    ("conv 3x3 8 groups 3", ["8 output channels cannot be divided into 3 groups"]),
+    ("pool 2 pad 2", ["pad 2 is more than half of the kernel 2"]),
+    ("dropout 1", ["p: received '1', expected a number from 0 to below 1"]),
+    ("dropout nan", ["p: received 'nan'"]),
+    ("leaky-relu slope -0.1", ["slope: received '-0.1'"]),
+    ("relu 3", ["unknown option '3' of 'relu'; 'relu' takes nothing more here"]),
+    ("residual(relu; shortcut C)", ["shortcut: received 'C', expected one of identity, A, B"]),
+    ("residual(relu; activation tanh)", ["activation: received 'tanh', expected one of none, relu"]),
+    ("residual(relu", ["position 9: this '(' is not closed by ')'"]),
+    ("residual | relu", ["position 10: expected '(' and the layers of the body after 'residual'"]),
+    ("residual()", ["position 10: received ')', expected the name of a layer"]),
+    (
+        "residual(relu; shortcut A) pad 1",
+        ["position 28: received 'pad', expected '|' and a layer, or the end"],
+    ),
+    ("relu ) | relu", ["position 6: received ')', expected '|' and a layer, or the end"]),
+    ("relu (relu)", ["position 6: received '(', expected '|'"]),
+    ("", ["position 1: received the end, expected the name of a layer"]),
+    ("relu | | relu", ["position 8: received '|', expected the name of a layer"]),
+    ("relu |", ["position 7: received the end, expected the name of a layer"]),
+    ("rellu | conv 5x5 | pool 0", ["'rellu'", "'conv 5x5'", "kernel: received '0'"]),
+]
+
+
+@pytest.mark.parametrize(("text", "parts"), BAD_TEXTS, ids=[text for text, _ in BAD_TEXTS])
+def test_bad_text(text, parts):
+    with pytest.raises(ArchitectureError) as caught:
+        parse(text)
+    for part in parts:
+        assert part in str(caught.value)
+    if len(parts) == 1:
+        assert len(caught.value.problems) == 1, "one mistake, one problem"
+
+
+def test_mark_stands_under_the_mistake():
+    text = " | ".join(["conv 3x3 16 pad 1"] * 5 + ["rellu"] + ["bn"] * 20)
+    with pytest.raises(ArchitectureError) as caught:
+        parse(text)
+    _, excerpt, mark = str(caught.value).split("\n")
+    assert excerpt[mark.index("^") :].startswith("rellu")
+
+
+BAD_LISTS = [
+    ([{"conv": {"kernel": 3}}], ["layer 0 (conv): 'channels' is missing"]),
+    (["relu", {"pol": {"kernel": 2}}], ["layer 1: unknown layer 'pol'; did you mean 'pool'?"]),
+    (
+        [{"pool": {"kernl": 2, "kernel": 2}}],
+        ["layer 0 (pool): unknown option 'kernl'; did you mean 'kernel'?"],
+    ),
+    ([{"relu": {"slope": 1}}], ["layer 0 (relu): unknown option 'slope'; it takes none"]),
+    ([{"pool": 2}], ["layer 0: received {'pool': 2}, expected a text or a table"]),
+    ([{"relu": {}, "bn": {}}], ["layer 0: received"]),
+    ([3], ["layer 0: received 3"]),
+    ([{"linear": {"features": True}}], ["layer 0: linear: features: received True"]),
+    ([{"linear": {"features": 10.0}}], ["features: received 10.0, expected a whole number"]),
+    ([{"conv": {"kernel": [3, 3, 3], "channels": 8}}], ["kernel: received [3, 3, 3]"]),
+    ([{"conv": {"kernel": 3, "channels": 8, "bias": "no"}}], ["bias: received 'no', expected true or false"]),
+    (
+        [{"residual": {"body": [{"linear": {"features": 0}}]}}],
+        ["layer 0.body.0: linear: features: received 0"],
+    ),
+    ([{"residual": {"body": []}}], ["expected a sequence of at least one layer"]),
+    ([{"residual": {"body": 3}}], ["layer 0.body: received 3, expected a list of layers"]),
+    (
+        [{"conv": {"kernel": 0, "channels": 0}}, "rellu"],
+        ["kernel: received 0", "channels: received 0", "layer 1"],
+    ),
+    ([], ["received (), expected a sequence of at least one layer"]),
+    (None, ["received None, expected a list of layers"]),
+]
+
+
+@pytest.mark.parametrize(("entries", "parts"), BAD_LISTS)
+def test_bad_list(entries, parts):
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.from_list(entries)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_bad_python():
+    with pytest.raises(ArchitectureError, match="received 'relu', expected a layer"):
+        Architecture((Conv(3, 8), "relu"))  # type: ignore[arg-type]
+    with pytest.raises(ArchitectureError, match="expected a sequence of at least one layer"):
+        Architecture(())
+    with pytest.raises(ArchitectureError, match=r"residual: received \(\)"):
+        Residual(())
+
+
+def test_activations_are_layers_without_required_fields():
+    assert Swish() == parse("swish").layers[0]
+    assert LAYERS["swish"] is Swish
+
+
+def test_no_framework_is_imported():
+    """The language must stay usable, and quick, where no torch or NumPy is wanted."""
+    code = (
+        "import sys, cnnlab.arch as a; a.named('resnet20').trace((3, 32, 32)).table();"
+        "print([m for m in ('torch', 'numpy', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,119 @@
+"""The torch lowering: every layer has one, keys follow paths, initial weights are derived and sensible."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cnnlab.arch import named, parse
+from cnnlab.arch.layers import LAYERS
+from cnnlab.core.errors import ArchitectureError
+from cnnlab.engines.torch_model import MODULES, PadSubsample, build, initialise
+
+
+def test_every_layer_has_a_module():
+    assert set(MODULES) == set(LAYERS.values())
+
+
+def test_keys_follow_the_paths():
+    architecture = parse(
+        "conv 3x3 8 | residual(conv 3x3 16 stride 2 pad 1 | bn; shortcut B) | gap | linear 10"
+    )
+    trained = dict(build(architecture, (3, 32, 32)).named_parameters())
+    assert list(trained) == [
+        *("0.weight", "0.bias", "1.body.0.weight", "1.body.0.bias", "1.body.1.weight", "1.body.1.bias"),
+        *("1.shortcut.conv.weight", "1.shortcut.bn.weight", "1.shortcut.bn.bias", "3.weight", "3.bias"),
+    ]
+    rows = {row.path: row for row in architecture.trace((3, 32, 32)).rows}
+    for name, parameter in trained.items():
+        path, _, kind = name.rpartition(".")
+        assert parameter.numel() == (rows[path].weights if kind == "weight" else rows[path].biases)
+
+
+def test_shortcut_a_subsamples_and_pads():
+    x = torch.arange(2 * 3 * 5 * 4.0).reshape(2, 3, 5, 4)
+    y = PadSubsample((2, 2), new_channels=3)(x)
+    assert y.shape == (2, 6, 3, 2)
+    for channel in range(6):
+        for row in range(3):
+            for column in range(2):
+                expected = x[:, channel - 1, 2 * row, 2 * column] if 1 <= channel < 4 else torch.zeros(2)
+                assert torch.equal(y[:, channel, row, column], expected)
+
+
+def test_residual_adds_then_activates():
+    model = build(parse("residual(conv 1x1 2; activation relu)"), (2, 4, 4))
+    x = torch.randn(3, 2, 4, 4)
+    assert torch.equal(model(x), torch.relu(model[0].body(x) + x))
+    bare = build(parse("residual(conv 1x1 2; activation none)"), (2, 4, 4))
+    assert torch.equal(bare(x), bare[0].body(x) + x)
+
+
+def test_pad_counts_in_average():
+    out = build(parse("avg-pool 3 stride 1 pad 1"), (1, 3, 3))(torch.ones(1, 1, 3, 3))
+    assert out[0, 0, 0, 0].item() == pytest.approx(4 / 9)
+
+
+def test_misfit_is_the_architectures_error():
+    with pytest.raises(ArchitectureError, match="put 'flatten' or 'gap'"):
+        build(parse("linear 10"), (3, 32, 32))
+
+
+def weights(name, seed, **options):
+    model = build(named(name, **options), (3, 32, 32))
+    initialise(model, seed)
+    return model.state_dict()
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    torch.manual_seed(1)
+    first = weights("resnet20", 5, shortcut="B")
+    torch.manual_seed(2)
+    again, other = weights("resnet20", 5, shortcut="B"), weights("resnet20", 6, shortcut="B")
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not any(
+        torch.equal(first[key], other[key]) for key in first if key.endswith(("conv.weight", "13.weight"))
+    )
+
+
+def test_initialise_leaves_the_global_generator_alone():
+    model = build(named("simplenn"), (3, 32, 32))
+    before = torch.get_rng_state()
+    initialise(model, 0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_initial_distributions():
+    state = weights("simplenn", 0)
+    assert state["0.weight"].std().item() == pytest.approx(math.sqrt(2 / 75), rel=0.1)
+    assert state["3.weight"].std().item() == pytest.approx(math.sqrt(2 / 72), rel=0.1)
+    assert state["0.bias"].abs().max() == 0
+    assert state["7.weight"].abs().max() <= 1 / math.sqrt(576)
+    assert state["7.weight"].std().item() == pytest.approx(1 / math.sqrt(3 * 576), rel=0.02)
+    assert 0 < state["7.bias"].abs().max() <= 1 / math.sqrt(576)
+
+
+def test_blocks_start_as_their_shortcut():
+    model = build(named("resnet20"), (3, 32, 32))
+    nn.init.constant_(model[3].body[4].weight, 3.0)
+    initialise(model, 0)
+    x = torch.rand(4, 16, 8, 8)
+    assert torch.equal(model[3](x), x)
+    assert model[3].body[1].weight.min() == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("simplenn", {}), ("simplenn", {"batchnorm": True}), ("resnet20", {}), ("resnet20", {"shortcut": "B"})],
+)
+def test_initial_loss_is_near_ln_of_classes(name, options, seed):
+    model = build(named(name, **options), (3, 32, 32))
+    initialise(model, seed)
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(128, 3, 32, 32, generator=generator)
+    labels = torch.randint(10, (128,), generator=generator)
+    loss = F.cross_entropy(model(images), labels).item()
+    assert loss == pytest.approx(math.log(10), abs=0.1)
