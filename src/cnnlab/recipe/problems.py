@@ -75,9 +75,8 @@ def describe(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
             return [f"{place}.name: missing; expected one of: {', '.join(_kinds(model, place.path[0]))}"]
         case "union_tag_invalid":
             name = received["name"]
-            return [
-                f"{place}.name: received {_short(name)}{did_you_mean(str(name), _kinds(model, place.path[0]))}"
-            ]
+            nearest = did_you_mean(str(name), _kinds(model, place.path[0]))
+            return [f"{place}.name: received {_short(name)}{nearest}"]
         case "literal_error" if isinstance(received, str) and place.owner is not None:
             words = _words(place.owner.model_fields[str(place.path[-1])].annotation)
             return [f"{place}: received {_short(received)}{did_you_mean(received, words)}{sealed}"]

@@ -33,8 +33,8 @@ def read(reference: str | Path, folder: Path = Path()) -> Values:
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
     """`base` changed by `changes`, table by table.
 
-    Where `changes` chooses another kind (`optim.name`, `schedule.name`, an architecture), inherited keys that the
-    new kind lacks are dropped, so that one override is enough to try it.
+    Where `changes` chooses another kind (`optim.name`, `schedule.name`, an architecture), inherited keys
+    that the new kind lacks are dropped, so that one override is enough to try it.
     """
     return _deep_merge(_fitting(base, changes), changes)
 
