@@ -89,7 +89,10 @@ def _run_to_end(
             check_every_step=device.type == "cpu",
             checkpoint_seconds=options.checkpoint_seconds,
         )
-        progress = loop.run()
+        try:
+            progress = loop.run()
+        finally:
+            watcher.on_end()
         result = _score(writer, folder, assembled, progress)
         learning_curves(folder.metrics, recipe.name, writer.path / "curves.png")
         writer.finish(result)

@@ -18,6 +18,9 @@ class Watcher(Hooks, Protocol):
     ) -> None:
         """Everything is chosen and checked; the first step is next."""
 
+    def on_end(self) -> None:
+        """The loop has ended, in whatever way."""
+
     def on_result(self, run: RunFolder, result: Mapping[str, Any]) -> None:
         """The run is complete."""
 
@@ -40,6 +43,9 @@ class Silent:
         pass
 
     def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
+        pass
+
+    def on_end(self) -> None:
         pass
 
     def on_result(self, run: RunFolder, result: Mapping[str, Any]) -> None:

@@ -1,0 +1,33 @@
+"""The two consoles of the command line, and how an error is shown: what the user asked for on stdout, the rest on stderr."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def is_terminal() -> bool:
+    """Whether a person watches; plain lines are printed otherwise."""
+    return sys.stdout.isatty()
+
+
+def say(line: str) -> None:
+    """One plain line on stdout, at once: whoever reads a log sees the training as it goes."""
+    out.print(line, markup=False)
+    out.file.flush()
+
+
+def show_problems(problems: Sequence[str]) -> None:
+    """Every problem on a line of its own, on stderr."""
+    for problem in problems:
+        err.print(f"[bold red]error:[/] {escape(problem)}")
+
+
+def escape(text: str) -> str:
+    """Text that rich prints as it is, brackets included."""
+    from rich.markup import escape as rich_escape
+
+    return rich_escape(text)
