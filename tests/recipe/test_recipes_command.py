@@ -2,24 +2,29 @@
 
 from pathlib import Path
 
-import pytest
+from typer.testing import CliRunner
 
-from cnnlab.cli.recipes import list_command, show_command
+from cnnlab.cli.recipes import app
+from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import Recipe, preset_names
 
 
-def test_ls_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    list_command()
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(preset_names())
+def test_ls_names_every_preset() -> None:
+    result = CliRunner().invoke(app, ["ls"])
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(preset_names())
 
 
-def test_show_prints_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_a_recipe(tmp_path: Path) -> None:
     overrides = ["optim.lr=0.5", "schedule={name='step', decay_epochs=40}"]
-    show_command("simplenn", overrides)
-    printed = capsys.readouterr()
+    result = CliRunner().invoke(app, ["show", "simplenn", "--set", overrides[0], "--set", overrides[1]])
     path = tmp_path / "shown.toml"
-    path.write_text(printed.out, encoding="utf-8")
+    path.write_text(result.stdout, encoding="utf-8")
     assert Recipe.load(path) == Recipe.load("simplenn", overrides)
-    assert Recipe.load(path).hash in printed.out
-    assert printed.err.startswith("warning: schedule.decay_epochs")
+    assert Recipe.load(path).hash in result.stdout
+    assert result.stderr.startswith("warning: schedule.decay_epochs")
+
+
+def test_show_passes_problems_on() -> None:
+    result = CliRunner().invoke(app, ["show", "simplenn", "--set", "optim.lrr=0.5"])
+    assert isinstance(result.exception, RecipeError)

@@ -107,8 +107,10 @@ def _deep_merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        both_tables = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _deep_merge(old, value) if both_tables else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _deep_merge(old, value)
+        else:
+            merged[key] = value
     return merged
 
 
@@ -129,5 +131,6 @@ def _kept_keys(table: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> se
         changed = "layers" in new or (name is not None and name != old.get("name"))
         return set() if changed else set(old)
     kinds = OPTIMIZERS if table == "optim" else SCHEDULES
-    changed = isinstance(name, str) and name in kinds and name != old.get("name")
-    return set(kinds[name].model_fields) if changed else set(old)
+    if isinstance(name, str) and name in kinds and name != old.get("name"):
+        return set(kinds[name].model_fields)
+    return set(old)
