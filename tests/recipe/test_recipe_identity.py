@@ -151,7 +151,7 @@ def test_a_recipe_does_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 2  # type: ignore[misc]
     with pytest.raises(ValueError, match="frozen"):
-        recipe.optim.lr = 2.0
+        recipe.optim.lr = 2.0  # type: ignore[misc]
 
 
 def test_written_layers_build() -> None:
