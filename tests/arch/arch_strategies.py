@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from cnnlab.arch import Architecture
 from cnnlab.arch import layers as ls
+from cnnlab.arch.shapes import Shape
 from cnnlab.core.errors import ArchitectureError
 
 SIZES = st.one_of(st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 4)))
@@ -74,7 +75,7 @@ ARCHITECTURES = st.lists(LAYERS, min_size=1, max_size=6).map(lambda layers: Arch
 """Any layers in any order; most do not fit together."""
 
 
-def keep_fitting(layers: Sequence[ls.Layer], shape: ls.Shape) -> Architecture:
+def keep_fitting(layers: Sequence[ls.Layer], shape: Shape) -> Architecture:
     """Those of `layers` that fit after one another."""
     kept: list[ls.Layer] = []
     for layer in layers:

@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnnlab.arch import NAMED, Architecture, named, parse
-from cnnlab.arch.layers import LAYERS, AvgPool, Conv, read_shape
+from cnnlab.arch.layers import LAYERS, AvgPool, Conv
+from cnnlab.arch.shapes import read_shape
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.engines.torch_model import build
 
@@ -217,6 +218,8 @@ def test_flat_layers_see_the_whole_map():
     rows = named("simplenn").trace((3, 32, 32)).rows
     assert rows[6].receptive_field == (12, 12), "flattening alone mixes nothing"
     assert rows[7].receptive_field == (32, 32)
+    twice = parse("conv 3x3 4 | flatten | residual(linear 256) | linear 10").trace((1, 10, 10))
+    assert twice.rows[-1].receptive_field == (10, 10), "a map is collapsed once, also inside a residual"
     assert parse("conv 3x3 4 | gap").trace((1, 10, 8)).rows[-1].receptive_field == (10, 8)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnlab.arch.layers import Layer, Shape, check_layers
+from cnnlab.arch.layers import Layer, check_layers
 from cnnlab.arch.listing import layers_of_list, list_layers
+from cnnlab.arch.shapes import Shape
 from cnnlab.arch.text import read_layers, write_layers
 from cnnlab.arch.trace import Trace, trace_layers
 

@@ -44,21 +44,24 @@ def pair(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-@cache
-def kinds_of(declaration: Any) -> dict[str, Kind]:
+def _read_kinds(declaration: Any) -> dict[str, Kind]:
     """Name to kind of all that a layer class or the function of a named architecture declares with a kind."""
     hints = get_type_hints(declaration, include_extras=True)
     kinds = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, Kind)}
 
 
-@cache
-def required_of(declaration: Any) -> tuple[str, ...]:
+def _read_required(declaration: Any) -> tuple[str, ...]:
     """Those names of `kinds_of` that have no default, in order."""
     parameters = inspect.signature(declaration).parameters
     return tuple(
         name for name in kinds_of(declaration) if parameters[name].default is inspect.Parameter.empty
     )
+
+
+# Annotated because mypy takes the hash of a class for that of its instances and refuses `@cache` on classes.
+kinds_of: Callable[[Any], dict[str, Kind]] = cache(_read_kinds)
+required_of: Callable[[Any], tuple[str, ...]] = cache(_read_required)
 
 
 def write_size(size: Size) -> str:
@@ -110,8 +113,9 @@ def _read_pad(word: str) -> Any:
     return word if word == "same" else _read_size(word)
 
 
-def _read_truth(word: str) -> bool:
-    return {"true": True, "false": False}.get(word.lower(), word)  # type: ignore[return-value]  # check refuses
+def _read_truth(word: str) -> Any:
+    truths: dict[str, Any] = {"true": True, "false": False}
+    return truths.get(word.lower(), word)
 
 
 COUNT = Kind("a whole number of at least 1", lambda value: _whole(value, 1), read=int)

@@ -26,9 +26,8 @@ from cnnlab.arch.kinds import (
     pair,
     write_size,
 )
+from cnnlab.arch.shapes import Shape, Window, require_map, show_shape
 from cnnlab.core.errors import ArchitectureError
-
-Shape = tuple[int, ...]
 
 
 class Cost(NamedTuple):
@@ -39,56 +38,7 @@ class Cost(NamedTuple):
     macs: int = 0
 
 
-class Window(NamedTuple):
-    """How a layer moves over its input: (height, width) of kernel, stride and padding on either side."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    pad: tuple[int, int]
-
-    def slide(self, shape: Shape) -> tuple[int, int]:
-        """Output (height, width): floor((n + 2 pad - kernel) / stride) + 1. Raises ArchitectureError."""
-        height, width = (
-            (n + 2 * pad - kernel) // stride + 1
-            for n, kernel, stride, pad in zip(require_map(shape)[1:], *self, strict=True)
-        )
-        if min(height, width) < 1:
-            kernel, pad = (f"{h}x{w}" for h, w in (self.kernel, self.pad))
-            raise ArchitectureError(
-                f"a {kernel} window with padding {pad} is larger than the input; "
-                "use a smaller window, more padding or fewer layers that shrink the map before it"
-            )
-        return height, width
-
-
-def show_shape(shape: Shape) -> str:
-    """`3x32x32`, as texts and tables write a shape."""
-    return "x".join(map(str, shape))
-
-
-def read_shape(text: str) -> Shape:
-    """The shape written as `3x32x32`, or `784` for flat data. Raises ArchitectureError."""
-    try:
-        shape = tuple(int(side) for side in text.lower().split("x"))
-    except ValueError:
-        shape = ()
-    if len(shape) not in (1, 3) or min(shape) < 1:
-        raise ArchitectureError(
-            f"input: received {text!r}, expected channels x height x width such as 3x32x32, "
-            "or a number of features"
-        )
-    return shape
-
-
-def require_map(shape: Shape) -> tuple[int, int, int]:
-    """(channels, height, width). Raises ArchitectureError for flat data."""
-    if len(shape) != 3:
-        raise ArchitectureError(
-            "it needs a map (channels x height x width), but the data is already flat here"
-        )
-    return shape[0], shape[1], shape[2]
-
-
+@dataclass(frozen=True)
 class Layer:
     """Base of all layers: one that keeps its input's shape and has no weights.
 

@@ -46,11 +46,12 @@ def layers_of_list(entries: object, place: str = "layer ") -> tuple[Layer, ...]:
 def _layers_of_entry(entry: object, place: str) -> tuple[Layer, ...]:
     if isinstance(entry, str):
         return _with_place(place, lambda: read_layers(entry))
-    if not isinstance(entry, Mapping) or len(entry) != 1 or not isinstance(*entry.values(), Mapping):
+    tables = list(entry.items()) if isinstance(entry, Mapping) else []
+    if len(tables) != 1 or not isinstance(tables[0][1], Mapping):
         raise ArchitectureError(
             f"{place}: received {entry!r}, expected a text or a table such as {{linear = {{features = 10}}}}"
         )
-    ((written, values),) = entry.items()
+    written, values = tables[0]
     name = SYNONYMS.get(written, written)
     if name not in LAYERS:
         raise ArchitectureError(f"{place}: unknown layer {written!r}{did_you_mean(written, LAYERS)}")

@@ -43,7 +43,7 @@ def write_layer(layer: Layer) -> str:
 
 def changed_options(layer: Layer) -> dict[str, Any]:
     """Those options of a layer that differ from their defaults."""
-    options = ((field.name, field.default) for field in fields(layer) if field.default is not MISSING)  # type: ignore[arg-type]
+    options = ((field.name, field.default) for field in fields(layer) if field.default is not MISSING)
     return {name: getattr(layer, name) for name, default in options if getattr(layer, name) != default}
 
 

@@ -10,14 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cnnlab.arch.layers import (
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    Residual,
-    Shape,
-    show_shape,
-)
+from cnnlab.arch.layers import GlobalAvgPool, Layer, Linear, Residual
+from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.arch.text import write_layer
 from cnnlab.core.errors import ArchitectureError
 
@@ -118,8 +112,9 @@ def trace_layers(layers: Sequence[Layer], input_shape: Shape) -> Trace:
             f"input: received {tuple(input_shape)!r}, expected (channels, height, width) or (features,), "
             "all at least 1"
         )
-    view = _View((1, 1), (1, 1), (1, 1)).on(input_shape)
-    return Trace(tuple(input_shape), tuple(_walk(layers, tuple(input_shape), view, "")))
+    shape = tuple(input_shape)
+    rows, _ = _walk(layers, shape, _View((1, 1), (1, 1), (1, 1)).on(shape), "")
+    return Trace(shape, tuple(rows))
 
 
 @dataclass(frozen=True)
@@ -148,21 +143,22 @@ class _View:
         return height, width
 
 
-def _walk(layers: Sequence[Layer], shape: Shape, view: _View, prefix: str) -> Iterator[Row]:
+def _walk(layers: Sequence[Layer], shape: Shape, view: _View, prefix: str) -> tuple[list[Row], _View]:
+    """The rows of `layers` after one another, and the view behind the last."""
+    rows: list[Row] = []
     for index, layer in enumerate(layers):
-        for row in _rows_of(layer, shape, view, f"{prefix}{index}"):
-            yield row
-        shape = row.output_shape
-        view = _View(row.receptive_field, row.jump, view.after(layer).extent).on(shape)
+        more, view = _rows_of(layer, shape, view, f"{prefix}{index}")
+        rows += more
+        shape = rows[-1].output_shape
+    return rows, view
 
 
-def _rows_of(layer: Layer, shape: Shape, view: _View, path: str) -> Iterator[Row]:
-    """The rows of one layer: for a residual those of its body and shortcut, then its own."""
+def _rows_of(layer: Layer, shape: Shape, view: _View, path: str) -> tuple[list[Row], _View]:
+    """The rows of one layer (a residual: body, shortcut, then its own), and the view behind it."""
+    parts: list[Row] = []
     after = view.after(layer)
     if isinstance(layer, Residual):
-        for row in _walk(layer.body, shape, view, f"{path}.body."):
-            yield row
-        after = _View(row.receptive_field, row.jump, view.extent)
+        parts, after = _walk(layer.body, shape, view, f"{path}.body.")
     try:
         output_shape = layer.output_shape(shape)
         cost = layer.cost(shape)
@@ -170,15 +166,13 @@ def _rows_of(layer: Layer, shape: Shape, view: _View, path: str) -> Iterator[Row
         place = f"layer {path} ({write_layer(layer)}) receives {show_shape(shape)}"
         raise ArchitectureError(*(f"{place}: {problem}" for problem in error.problems)) from None
     if isinstance(layer, Residual):
-        yield from _shortcut_rows(layer, shape, view, path)
-    yield Row(path, layer, shape, output_shape, *cost, after.field, after.jump)
+        parts += _shortcut_rows(layer, shape, view, path)
+    row = Row(path, layer, shape, output_shape, *cost, after.field, after.jump)
+    return [*parts, row], after.on(output_shape)
 
 
 def _shortcut_rows(layer: Residual, shape: Shape, view: _View, path: str) -> Iterator[Row]:
     for name, part in layer.projection(shape).items():
-        view = view.after(part)
-        output_shape = part.output_shape(shape)
-        yield Row(
-            f"{path}.shortcut.{name}", part, shape, output_shape, *part.cost(shape), view.field, view.jump
-        )
-        shape = output_shape
+        (row,), view = _rows_of(part, shape, view, f"{path}.shortcut.{name}")
+        shape = row.output_shape
+        yield row

@@ -23,7 +23,7 @@ def cost(
 ) -> None:
     """Print what every layer makes, holds and costs for one image."""
     from cnnlab.arch import resolve
-    from cnnlab.arch.layers import read_shape
+    from cnnlab.arch.shapes import read_shape
 
     input_shape = read_shape(input_size)
     value = resolve(" ".join(architecture), input_shape, classes)

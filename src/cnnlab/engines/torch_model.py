@@ -32,9 +32,9 @@ from cnnlab.arch.layers import (
     ReLU,
     Residual,
     SepConv,
-    Shape,
     Swish,
 )
+from cnnlab.arch.shapes import Shape
 from cnnlab.core.seeding import derive_seed
 
 

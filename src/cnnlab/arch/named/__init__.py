@@ -12,9 +12,10 @@ from typing import Any
 
 from cnnlab.arch.architecture import Architecture, parse
 from cnnlab.arch.kinds import COUNT, kinds_of
-from cnnlab.arch.layers import LAYERS, Shape
+from cnnlab.arch.layers import LAYERS
 from cnnlab.arch.named.resnet import resnet
 from cnnlab.arch.named.simplenn import simplenn
+from cnnlab.arch.shapes import Shape
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.suggest import did_you_mean
 
@@ -75,11 +76,10 @@ def resolve(text: str, input_shape: Shape = (3, 32, 32), num_classes: int = 10) 
 
 def _build(name: str, input_shape: Shape, num_classes: int, values: dict[str, Any]) -> Architecture:
     try:
-        architecture = NAMED[name](num_classes=COUNT.accept("num_classes", num_classes), **values)
-    except ArchitectureError:
-        raise
+        num_classes = COUNT.accept("num_classes", num_classes)
     except ValueError as problem:
         raise ArchitectureError(f"{name}: {problem}") from None
+    architecture = NAMED[name](num_classes=num_classes, **values)
     architecture.trace(input_shape)
     return architecture
 
