@@ -143,11 +143,12 @@ def kill_at_random(trials: int) -> dict[str, Any]:
                         os.write(writer, b".")
                 finally:
                     os._exit(1)
-            time.sleep(generator.uniform(0.002, 0.06))
+            acknowledged = 1 + sum(len(os.read(reader, 1)) for _ in range(generator.randrange(5)))
+            time.sleep(generator.uniform(0, 0.02))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             os.close(writer)
-            acknowledged = 1 + len(os.read(reader, 100_000))
+            acknowledged += len(os.read(reader, 100_000))
             os.close(reader)
             most_saved = max(most_saved, acknowledged)
             best_steps = [step for step in range(acknowledged + 2) if step == 1 or step % 3 == 0][-2:]

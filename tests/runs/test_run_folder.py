@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnlab.core.errors import Interrupted, RunError, StorageError
+from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError, StorageError
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter, find_run, runs_root
 from cnnlab.runs.layout import run_id
@@ -111,6 +111,9 @@ def test_missing_and_damaged_predictions_say_so(writer: RunWriter) -> None:
         (RuntimeError("broken"), "failed"),
         (KeyboardInterrupt(), "interrupted"),
         (Interrupted("saved", 130), "interrupted"),
+        (DivergedError("NaN at step 7"), "diverged"),
+        (MemoryExceededError("the batch does not fit"), "oom"),
+        (StorageError("disk full"), "no-space"),
     ],
 )
 def test_leaving_by_an_error_records_it_and_lets_go(
@@ -131,8 +134,8 @@ def test_the_first_error_is_not_hidden_by_a_status_that_cannot_be_written(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="the cause"), writer:
-        patch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(RuntimeError, match="the cause"), writer:
         raise RuntimeError("the cause")
     assert "status.json" in caplog.text
     assert str(RunFolder(writer.path).status) == "interrupted (owner gone)"

@@ -102,8 +102,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Row:
 
 
 def summary(run: RunFolder) -> Row:
-    recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()), {})
-    environment = _readable(lambda: run.environment, {})
+    recipe: Row = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()), {})
+    environment: Row = _readable(lambda: run.environment, {})
     rows = _metrics(run)
     result = _readable(lambda: run.result, None) or {}
     best = best_row(rows) or {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from cnnlab.core.errors import RunError, StorageError
+from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError, StorageError
 from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atomic, write_json
 from cnnlab.runs import checkpoints, layout, metrics
 from cnnlab.runs.checkpoints import Checkpoint, Which
@@ -151,9 +151,10 @@ class RunWriter:
     ) -> None:
         if self._stopped:
             return
-        state: State = "failed" if isinstance(error, Exception) else "interrupted"
         try:
-            self.stop(state, f"{kind.__name__}: {error}" if kind else "left before it was finished")
+            self.stop(
+                _state_after(error), f"{kind.__name__}: {error}" if kind else "left before it was finished"
+            )
         except StorageError as refused:
             if error is None:
                 raise
@@ -171,6 +172,20 @@ def _write_beginning(draft: Path, recipe: "Recipe", environment: Mapping[str, An
     write_atomic(draft / layout.METRICS, "")
     _write_status(draft, "running", "")
     draft.chmod(0o755)  # mkdtemp makes folders private
+
+
+def _state_after(error: BaseException | None) -> State:
+    match error:
+        case DivergedError():
+            return "diverged"
+        case MemoryExceededError():
+            return "oom"
+        case StorageError():
+            return "no-space"
+        case None | Interrupted() | KeyboardInterrupt() | SystemExit():
+            return "interrupted"
+        case _:
+            return "failed"
 
 
 def _publish(draft: Path, root: Path, recipe: "Recipe") -> Path:

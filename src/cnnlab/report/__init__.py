@@ -1,0 +1,1 @@
+"""Figures of runs. The only place that draws with matplotlib."""

@@ -1,0 +1,88 @@
+"""`cnnlab runs`: what it prints where the output is not a terminal."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cnnlab.cli.runs import app
+from cnnlab.core.errors import CnnlabError
+from cnnlab.recipe import Recipe
+from cnnlab.runs import RunWriter
+
+
+@pytest.fixture
+def runs(root: Path) -> Path:
+    for name, lr, epochs in (("simplenn", 0.01, 2), ("simplenn", 0.1, 12)):
+        with RunWriter.create(root, Recipe.named(name, optim={"lr": lr}), {"device": "cpu"}) as writer:
+            for epoch in range(1, epochs + 1):
+                accuracy = 0.9 if epoch == 5 else 0.5
+                writer.append_metrics(
+                    {"epoch": epoch, "lr": lr, "val_accuracy": accuracy, "elapsed_seconds": 40.0 * epoch}
+                )
+            writer.finish({"test_accuracy": lr})
+    return root
+
+
+def call(runs: Path, *arguments: str) -> list[str]:
+    result = CliRunner().invoke(app, [*arguments, "--runs", str(runs)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
+def test_ls_is_tab_separated_and_sorted(runs: Path) -> None:
+    header, first, second = call(runs, "ls", "--sort", "optim_lr", "--reverse")
+    assert header.split("\t") == ["run", "state", "epochs", "best val", "test", "time", "created"]
+    assert first.split("\t")[1:6] == ["complete", "12", "90.00%", "10.00%", "8m 00s"]
+    assert second.split("\t")[1:6] == ["complete", "2", "50.00%", "1.00%", "1m 20s"]
+
+
+def test_ls_of_nothing_says_so(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["ls", "--runs", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "no runs in" in result.output
+
+
+def test_ls_with_an_unknown_column_suggests_one(runs: Path) -> None:
+    with pytest.raises(CnnlabError, match="did you mean 'test_accuracy'"):
+        call(runs, "ls", "--sort", "test_acuracy")
+
+
+def test_show_has_status_difference_epochs_result_and_files(runs: Path) -> None:
+    text = "\n".join(call(runs, "show", "last"))
+    assert "status    complete" in text
+    assert "optim.lr = 0.1 (preset: 0.01)" in text
+    assert "10.00%" in text
+    assert str(runs) in text
+    epochs = [line.split("\t")[0] for line in text.splitlines() if "\t" in line]
+    assert epochs == ["epoch", "1", "2", "3", "…", "5", "…", "8", "9", "10", "11", "12"]
+
+
+def test_show_of_an_unchanged_preset(runs: Path) -> None:
+    identifier = call(runs, "ls")[1].split("\t")[0]
+    assert "as the preset" in "\n".join(call(runs, "show", identifier))
+
+
+def test_diff_shows_recipe_and_results(runs: Path) -> None:
+    first, second = (line.split("\t")[0] for line in call(runs, "ls")[1:])
+    lines = call(runs, "diff", first, second)
+    assert "optim.lr\t0.01\t0.1" in lines
+    assert "test_accuracy\t1.00%\t10.00%" in lines
+    assert "the recipes are equal" in call(runs, "diff", first, first)
+
+
+def test_query_as_table_json_and_csv(runs: Path) -> None:
+    sql = 'select optim_lr, epochs, name as "a,b" from runs order by epochs'
+    assert call(runs, "query", sql) == ["optim_lr\tepochs\ta,b", "0.01\t2\tsimplenn", "0.1\t12\tsimplenn"]
+    assert json.loads("\n".join(call(runs, "query", sql, "--json")))[0] == {
+        "optim_lr": 0.01,
+        "epochs": 2,
+        "a,b": "simplenn",
+    }
+    text = "\n".join(call(runs, "query", sql, "--csv"))
+    assert list(csv.reader(io.StringIO(text)))[1] == ["0.01", "2", "simplenn"]
+    with pytest.raises(CnnlabError, match="expected one of them"):
+        call(runs, "query", sql, "--csv", "--json")
