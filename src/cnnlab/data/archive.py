@@ -1,7 +1,7 @@
-"""Reading members of a tar archive into memory. Nothing is ever extracted to disk, so nothing can escape a folder.
+"""Reading members of a tar archive into memory. Nothing is extracted to disk, so nothing escapes a folder.
 
-An archive that carries unsafe members (absolute paths, `..`, links, devices) is refused all the same: it is not the
-file it claims to be.
+An archive that carries unsafe members (absolute paths, `..`, links, devices) is refused all the same: it is
+not the file it claims to be.
 """
 
 import tarfile

@@ -1,13 +1,13 @@
 """Decoded once: the arrays of a source as memory-mapped files, keyed by the digest of the source.
 
-    <cache>/decoded/<key>/   manifest.json, train_images.npy, train_labels.npy, test_images.npy, test_labels.npy
-    <cache>/digests/*.json   the full SHA-256 of a source whose files had these paths, sizes and modification times
+    <cache>/decoded/<key>/   manifest.json and {train,test}_{images,labels}.npy
+    <cache>/digests/*.json   the full SHA-256 of a source whose files had certain paths, sizes and times
 
-Hashing 170 MB takes longer than loading them, so a warm load does not: files that have the same paths, sizes and
-modification times (in nanoseconds) as when they were hashed are taken to be the same, and their recorded digest is
-used. Whoever changes a file and forges its time fools only their own cache; `cnnlab data check` reads the source
-itself. The entry's folder is written aside and renamed into place, so it is complete or absent, and of two processes
-that decode at once one wins and both go on.
+Hashing 170 MB takes longer than loading them, so a warm load does not: files that have the same paths,
+sizes and modification times (in nanoseconds) as when they were hashed are taken to be the same, and their
+recorded digest is used. Whoever changes a file and forges its time fools only their own cache; `cnnlab data
+check` reads the source itself. The entry's folder is written aside and renamed into place, so it is
+complete or absent, and of two processes that decode at once one wins and both go on.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ def _relative(path: Path, found: Found) -> str:
 
 
 def source_digest(found: Found) -> str:
-    """Hex SHA-256 over names and contents of the source's files (and the parameters of an embedded source)."""
+    """Hex SHA-256 over names and contents of the source's files (parameters, if it is embedded)."""
     digest = hashlib.sha256(b"" if found.files else found.options.encode())
     for path in found.files:
         line = f"{_relative(path, found)}\0{sha256_of(path)}\n"
@@ -79,7 +79,7 @@ def _arrays(decoded: Decoded) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _write(entry: Path, decoded: Decoded, found: Found, digest: str) -> None:
-    """Write the entry aside, then rename it into place; an entry another process finished meanwhile is kept."""
+    """Write the entry aside, then rename it into place; one that another process finished is kept."""
     with storage_errors(entry):
         entry.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{entry.name}."))

@@ -19,7 +19,7 @@ MAX_LISTED = 20  # more lines than this in one message hide the first ones
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images uint8 N H W C (read-only once it comes out of the cache) and labels int64 N, None when unlabelled."""
+    """Images uint8 N H W C (read-only out of the cache) and labels int64 N, None when unlabelled."""
 
     images: Images
     labels: Labels | None

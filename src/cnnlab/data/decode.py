@@ -5,8 +5,8 @@
     16-bit gray     scaled to 8 bits (divided by 257 and rounded), not clipped
     CMYK, YCbCr, palette, 1-bit   converted
     animated        first frame
-    size given      the shorter side is scaled to fit (bicubic, antialiased), then the centre is cropped: nothing
-                    is distorted, the ends of the longer side are lost. An image of that size is left untouched.
+    size given      the shorter side is scaled to fit (bicubic, antialiased), then the centre is cropped:
+                    nothing is distorted, the ends of the longer side are lost; an exact fit is left untouched
 
 Hostile files: the format must be on a list, and bytes and pixels are capped before a pixel is decoded.
 """
@@ -14,7 +14,7 @@ Hostile files: the format must be on a list, and bytes and pixels are capped bef
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -41,7 +41,7 @@ class Header:
     width: int
 
     @property
-    def channels(self) -> Literal[1, 3]:
+    def channels(self) -> int:
         """1 for gray images without transparency, else 3."""
         return 1 if self.mode in GRAY_MODES else 3
 
@@ -109,15 +109,17 @@ def _opaque(image: Image.Image) -> Image.Image:
 def decode_image(
     source: Source,
     size: tuple[int, int] | None = None,
-    channels: Literal[1, 3] = 3,
+    channels: int = 3,
     name: str | None = None,
 ) -> Images:
     """Decode a file, a path or bytes to uint8 H W C.
 
-    `size` is (height, width), None keeps the image's own; `channels` is 3 (RGB) or 1 (gray); `name` is what errors
-    call an image that has no path. Raises ImageError.
+    `size` is (height, width), None keeps the image's own; `channels` is 3 (RGB) or 1 (gray); `name` is what
+    errors call an image that has no path. Raises ImageError.
     """
     name = _name_of(source, name)
+    if channels not in (1, 3):
+        raise ImageError(f"images are decoded to 1 or 3 channels, asked for {channels}")
     image = _open(_read(source, name), name)
     try:
         image = ImageOps.exif_transpose(image)

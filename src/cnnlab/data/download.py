@@ -1,9 +1,9 @@
 """Downloads that can be interrupted anywhere.
 
-Bytes go to `NAME.part`; a later attempt continues there with an HTTP range. Only when the digest of the whole file is
-right is it renamed to NAME, so a file under its final name is complete and official. What has the wrong digest is
-kept as `NAME.rejected` for inspection, never opened, and the next mirror is tried. A lock file keeps a second
-downloader waiting; it then finds the file there.
+Bytes go to `NAME.part`; a later attempt continues there with an HTTP range. Only when the digest of the
+whole file is right is it renamed to NAME, so a file under its final name is complete and official. What has
+the wrong digest is kept as `NAME.rejected` for inspection, never opened, and the next mirror is tried. A
+lock file keeps a second downloader waiting; it then finds the file there.
 """
 
 import fcntl
@@ -98,7 +98,8 @@ def _try_mirror(url: str, official: OfficialFile, target: Path, progress: Progre
         try:
             verify(part, official)
         except DataError as error:
-            # Perhaps the part was begun from another, wrong file: put it away, the next attempt starts at zero.
+            # Perhaps the part was begun from another, wrong file: put it away, the next attempt starts at
+            # zero.
             reason = str(error.problems[0])
             os.replace(part, target.with_name(f"{target.name}.rejected"))
             continue
@@ -113,8 +114,8 @@ def fetch(
 ) -> Path:
     """Download one official file into `folder` unless a verified one is there, and return its path.
 
-    `mirrors` are base addresses, tried in order. Raises DataError naming what went wrong with each of them, and
-    StorageError when `folder` cannot be written.
+    `mirrors` are base addresses, tried in order. Raises DataError naming what went wrong with each of them,
+    and StorageError when `folder` cannot be written.
     """
     target = folder / official.name
     with _locked(folder / f".{official.name}.lock"):

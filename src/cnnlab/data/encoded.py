@@ -1,4 +1,4 @@
-"""Many encoded images (a Parquet column, a folder of files) to one array: headers first, then pixels in threads."""
+"""Many encoded images (a Parquet column, a folder) to one array: headers first, then pixels in threads."""
 
 import os
 from collections import Counter
@@ -62,18 +62,18 @@ def common_form(
 def decode_items(items: Sequence[Item], form: tuple[int, int, int]) -> tuple[Images, list[str]]:
     """Decode every item to one uint8 N H W C array; images that fail stay black and give one problem each.
 
-    Pillow releases the interpreter lock while it decodes, so threads use every core without copies between them.
+    Pillow releases the interpreter lock while it decodes, so threads use every core without copies between
+    them.
     """
     height, width, channels = form
     images: Images = np.zeros((len(items), height, width, channels), dtype=np.uint8)
-    gray_or_colour = 1 if channels == 1 else 3
 
     def decode(start: int) -> list[str]:
         problems = []
         for index in range(start, min(start + BATCH, len(items))):
             item = items[index]
             try:
-                images[index] = decode_image(item.content, (height, width), gray_or_colour, item.name)
+                images[index] = decode_image(item.content, (height, width), channels, item.name)
             except ImageError as error:
                 problems.append(str(error))
         return problems
@@ -83,8 +83,8 @@ def decode_items(items: Sequence[Item], form: tuple[int, int, int]) -> tuple[Ima
     return images, [problem for problems in found for problem in problems]
 
 
-def label_problems(items: Sequence[Item], num_classes: int) -> list[str]:
-    """One line for every item whose label is outside 0..num_classes-1; labels must be all there or all missing.
+def item_label_problems(items: Sequence[Item], num_classes: int) -> list[str]:
+    """One line for every item whose label is outside 0..num_classes-1; all or none must have one.
 
     Found here, before any training: on a GPU such a label stops the process and leaves the device unusable.
     """
@@ -102,7 +102,7 @@ def label_problems(items: Sequence[Item], num_classes: int) -> list[str]:
 
 def item_labels(items: Sequence[Item], num_classes: int) -> Labels | None:
     """The items' labels as int64 N, None when they have none. Raises DataError naming every wrong one."""
-    if problems := label_problems(items, num_classes):
+    if problems := item_label_problems(items, num_classes):
         raise DataError(*listed(problems))
     labels = [item.label for item in items if item.label is not None]
     return np.array(labels, dtype=np.int64) if labels else None

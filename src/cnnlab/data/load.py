@@ -9,8 +9,9 @@ from cnnlab.core.suggest import did_you_mean
 from cnnlab.data.cache import cached
 from cnnlab.data.dataset import Dataset, Decoded
 from cnnlab.data.download import Progress, fetch
-from cnnlab.data.named import NAMED_SOURCES, NamedSource, verify
+from cnnlab.data.named import CIFAR10_CLASSES, CIFAR100_CLASSES, NAMED_SOURCES, NamedSource, verify
 from cnnlab.data.places import download_folder, search_places
+from cnnlab.data.sources.cifar import CIFAR10_EDITIONS, CIFAR100_EDITIONS, find_editions
 from cnnlab.data.sources.folder import find_folder
 from cnnlab.data.sources.found import Found
 from cnnlab.data.sources.mnist import find_idx
@@ -21,11 +22,17 @@ Size = tuple[int, int]
 
 
 def find_path(path: Path, size: Size | None = None) -> Found:
-    """Recognise what lies at `path`: a .npz file, Parquet files, idx files or an image folder. Raises DataError."""
+    """Recognise a .npz file, or a folder of CIFAR's, Parquet, idx or image files. Raises DataError."""
     if path.is_file() and path.suffix == ".npz":
         return find_npz(path)
     if path.is_dir():
-        return find_parquet(path, size=size) or find_idx(path) or find_folder(path, size)
+        return (
+            find_editions(path, CIFAR10_EDITIONS, CIFAR10_CLASSES)
+            or find_editions(path, CIFAR100_EDITIONS, CIFAR100_CLASSES)
+            or find_parquet(path, size=size)
+            or find_idx(path)
+            or find_folder(path, size)
+        )
     raise DataError(
         f"{path} is not a data set: expected a .npz file or a folder of images, Parquet or idx files"
     )
@@ -76,12 +83,18 @@ def get(
     return folder
 
 
-def _verify_official(source: NamedSource, found: Found) -> None:
-    """Raise DataError when a file bears an official name but is not that file."""
-    official = {file.name: file for file in source.official}
+def verify_official(source: NamedSource | None, found: Found) -> None:
+    """Raise DataError when a file bears an official name but is not that file.
+
+    Under a path (`source` None) only CIFAR's archives are held to it: idx files of any content bear the
+    same names.
+    """
+    sources = [source] if source else [NAMED_SOURCES["cifar10"], NAMED_SOURCES["cifar100"]]
+    official = {file.name: file for one in sources for file in one.official}
     for path in found.files:
         file = official.get(path.name) or official.get(f"{path.name}.gz")
-        # A file kept decompressed can only be told by its content; where that digest is unknown it is taken as is.
+        # A file kept decompressed can only be told by its content; where that digest is unknown it is taken
+        # as is.
         if file is not None and (file.name == path.name or file.content_md5):
             verify(path, file)
 
@@ -104,8 +117,9 @@ def _validate(source: NamedSource | None, found: Found, size: Size | None, decod
         counts = (len(decoded.train), len(decoded.test) if decoded.test else 0)
         if counts != (source.num_train, source.num_test):
             problems.append(
-                f"{found.location}: {source.name} has {source.num_train} training and {source.num_test} test images, "
-                f"found {counts[0]} and {counts[1]}; give the folder's path as the source to use it as it is"
+                f"{found.location}: {source.name} has {source.num_train} training and {source.num_test} "
+                f"test images, found {counts[0]} and {counts[1]}; "
+                "give the folder's path as the source to use it as it is"
             )
     if problems:
         raise DataError(*problems)
@@ -116,9 +130,10 @@ def load(
 ) -> Dataset:
     """Load a data set by name or by path. The first load decodes it, later ones map the cached arrays.
 
-    Names are looked for in `data_dir`, `$CNNLAB_DATA` and the user's cache, in each also in the subfolder of that
-    name; `download` fetches the official files when they are in none of them. `size` (height, width) is what encoded
-    images of a path are resized to, needed when they differ. Raises DataError, StorageError.
+    Names are looked for in `data_dir`, `$CNNLAB_DATA` and the user's cache, in each also in the subfolder
+    of that name; `download` fetches the official files when they are in none of them. `size` (height,
+    width) is what encoded images of a path are resized to, needed when they differ. Raises DataError,
+    StorageError.
     """
     start = time.perf_counter()
     named = NAMED_SOURCES.get(source)
@@ -131,7 +146,7 @@ def load(
         found = find(source, data_dir, size)
     decoded, digest = cached(
         found,
-        verify=partial(_verify_official, named) if named else lambda found: None,
+        verify=partial(verify_official, named),
         validate=partial(_validate, named, found, size),
     )
     location = "embedded" if found.location is None else str(found.location)

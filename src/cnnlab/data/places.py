@@ -14,7 +14,7 @@ def cache_folder() -> Path:
 
 
 def data_folders(data_dir: Path | None = None) -> tuple[Path, ...]:
-    """The folders that may hold data, in the order they are searched: `data_dir`, `$CNNLAB_DATA`, the cache."""
+    """The folders that may hold data, in search order: `data_dir`, `$CNNLAB_DATA`, the user's cache."""
     places = [data_dir] if data_dir is not None else []
     if chosen := os.environ.get("CNNLAB_DATA"):
         places.append(Path(chosen))

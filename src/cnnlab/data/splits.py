@@ -1,7 +1,7 @@
 """`val` out of `train`: stratified, exact in number, the same on every machine.
 
-Every class gives its proportional share; the shares are made whole by largest remainder, so the total is exactly
-what was asked for. Which images of a class are chosen comes from (seed, "val-split", class) alone.
+Every class gives its proportional share; the shares are made whole by largest remainder, so the total is
+exactly what was asked for. Which images of a class are chosen comes from (seed, "val-split", class) alone.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def count_of(val: int | float, num_images: int) -> int:
-    """The number of images `val` asks for: a count (int) or a fraction below 1 (float). Raises RecipeError."""
+    """The number of images `val` asks for: a count (int) or a fraction (float). Raises RecipeError."""
     expected = f"expected a count from 0 to {num_images - 1} or a fraction from 0 to below 1"
     if isinstance(val, bool) or not isinstance(val, int | float) or not 0 <= val < max(num_images, 1):
         raise RecipeError(f"val = {val!r} does not fit {num_images} training images; {expected}")
@@ -26,8 +26,8 @@ def count_of(val: int | float, num_images: int) -> int:
 
 
 def largest_remainder(sizes: Indices, total: int) -> Indices:
-    """Whole shares of `total`, proportional to `sizes`; ties go to the lower class. Never above a class's size."""
-    quotas = sizes * total // sizes.sum()
+    """Whole shares of `total`, proportional to `sizes` and never above them; ties go to the lower class."""
+    quotas: Indices = sizes * total // sizes.sum()
     remainders = sizes * total % sizes.sum()
     order = np.argsort(-remainders, kind="stable")
     quotas[order[: total - quotas.sum()]] += 1

@@ -1,7 +1,8 @@
 """Mean and standard deviation of every channel, exact.
 
-Sums of bytes and of their squares are whole numbers, so they are added as integers: the result does not depend on
-the order of addition, the number of threads or the library, and equal data give equal statistics everywhere.
+Sums of bytes and of their squares are whole numbers, so they are added as integers: the result does not
+depend on the order of addition, the number of threads or the library, and equal data give equal statistics
+everywhere.
 """
 
 import numpy as np

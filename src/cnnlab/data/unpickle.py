@@ -1,7 +1,8 @@
-"""A reader for the pickled CIFAR batches that can build nothing but arrays of bytes, lists, dicts, strings, numbers.
+"""A reader for pickled CIFAR batches that builds nothing but byte arrays, lists, dicts, strings and numbers.
 
-A pickle is a program. This unpickler knows three names, those an ndarray of bytes is made of, and maps them to
-stand-ins of ours; every other name, whatever module it is in, is refused before anything is imported or called.
+A pickle is a program. This unpickler knows three names, those an ndarray of bytes is made of, and maps them
+to stand-ins of ours; every other name, whatever module it is in, is refused before anything is imported or
+called.
 """
 
 import io
@@ -15,7 +16,7 @@ from cnnlab.core.errors import DataError
 
 
 class _Bytes:
-    """Stands for an ndarray of uint8 while the pickle is read; its state is (version, shape, dtype, order, raw)."""
+    """Stands for an ndarray of uint8 while the pickle is read. State: version, shape, dtype, order, raw."""
 
     array: npt.NDArray[np.uint8] | None = None
 
@@ -23,8 +24,8 @@ class _Bytes:
         _, shape, dtype, fortran_order, raw = state
         if not isinstance(dtype, _ByteType) or not isinstance(raw, bytes):
             raise pickle.UnpicklingError("an array of something other than bytes")
-        order = "F" if fortran_order else "C"
-        self.array = np.frombuffer(raw, dtype=np.uint8).reshape(shape, order=order)  # type: ignore[call-overload]
+        flat = np.frombuffer(raw, dtype=np.uint8)
+        self.array = flat.reshape(shape[::-1]).T if fortran_order else flat.reshape(shape)
 
 
 class _ByteType:
@@ -62,7 +63,7 @@ class _Restricted(pickle.Unpickler):
 
 
 def read_batch(content: bytes, name: str) -> dict[bytes, Any]:
-    """The dict of one pickled batch, keys as bytes, arrays uint8. Raises DataError, and never runs foreign code."""
+    """The dict of one pickled batch, keys as bytes, arrays uint8. Raises DataError; runs no foreign code."""
     try:
         batch = _Restricted(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a hostile or torn pickle fails in every way there is

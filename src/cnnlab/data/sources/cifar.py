@@ -1,7 +1,8 @@
 """CIFAR-10 and CIFAR-100: the official binary and python editions, as archive or extracted.
 
-https://www.cs.toronto.edu/~kriz/cifar.html. A binary record is the label byte(s) (CIFAR-100: coarse, then fine) and
-3072 pixel bytes, colour planes first; a python batch is a dict with `data` (N x 3072, the same order) and labels.
+https://www.cs.toronto.edu/~kriz/cifar.html. A binary record is the label byte(s) (CIFAR-100: coarse, then
+fine) and 3072 pixel bytes, colour planes first; a python batch is a dict with `data` (N x 3072, the same
+order) and labels.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,6 +31,11 @@ class Edition:
     test: tuple[str, ...]
     parse: Callable[[bytes, str, int], Split]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All member files, train first."""
+        return (*self.train, *self.test)
+
 
 def _images(planes: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> Images:
     """Rows of 3072 bytes, colour planes first, to N 32 32 3."""
@@ -41,7 +47,8 @@ def parse_binary(content: bytes, name: str, num_classes: int, label_bytes: int =
     record = label_bytes + PIXELS
     if not content or len(content) % record:
         raise DataError(
-            f"{name} has {len(content)} bytes, not a multiple of {record}: it is damaged or incomplete; get it again"
+            f"{name} has {len(content)} bytes, not a multiple of {record}: "
+            "it is damaged or incomplete; get it again"
         )
     records = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
     labels = checked_labels(records[:, label_bytes - 1].astype(np.int64), num_classes, name)
@@ -114,25 +121,28 @@ def _decode(
     return Decoded(split(edition.train), split(edition.test), classes)
 
 
+def _from_archive(edition: Edition, classes: tuple[str, ...], archive: Path) -> Found:
+    def read() -> Decoded:
+        return _decode(read_members(archive, edition.files), edition, classes, archive)
+
+    return Found(f"official archive {edition.archive}", archive, (archive,), read)
+
+
+def _from_folder(edition: Edition, classes: tuple[str, ...], folder: Path) -> Found:
+    files = tuple(folder / name for name in edition.files)
+
+    def read() -> Decoded:
+        return _decode({file.name: file.read_bytes() for file in files}, edition, classes, folder)
+
+    return Found(f"extracted {edition.folder}", folder, files, read)
+
+
 def find_editions(folder: Path, editions: tuple[Edition, ...], classes: tuple[str, ...]) -> Found | None:
     """The first edition that lies in `folder`: its archive, its extracted folder, or its files themselves."""
     for edition in editions:
-        names = (*edition.train, *edition.test)
-        archive = folder / edition.archive
-        if archive.is_file():
-
-            def read(archive: Path = archive, edition: Edition = edition) -> Decoded:
-                members = read_members(archive, (*edition.train, *edition.test))
-                return _decode(members, edition, classes, archive)
-
-            return Found(f"official archive {edition.archive}", archive, (archive,), read)
+        if (folder / edition.archive).is_file():
+            return _from_archive(edition, classes, folder / edition.archive)
         for place in (folder / edition.folder, folder):
-            files = tuple(place / name for name in names)
-            if all(file.is_file() for file in files):
-
-                def read(place: Path = place, edition: Edition = edition) -> Decoded:
-                    contents = {n: (place / n).read_bytes() for n in (*edition.train, *edition.test)}
-                    return _decode(contents, edition, classes, place)
-
-                return Found(f"extracted {edition.folder}", place, files, read)
+            if all((place / name).is_file() for name in edition.files):
+                return _from_folder(edition, classes, place)
     return None

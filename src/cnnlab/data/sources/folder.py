@@ -1,8 +1,8 @@
-"""A folder of images: `train/<class>/*` and, if there is one, `test/<class>/*`; or `<class>/*` without splits.
+"""A folder of images: `train/<class>/*` and perhaps `test/<class>/*`; or `<class>/*` without splits.
 
-A `test/` whose images lie there directly is unlabelled. Classes are the folder names in the order of their bytes, so
-their numbers do not depend on the language settings. Hidden files, files that do not end like an image, deeper
-folders and links to folders (which can loop) are skipped, and `cnnlab data check` lists them.
+A `test/` whose images lie there directly is unlabelled. Classes are the folder names in the order of their
+bytes, so their numbers do not depend on the language settings. Hidden files, files that do not end like an
+image, deeper folders and links to folders (which can loop) are skipped, and `cnnlab data check` lists them.
 """
 
 import os
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnlab.core.errors import DataError
-from cnnlab.data.dataset import Decoded, Split, listed
-from cnnlab.data.encoded import Item, decode_splits, item_labels
-from cnnlab.data.sources.found import Found
+from cnnlab.data.dataset import listed
+from cnnlab.data.encoded import Item
+from cnnlab.data.sources.found import Found, Items, decode_found
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -27,7 +27,7 @@ class Listing:
 
 
 def list_folder(folder: Path) -> Listing:
-    """What lies directly in `folder`. Names that are not valid text are kept: order and access are by bytes."""
+    """What lies directly in `folder`. Names that are no valid text are kept: order is by bytes."""
     images, folders, skipped = [], [], []
     for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
         if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
@@ -42,16 +42,6 @@ def list_folder(folder: Path) -> Listing:
 def printable(path: Path) -> str:
     """The path as text that any terminal and file can hold."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Classes and files of an image folder. `test` items have no label when the test folder has no classes."""
-
-    classes: tuple[str, ...]
-    train: tuple[Item, ...]
-    test: tuple[Item, ...]
-    skipped: tuple[str, ...]
 
 
 def _class_items(folder: Path, classes: tuple[str, ...]) -> tuple[list[Item], list[str]]:
@@ -71,8 +61,8 @@ def _class_items(folder: Path, classes: tuple[str, ...]) -> tuple[list[Item], li
     return items, skipped
 
 
-def read_layout(folder: Path) -> Layout:
-    """List the folder without opening an image. Raises DataError when it is not an image folder."""
+def list_items(folder: Path) -> tuple[Items, tuple[str, ...]]:
+    """The folder's items and what was skipped; no image is opened. Raises DataError when there is none."""
     has_splits = (folder / "train").is_dir()
     train_folder = folder / "train" if has_splits else folder
     top = list_folder(train_folder)
@@ -100,28 +90,19 @@ def read_layout(folder: Path) -> Layout:
         test, test_skipped = _class_items(folder / "test", classes)
         skipped += [*inside.skipped, *test_skipped]
         test += [Item(printable(path), path, None) for path in inside.images]
-    return Layout(classes, tuple(train), tuple(test), tuple(skipped))
+    names = tuple(printable(Path(name)) for name in classes)
+    return Items(tuple(train), tuple(test), names), tuple(skipped)
 
 
 def find_folder(folder: Path, size: tuple[int, int] | None = None) -> Found:
     """The image folder as a source. Raises DataError when it is none."""
-    layout = read_layout(folder)
-
-    def read() -> Decoded:
-        splits = [layout.train, layout.test] if layout.test else [layout.train]
-        labels = [item_labels(items, len(layout.classes)) for items in splits]
-        images = decode_splits(splits, size)
-        decoded = [Split(pixels, found) for pixels, found in zip(images, labels, strict=True)]
-        names = tuple(printable(Path(name)) for name in layout.classes)
-        return Decoded(decoded[0], decoded[1] if layout.test else None, names)
-
-    files = tuple(item.content for item in (*layout.train, *layout.test) if isinstance(item.content, Path))
+    items, skipped = list_items(folder)
     return Found(
         "image folder",
         folder,
-        files,
-        read,
+        tuple(item.content for item in (*items.train, *items.test) if isinstance(item.content, Path)),
+        lambda: decode_found(items, size),
         "" if size is None else f"size={size[0]}x{size[1]}",
-        lambda: (list(layout.train), list(layout.test)),
-        layout.skipped,
+        lambda: items,
+        skipped,
     )

@@ -1,7 +1,9 @@
-"""MNIST and its drop-in kin (Fashion-MNIST): four idx files, gzipped or not. http://yann.lecun.com/exdb/mnist/
+"""MNIST and its drop-in kin (Fashion-MNIST): four idx files, gzipped or not.
 
-An idx file is a big-endian header (two zero bytes, type 8 for bytes, number of dimensions, then every dimension as
-32 bits) and the bytes themselves.
+The format: http://yann.lecun.com/exdb/mnist/
+
+An idx file is a big-endian header (two zero bytes, type 8 for bytes, number of dimensions, then every
+dimension as 32 bits) and the bytes themselves.
 """
 
 import gzip
@@ -43,18 +45,17 @@ def read_idx(path: Path, num_dimensions: int) -> npt.NDArray[np.uint8]:
     expected = int(np.prod([int(length) for length in shape], dtype=object))
     if len(content) - header != expected:
         raise DataError(
-            f"{path} holds {len(content) - header} bytes, its header promises {expected}; delete it and get it again"
+            f"{path} holds {len(content) - header} bytes, its header promises {expected}; "
+            "delete it and get it again"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
-def _split(images_file: Path, labels_file: Path, num_classes: int | None) -> Split:
+def _split(images_file: Path, labels_file: Path, num_classes: int) -> Split:
     images, labels = read_idx(images_file, 3), read_idx(labels_file, 1)
-    if num_classes is None:
-        num_classes = int(labels.max(initial=0)) + 1
     if len(images) != len(labels):
         raise DataError(f"{images_file} has {len(images)} images but {labels_file} has {len(labels)} labels")
-    return Split(images[..., np.newaxis], checked_labels(labels.astype(np.int64), num_classes, labels_file))
+    return Split(images[..., np.newaxis], checked_labels(labels, num_classes, labels_file))
 
 
 def _file_of(folder: Path, stem: str) -> Path | None:
@@ -64,15 +65,16 @@ def _file_of(folder: Path, stem: str) -> Path | None:
 
 
 def find_idx(folder: Path, classes: tuple[str, ...] | None = None) -> Found | None:
-    """The four idx files in `folder`, or None when one is missing. Without `classes` the labels number them."""
+    """The four idx files in `folder`, or None when one is missing. Without `classes`, labels name them."""
     files = tuple(path for stem in STEMS if (path := _file_of(folder, stem)) is not None)
     if len(files) != len(STEMS):
         return None
 
     def read() -> Decoded:
         train_images, train_labels, test_images, test_labels = files
-        train = _split(train_images, train_labels, None if classes is None else len(classes))
-        names = classes or tuple(str(label) for label in range(int(np.max(train.labels)) + 1))
+        highest = int(read_idx(train_labels, 1).max(initial=0)) if classes is None else 0
+        names = classes or tuple(map(str, range(highest + 1)))
+        train = _split(train_images, train_labels, len(names))
         return Decoded(train, _split(test_images, test_labels, len(names)), names)
 
     return Found("idx files", folder, files, read)

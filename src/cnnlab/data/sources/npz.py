@@ -1,7 +1,8 @@
 """A NumPy `.npz` file with uint8 images and whole-number labels, in the names the common collections use.
 
-`x_train, y_train[, x_test, y_test]` (Keras) or `train_images, train_labels[, test_images, test_labels]` (MedMNIST),
-or `images, labels` without a test split; images N H W or N H W C. Object arrays (pickles) are never loaded.
+`x_train, y_train[, x_test, y_test]` (Keras) or `train_images, train_labels[, test_images, test_labels]`
+(MedMNIST), or `images, labels` without a test split; images N H W or N H W C. Object arrays (pickles) are
+never loaded.
 """
 
 import zipfile
@@ -36,7 +37,8 @@ def _images(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
         or (array.ndim == 4 and array.shape[3] not in (1, 3))
     ):
         raise DataError(
-            f"{name} is {array.dtype} of shape {array.shape}; expected uint8 N H W, or N H W C with 1 or 3 channels"
+            f"{name} is {array.dtype} of shape {array.shape}; "
+            "expected uint8 N H W, or N H W C with 1 or 3 channels"
         )
     return array if array.ndim == 4 else array[..., np.newaxis]
 
@@ -52,7 +54,8 @@ def _split(
         labels = labels[:, 0]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or len(labels) != len(images):
         raise DataError(
-            f"{path} {pair[1]} is {labels.dtype} of shape {labels.shape}; expected {len(images)} whole numbers"
+            f"{path} {pair[1]} is {labels.dtype} of shape {labels.shape}; "
+            f"expected {len(images)} whole numbers"
         )
     highest = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
     return Split(images, checked_labels(labels, highest, f"{path} {pair[1]}"))

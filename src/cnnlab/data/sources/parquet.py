@@ -1,8 +1,8 @@
 """Parquet files with encoded images, the layout of data set hubs.
 
-`train*.parquet` and, if there is one, `test*.parquet`, in the folder itself or in its `data/`; a column `img` or
-`image` (bytes, or a struct with `bytes`) and `label` or `fine_label`. Class names come from the hub's metadata.
-Files of other splits (`validation*`) are not read: `val` is made out of `train` here.
+`train*.parquet` and, if there is one, `test*.parquet`, in the folder itself or in its `data/`; a column
+`img` or `image` (bytes, or a struct with `bytes`) and `label` or `fine_label`. Class names come from the
+hub's metadata. Files of other splits (`validation*`) are not read: `val` is made out of `train` here.
 """
 
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.core.errors import DataError
-from cnnlab.data.dataset import Decoded, Split
-from cnnlab.data.encoded import Item, decode_splits, item_labels
-from cnnlab.data.sources.found import Found
+from cnnlab.data.dataset import Decoded
+from cnnlab.data.encoded import Item
+from cnnlab.data.sources.found import Found, Items, decode_found
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -88,19 +88,14 @@ def find_parquet(
     if label_column is not None and not _is_named(train_files[0], published, classes, label_column):
         return None
 
-    def items() -> tuple[list[Item], list[Item]]:
-        return (
-            [item for path in train_files for item in _items(path)],
-            [item for path in test_files for item in _items(path)],
-        )
+    def items() -> Items:
+        train = tuple(item for path in train_files for item in _items(path))
+        test = tuple(item for path in test_files for item in _items(path))
+        highest = max((item.label for item in train if item.label is not None), default=-1)
+        return Items(train, test, classes or published or tuple(map(str, range(highest + 1))))
 
     def read() -> Decoded:
-        train, test = items()
-        highest = max((item.label for item in train if item.label is not None), default=-1)
-        names = classes or published or tuple(str(label) for label in range(highest + 1))
-        images = decode_splits([train, test] if test else [train], size)
-        splits = [Split(pixels, item_labels(part, len(names))) for pixels, part in zip(images, (train, test))]
-        return Decoded(splits[0], splits[1] if test else None, names)
+        return decode_found(items(), size)
 
     options = "" if size is None else f"size={size[0]}x{size[1]}"
     return Found("Parquet", folder, (*train_files, *test_files), read, options, items)

@@ -1,14 +1,16 @@
-"""`shapes`: the embedded data set. Ten classes of drawn shapes, 32x32 colour, made from a seed in about a second.
+"""`shapes`: the embedded data set. Ten classes of drawn shapes, 32x32 colour, made from a seed in a second.
 
-It is small (5,000 training images) and deliberately not trivial, so that it separates what a laboratory wants to
-separate: place, size, rotation, colours, shading and noise vary, and scraps of other shapes lie about, which defeats a
-linear model; the training set is too small to learn all that by heart, so augmentation helps.
+It is small (5,000 training images) and deliberately not trivial, so that it separates what a laboratory
+wants to separate: place, size, rotation, colours, shading and noise vary, and scraps of other shapes lie
+about, which defeats a linear model; the training set is too small to learn all that by heart, so
+augmentation helps.
 
-Shape letters: images N H W C; every mask function takes coordinates u, v (N H W), in which the shape fills about
--1..1, and returns a signed quantity that is positive inside and falls by about 1 per unit of length.
+Shape letters: images N H W C; every mask function takes coordinates u, v (N H W), in which the shape fills
+about -1..1, and returns a signed quantity that is positive inside and falls by about 1 per unit of length.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ from cnnlab.core.seeding import derive_generator
 from cnnlab.data.dataset import Decoded, Split
 from cnnlab.data.sources.found import Found
 
-Plane = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.floating[Any]]
 
 SIZE = 32
 NUM_TRAIN = 5_000
@@ -31,7 +33,8 @@ def _polygon(u: Plane, v: Plane, num_sides: int) -> Plane:
     angles = [2 * np.pi * (side + 0.5) / num_sides - np.pi / 2 for side in range(num_sides)]
     apothem = np.cos(np.pi / num_sides)
     edges = [apothem - (u * np.cos(angle) + v * np.sin(angle)) for angle in angles]
-    return np.minimum.reduce(edges).astype(np.float32)
+    nearest: Plane = np.minimum.reduce(edges)
+    return nearest
 
 
 def _disc(u: Plane, v: Plane) -> Plane:
@@ -59,8 +62,9 @@ def _hexagon(u: Plane, v: Plane) -> Plane:
 
 
 def _cross(u: Plane, v: Plane) -> Plane:
-    bar = np.minimum(0.26 - np.abs(u), 0.85 - np.abs(v))
-    return np.maximum(bar, np.minimum(0.26 - np.abs(v), 0.85 - np.abs(u)))
+    upright: Plane = np.minimum(0.26 - np.abs(u), 0.85 - np.abs(v))
+    level: Plane = np.minimum(0.26 - np.abs(v), 0.85 - np.abs(u))
+    return np.maximum(upright, level)
 
 
 def _star(u: Plane, v: Plane) -> Plane:
@@ -111,9 +115,9 @@ def _masks(labels: npt.NDArray[np.int64], x: Plane, y: Plane, radius: Plane, ang
 
 
 def _colours(generator: np.random.Generator, count: int) -> tuple[Plane, Plane]:
-    """Background and foreground, N 1 1 3 on 0..1; the foreground is brighter in most images but not in all."""
+    """Background and foreground, N 1 1 3 on 0..1; the foreground is brighter in most images, not in all."""
     background = generator.uniform(0.1, 0.6, size=(count, 1, 1, 3))
-    contrast = generator.uniform(0.2, 0.45, size=(count, 1, 1, 1))
+    contrast = generator.uniform(0.12, 0.4, size=(count, 1, 1, 1))
     sign = np.where(generator.random((count, 1, 1, 1)) < 0.85, 1, -1)
     tint = generator.uniform(-0.15, 0.15, size=(count, 1, 1, 3))
     return background.astype(np.float32), (background + sign * contrast + tint).astype(np.float32)
@@ -124,14 +128,14 @@ def _distractors(generator: np.random.Generator, count: int) -> Plane:
     scraps = np.zeros((count, SIZE, SIZE), dtype=np.float32)
     for _ in range(2):
         direction = _column(generator, 0, 2 * np.pi, count)
-        distance = _column(generator, 12, 17, count)
+        distance = _column(generator, 11, 17, count)
         scraps = np.maximum(
             scraps,
             _masks(
                 generator.integers(0, len(CLASSES), size=count),
                 np.cos(direction) * distance,
                 np.sin(direction) * distance,
-                _column(generator, 2, 4, count),
+                _column(generator, 3, 5, count),
                 _column(generator, 0, 2 * np.pi, count),
             ),
         )
@@ -144,10 +148,10 @@ def draw_split(count: int, seed: int, split: str) -> Split:
     labels = generator.permutation(np.arange(count, dtype=np.int64) % len(CLASSES))
     shape = _masks(
         labels,
-        _column(generator, -3, 3, count),
-        _column(generator, -3, 3, count),
-        _column(generator, 7.5, 11.5, count),
-        _column(generator, -0.3, 0.3, count),
+        _column(generator, -3.5, 3.5, count),
+        _column(generator, -3.5, 3.5, count),
+        _column(generator, 6.5, 11, count),
+        _column(generator, -0.35, 0.35, count),
     )[..., np.newaxis]
     background, foreground = _colours(generator, count)
     scraps = _distractors(generator, count)[..., np.newaxis] * (1 - shape)
@@ -155,7 +159,7 @@ def draw_split(count: int, seed: int, split: str) -> Split:
     slope_x, slope_y = _column(generator, -0.12, 0.12, count), _column(generator, -0.12, 0.12, count)
     shading = slope_x * ramp[np.newaxis, np.newaxis, :] + slope_y * ramp[np.newaxis, :, np.newaxis]
     picture = background + (foreground - background) * (shape + 0.8 * scraps) + shading[..., np.newaxis]
-    picture += generator.standard_normal(picture.shape, dtype=np.float32) * 0.09
+    picture += generator.standard_normal(picture.shape, dtype=np.float32) * 0.14
     return Split((np.clip(picture, 0, 1) * 255).astype(np.uint8), labels)
 
 
