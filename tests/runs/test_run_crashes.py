@@ -130,3 +130,31 @@ def test_a_run_that_cannot_be_finished_is_not_complete(
     assert RunFolder(writer.path).result is None
     writer.finish({"test_accuracy": 0.5})
     assert RunFolder(writer.path).status.state == "complete"
+
+
+def test_a_save_syncs_before_and_after_each_rename_and_removes_last(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killing a process keeps the page cache, so what power loss would do is asserted as an order."""
+    for step in (1, 2):
+        checkpoints.save(folder, arrays_of(step), {"step": step}, best=True)
+    events: list[str] = []
+
+    def record(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            events.append(f"rename {Path(args[1]).name}" if name == "replace" else name)
+            return original(*args, **kwargs)
+
+        return recorded
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "replace", "unlink"):
+            patch.setattr(os, name, record(name, getattr(os, name)))
+        checkpoints.save(folder, arrays_of(3), {"step": 3}, best=True)
+
+    def written(file: str) -> list[str]:
+        return ["fsync", f"rename {file}", "fsync"]
+
+    assert events[:7] == [*written("state.safetensors"), *written("manifest.json"), "fsync"]
+    assert events[7:13] == [*written("last.json"), *written("best.json")]
+    assert set(events[13:]) == {"unlink"}

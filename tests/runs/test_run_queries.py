@@ -6,6 +6,7 @@ import pytest
 
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
+from cnnlab.runs.metrics import best_row
 from cnnlab.runs.queries import QueryError, flatten, list_runs, query
 
 
@@ -14,13 +15,13 @@ def runs(root: Path) -> Path:
     """Two finished runs with other learning rates, and one that was interrupted before its first epoch."""
     for seed, lr in ((1, 0.01), (2, 0.1)):
         recipe = Recipe.named("simplenn", seed=seed, optim={"lr": lr})
-        with RunWriter.create(root, recipe, {"device": "cpu"}) as writer:
+        with RunWriter.create(root, recipe, {"device": {"name": "cpu"}}) as writer:
             for epoch in (1, 2, 3):
                 accuracy = (0.5, 0.7, 0.6)[epoch - 1] + seed / 100
                 writer.append_metrics(
                     {"epoch": epoch, "val_accuracy": accuracy, "elapsed_seconds": 2.0 * epoch}
                 )
-            writer.finish({"test_accuracy": 0.5 + lr})
+            writer.finish({"accuracy": {"test": 0.5 + lr}})
     with RunWriter.create(root, Recipe.named("simplenn-bn"), {}):
         pass
     return root
@@ -63,14 +64,14 @@ def test_sql_over_runs_and_metrics(runs: Path) -> None:
 
 def test_columns_of_mixed_kinds_become_numbers_or_text(root: Path) -> None:
     for val in (5000, 0.1):
-        with RunWriter.create(root, Recipe.named("simplenn", data={"val": val}), {"device": val}):
+        with RunWriter.create(root, Recipe.named("simplenn", data={"val": val}), {"device": {"name": val}}):
             pass
     assert query(root, "select max(data_val), typeof(any_value(data_val)) from runs").rows == (
         (5000.0, "DOUBLE"),
     )
     with RunWriter.create(root, Recipe.named("simplenn"), {"device": {"name": "gpu"}}):
         pass
-    assert query(root, "select device from runs order by device desc limit 1").rows == (('{"name": "gpu"}',),)
+    assert query(root, "select device from runs order by created").rows == (("5000",), ("0.1",), ("gpu",))
 
 
 def test_wrong_sql_names_the_tables(runs: Path) -> None:
@@ -110,3 +111,12 @@ def test_flatten() -> None:
         "b_c_d": 2,
         "b_e_f": "[1, 2]",
     }
+
+
+def test_at_equal_accuracy_the_lower_loss_is_best_then_the_first() -> None:
+    rows = [
+        {"epoch": e, "val_accuracy": 0.5, "val_loss": loss}
+        for e, loss in ((1, None), (2, 0.3), (3, 0.2), (4, 0.2))
+    ]
+    assert best_row(rows) == rows[2]
+    assert best_row([{"epoch": 1, "val_accuracy": None}]) is None

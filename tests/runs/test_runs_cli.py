@@ -17,13 +17,15 @@ from cnnlab.runs import RunWriter
 @pytest.fixture
 def runs(root: Path) -> Path:
     for name, lr, epochs in (("simplenn", 0.01, 2), ("simplenn", 0.1, 12)):
-        with RunWriter.create(root, Recipe.named(name, optim={"lr": lr}), {"device": "cpu"}) as writer:
+        with RunWriter.create(
+            root, Recipe.named(name, optim={"lr": lr}), {"device": {"name": "cpu"}}
+        ) as writer:
             for epoch in range(1, epochs + 1):
                 accuracy = 0.9 if epoch == 5 else 0.5
                 writer.append_metrics(
                     {"epoch": epoch, "lr": lr, "val_accuracy": accuracy, "elapsed_seconds": 40.0 * epoch}
                 )
-            writer.finish({"test_accuracy": lr})
+            writer.finish({"accuracy": {"test": lr}, "seconds": {"train": 61.0}})
     return root
 
 
@@ -55,7 +57,8 @@ def test_show_has_status_difference_epochs_result_and_files(runs: Path) -> None:
     text = "\n".join(call(runs, "show", "last"))
     assert "status    complete" in text
     assert "optim.lr = 0.1 (preset: 0.01)" in text
-    assert "10.00%" in text
+    assert "accuracy_test  10.00%" in text
+    assert "seconds_train  1m 01s" in text
     assert str(runs) in text
     epochs = [line.split("\t")[0] for line in text.splitlines() if "\t" in line]
     assert epochs == ["epoch", "1", "2", "3", "…", "5", "…", "8", "9", "10", "11", "12"]

@@ -221,9 +221,9 @@ def _text(name: str, value: Any) -> str:
     """A value as people read it, by its name: accuracies in percent, seconds as time, dates to the second."""
     if value is None:
         return "-"
-    if name.endswith("accuracy"):
+    if "accuracy" in name.split("_"):
         return f"{value:.2%}"
-    if name.endswith("seconds") or name == "seconds":
+    if "seconds" in name.split("_"):
         minutes, seconds = divmod(value, 60)
         return f"{int(minutes)}m {seconds:02.0f}s" if minutes else f"{seconds:.1f}s"
     if name == "created":

@@ -67,9 +67,14 @@ def cut_torn_line(path: Path) -> None:
 
 
 def best_row(rows: Sequence[Row]) -> Row | None:
-    """The first row with the highest validation accuracy; None when none was measured."""
+    """The row with the highest validation accuracy, then lowest loss, then the first; None without any."""
     scored = [row for row in rows if row.get("val_accuracy") is not None]
-    return max(scored, key=lambda row: float(row["val_accuracy"]), default=None)
+    return max(scored, key=_goodness, default=None)
+
+
+def _goodness(row: Row) -> tuple[float, float]:
+    loss = row.get("val_loss")
+    return float(row["val_accuracy"]), -math.inf if loss is None else -float(loss)
 
 
 def _to_line(row: Mapping[str, Any]) -> bytes:

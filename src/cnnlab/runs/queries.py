@@ -76,6 +76,7 @@ def query(root: Path, sql: str) -> Table:
             connection.register("rows", rows)
             connection.execute(f"create table {name} as from rows")
             connection.unregister("rows")
+        # The second setting also ends the lookup of Python variables today; the first says that it must.
         connection.execute("set python_enable_replacements = false")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
@@ -105,7 +106,7 @@ def summary(run: RunFolder) -> Row:
     recipe: Row = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()), {})
     environment: Row = _readable(lambda: run.environment, {})
     rows = _metrics(run)
-    result = _readable(lambda: run.result, None) or {}
+    result = flatten(_readable(lambda: run.result or {}, {}))
     best = best_row(rows) or {}
     last = rows[-1] if rows else {}
     fixed = {
@@ -117,9 +118,9 @@ def summary(run: RunFolder) -> Row:
         "epochs": last.get("epoch", 0),
         "best_val_accuracy": best.get("val_accuracy"),
         "best_epoch": best.get("epoch"),
-        "test_accuracy": result.get("test_accuracy"),
+        "test_accuracy": result.get("accuracy_test"),
         "seconds": last.get("elapsed_seconds"),
-        "device": environment.get("device"),
+        "device": flatten(environment).get("device_name"),
         "created": environment.get("created"),
     }
     return {**flatten(recipe), **fixed}
