@@ -124,13 +124,14 @@ def _report(
     problems = [*problems, *(one.problem for one in (*train, *test) if one.problem), *leaks(train, test)]
     notes = [*found.skipped, *_repeats(train, "train"), *_repeats(test, "test")]
     for summary in summaries:
-        if summary.name == "train" or any(summary.class_counts):  # an unlabelled test split has no classes
-            empty = [name for name, n in zip(classes, summary.class_counts, strict=True) if n == 0]
-            problems += [f"class {name!r} has no images in {summary.name}" for name in empty]
+        empty = [name for name, n in zip(classes, summary.class_counts, strict=True) if n == 0]
+        lines = [f"class {name!r} has no images in {summary.name}" for name in empty]
+        if summary.name == "train":
+            problems += lines
+        elif len(empty) < len(classes):  # a test split without any labels is no news
+            notes += lines
         if len(summary.sizes) > 1:
-            notes.append(
-                f"{summary.name} has images of {len(summary.sizes)} sizes: training needs one to scale to"
-            )
+            notes.append(f"{summary.name} has images of {len(summary.sizes)} sizes: training needs one size")
     location = "embedded" if found.location is None else str(found.location)
     return CheckReport(location, found.format, classes, summaries, tuple(problems), tuple(notes))
 

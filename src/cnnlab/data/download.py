@@ -58,7 +58,7 @@ def _receive(url: str, part: Path, name: str, progress: Progress | None) -> None
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if start and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # nothing is missing: the part is whole, or it is wrong and its digest will say so
         raise
     with response:

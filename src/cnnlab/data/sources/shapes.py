@@ -64,7 +64,8 @@ def _hexagon(u: Plane, v: Plane) -> Plane:
 def _cross(u: Plane, v: Plane) -> Plane:
     upright: Plane = np.minimum(0.26 - np.abs(u), 0.85 - np.abs(v))
     level: Plane = np.minimum(0.26 - np.abs(v), 0.85 - np.abs(u))
-    return np.maximum(upright, level)
+    both: Plane = np.maximum(upright, level)
+    return both
 
 
 def _star(u: Plane, v: Plane) -> Plane:
@@ -73,12 +74,15 @@ def _star(u: Plane, v: Plane) -> Plane:
 
 
 def _crescent(u: Plane, v: Plane) -> Plane:
-    return np.minimum(0.85 - np.hypot(u, v), np.hypot(u - 0.45, v) - 0.62)
+    bitten: Plane = np.minimum(0.85 - np.hypot(u, v), np.hypot(u - 0.45, v) - 0.62)
+    return bitten
 
 
 def _tee(u: Plane, v: Plane) -> Plane:
-    stem = np.minimum(0.24 - np.abs(u), 0.8 - np.abs(v))
-    return np.maximum(stem, np.minimum(0.24 - np.abs(v + 0.6), 0.8 - np.abs(u)))
+    stem: Plane = np.minimum(0.24 - np.abs(u), 0.8 - np.abs(v))
+    roof: Plane = np.minimum(0.24 - np.abs(v + 0.6), 0.8 - np.abs(u))
+    both: Plane = np.maximum(stem, roof)
+    return both
 
 
 SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {

@@ -1,0 +1,85 @@
+"""`check` and its command: everything wrong is listed, nothing right is."""
+
+import numpy as np
+import pytest
+from made_files import encoded, random_images, tar_gz, write_image_folder
+from PIL import Image
+from typer.testing import CliRunner
+
+from cnnlab.cli.data import app
+from cnnlab.core.errors import DataError
+from cnnlab.data.check import check
+
+IMAGES = random_images(6)
+
+
+def test_a_clean_folder_has_no_problems(tmp_path):
+    folder = write_image_folder(tmp_path, {f"{'ab'[i % 2]}/{i}.png": encoded(IMAGES[i]) for i in range(6)})
+    report = check(str(folder))
+    assert report.problems == ()
+    (train,) = report.splits
+    assert (train.num_images, train.class_counts, train.sizes) == (6, (3, 3), {"32x32": 6})
+    assert CliRunner().invoke(app, ["check", str(folder)]).exit_code == 0
+
+
+def test_every_kind_of_problem_is_listed_together(tmp_path):
+    files = {
+        "train/a/1.png": encoded(IMAGES[0]),
+        "train/a/2.png": encoded(IMAGES[1])[:200],
+        "train/a/3.png": b"no image",
+        "train/a/4.png": encoded(IMAGES[0]),
+        "train/a/gray.png": encoded(random_images(1, 8, 8, 1)[0]),
+        "train/b/notes.txt": b"",
+        "test/a/9.png": encoded(IMAGES[0]),
+    }
+    result = CliRunner().invoke(app, ["check", str(write_image_folder(tmp_path, files))])
+    assert result.exit_code == 3
+    assert "5 problems found" in result.output
+    problems = [line for line in result.output.splitlines() if line.startswith("problem: ")]
+    for expected in ("2.png: ", "3.png: ", "9.png is also in train: ", "'b' has no images in train"):
+        assert any(expected in line for line in problems), expected
+    assert "32x32 (2), 8x8 (1)" in result.output
+    assert "1 images of train repeat another" in result.output
+    assert "skipped" in result.output
+    assert "notes.txt" in result.output
+
+
+def test_the_same_picture_under_another_label_and_file_type_is_a_leak(tmp_path):
+    plain = np.full((8, 8, 3), 7, dtype=np.uint8)
+    files = {
+        "train/a/1.png": encoded(plain),
+        "train/b/2.png": encoded(IMAGES[0]),
+        "test/b/1.bmp": encoded(plain, "BMP"),
+    }
+    (problem, *_) = check(str(write_image_folder(tmp_path, files))).problems
+    assert problem.endswith("under another label")
+
+
+def test_arrays_and_damaged_sources_are_checked_too(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=np.arange(6), x_test=IMAGES[:1], y_test=[0])
+    assert check(str(tmp_path / "a.npz")).problems == ("test image 0 is also in train: train image 0",)
+    np.savez(tmp_path / "b.npz", x_train=IMAGES, y_train=np.arange(6) - 2)
+    assert len(check(str(tmp_path / "b.npz")).problems) == 2
+    tar_gz(tmp_path / "cifar-10-binary.tar.gz", {"a": b"b"})
+    (problem,) = check(str(tmp_path)).problems
+    assert "not the official cifar-10-binary.tar.gz" in problem
+    with pytest.raises(DataError, match="neither a known data set nor a path"):
+        check("nowhere")
+
+
+def test_the_preview_shows_the_images(tmp_path):
+    folder = write_image_folder(tmp_path, {f"{'ab'[i % 2]}/{i}.png": encoded(IMAGES[i]) for i in range(6)})
+    out = tmp_path / "out" / "sheet.png"
+    result = CliRunner().invoke(app, ["preview", str(folder), "--out", str(out), "--augment"])
+    assert result.exit_code == 0, result.output
+    sheet = np.asarray(Image.open(out))
+    enlarged = IMAGES[0].repeat(2, axis=0).repeat(2, axis=1)
+    assert np.array_equal(sheet[72:136, 136:200], enlarged)
+
+
+def test_get_of_the_embedded_set_needs_nothing():
+    result = CliRunner().invoke(app, ["get", "shapes"])
+    assert (result.exit_code, result.output) == (
+        0,
+        "shapes is part of cnnlab, there is nothing to download\n",
+    )
