@@ -19,9 +19,18 @@ def cropped_positions(
     offsets_N: NDArray[np.int32], size: int, mode: Literal["zero", "reflect"]
 ) -> NDArray[np.int32]:
     """Input position of each of `size` output positions, N x size; -1 where black padding shows."""
-    positions = offsets_N[:, None] + np.arange(size, dtype=np.int32)
+    positions = np.add(offsets_N[:, None], np.arange(size), dtype=np.int32)
     if mode == "reflect":
-        positions = np.abs(positions)
-        return np.where(positions >= size, 2 * (size - 1) - positions, positions)
+        return reflected(positions, size)
     positions[(positions < 0) | (positions >= size)] = -1
     return positions
+
+
+def reflected(positions: NDArray[np.int32], size: int) -> NDArray[np.int32]:
+    """Positions outside 0 .. size-1 mirrored at the border pixels, as often as needed (NumPy's pad mode "reflect")."""
+    if size == 1:
+        return np.zeros_like(positions)
+    period = np.int32(2 * (size - 1))
+    positions = np.abs(positions) % period
+    mirrored: NDArray[np.int32] = np.minimum(positions, period - positions)
+    return mirrored

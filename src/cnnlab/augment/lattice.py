@@ -25,9 +25,7 @@ class PixelMap:
     columns_NW: NDArray[np.int32]
 
 
-def draw_epoch(
-    augment: Augment, seed: int, epoch: int, num_images: int, height: int, width: int
-) -> PixelMap:
+def draw_epoch(augment: Augment, seed: int, epoch: int, num_images: int, height: int, width: int) -> PixelMap:
     """Draw one epoch's crop and flip for every image of a split.
 
     Draws belong to the image's position in its split, not to its place in the epoch: they are the same for

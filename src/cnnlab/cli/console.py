@@ -1,4 +1,4 @@
-"""The two consoles of the command line, and how an error is shown: what the user asked for on stdout, the rest on stderr."""
+"""The two consoles of the command line: what was asked for goes to stdout, the rest to stderr."""
 
 import sys
 from collections.abc import Sequence

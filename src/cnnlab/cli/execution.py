@@ -19,7 +19,9 @@ CompileOption = Annotated[str, typer.Option(help="torch.compile: auto (when it p
 DataDirOption = Annotated[
     Path | None, typer.Option(help="Folder with data sets; else CNNLAB_DATA, else the user cache.")
 ]
-RunsOption = Annotated[Path | None, typer.Option("--runs", "--out", help="Folder of the runs; else CNNLAB_RUNS, else ./runs.")]
+RunsOption = Annotated[
+    Path | None, typer.Option("--runs", "--out", help="Folder of the runs; else CNNLAB_RUNS, else ./runs.")
+]
 DownloadOption = Annotated[bool, typer.Option(help="Fetch the data set if it is not found.")]
 RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique beginning of an id, or `last`.")]
 

@@ -8,7 +8,9 @@ from cnnlab.cli import cost, data, demo, predict, recipes, resume, runs, train
 from cnnlab.cli.console import err, show_problems
 from cnnlab.core.errors import EXIT_CODES, CnnlabError, Interrupted
 
-_EXIT_CODE_HELP = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+_EXIT_CODE_HELP = (
+    "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+)
 
 app = typer.Typer(
     name="cnnlab",

@@ -92,14 +92,16 @@ def softmax(logits_NK: NDArray[np.float32]) -> NDArray[np.float64]:
     """Probabilities N x K, in float64."""
     z = logits_NK.astype(np.float64)
     exponentials = np.exp(z - z.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def decode_files(
     files: Sequence[str | Path], size: tuple[int, int], channels: int
 ) -> list[NDArray[np.uint8]]:
     """Every file through the one decoder. Raises ImageError with the problems of all that fail."""
-    decoded, problems = [], []
+    decoded: list[NDArray[np.uint8]] = []
+    problems: list[str] = []
     for file in files:
         try:
             decoded.append(decode_image(Path(file), size, channels))

@@ -1,7 +1,7 @@
 """A run in Python: what happened in it, and its network at work.
 
-    run = cnnlab.load_run("last")
-    run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
+run = cnnlab.load_run("last")
+run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,9 @@ class Run:
         """Accuracy 0..1 of the best network by val on `split` ("train" as seen in training). Raises RunError."""
         accuracies: dict[str, float] = self.result["accuracy"]
         if split not in accuracies:
-            raise RunError(f"run {self.folder.id} has no accuracy on {split!r}; it has {', '.join(accuracies)}")
+            raise RunError(
+                f"run {self.folder.id} has no accuracy on {split!r}; it has {', '.join(accuracies)}"
+            )
         return accuracies[split]
 
     @cached_property

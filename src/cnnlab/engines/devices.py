@@ -25,12 +25,12 @@ def choose_device(requested: str = "auto") -> torch.device:
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if present[name]))
     name, _, index = requested.partition(":")
     if name not in present or (index and not index.isdigit()):
-        raise CnnlabError(
-            f"--device: received {requested!r}, expected auto, cpu, cuda, cuda:INDEX or mps"
-        )
+        raise CnnlabError(f"--device: received {requested!r}, expected auto, cpu, cuda, cuda:INDEX or mps")
     if not present[name]:
         there = ", ".join(name for name, is_there in present.items() if is_there)
-        raise CnnlabError(f"--device: {requested!r} is not available here; available: {there}; use --device auto")
+        raise CnnlabError(
+            f"--device: {requested!r} is not available here; available: {there}; use --device auto"
+        )
     if name == "cuda" and index and int(index) >= torch.cuda.device_count():
         raise CnnlabError(
             f"--device: received {requested!r}, but this machine has {torch.cuda.device_count()} CUDA device(s)"
@@ -40,9 +40,14 @@ def choose_device(requested: str = "auto") -> torch.device:
 
 def choose_threads(requested: int | None) -> int:
     """Threads of the CPU kernels: those asked for, else every core this process may use. Sets them."""
-    threads = requested or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    threads = requested or available_cores()
     torch.set_num_threads(threads)
     return threads
+
+
+def available_cores() -> int:
+    """Cores this process may use, which in containers and batch jobs are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from cnnlab.augment import PixelMap
 from cnnlab.data import Split
 
-_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
-_FAR_OUTSIDE = -(2**30)  # stays negative whatever is added to it, so one clamp finds every outside position
+_WORDS: dict[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,9 @@ class Normalisation:
 class Normaliser:
     """Turns packed uint8 batches into normalised channels-last tensors of one dtype on one device."""
 
-    def __init__(self, values: Normalisation, height: int, width: int, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, values: Normalisation, height: int, width: int, dtype: torch.dtype, device: torch.device
+    ):
         scale, shift = values.affine()
         self.num_channels = len(scale)
         padding = [0.0] * (packed_bytes(self.num_channels) - self.num_channels)
@@ -62,7 +63,7 @@ class ResidentSplit:
     def __init__(self, split: Split, device: torch.device) -> None:
         """`split` must be labelled."""
         assert split.labels is not None
-        self.num_images, self.height, self.width, num_channels = split.images.shape
+        self.num_images, self.height, self.width, num_channels = (int(size) for size in split.images.shape)
         self.labels_N = np.array(split.labels, dtype=np.int64)
         self.labels = torch.from_numpy(self.labels_N).to(device)
         self.words = _pack(split.images, packed_bytes(num_channels)).to(device)
@@ -75,20 +76,22 @@ class ResidentSplit:
     def arrange(self, order_N: NDArray[np.int64], drawn: PixelMap) -> None:
         """Fix order and pixel maps of one epoch; `gather` then serves places of this order."""
         area = self.height * self.width
-        index = np.int32 if self.words.numel() < 2**30 else np.int64
-        first_N1 = (1 + order_N[:, None] * area).astype(index)
-        rows_NH = drawn.rows_NH[order_N].astype(index)
-        columns_NW = drawn.columns_NW[order_N].astype(index)
-        rows_NH = np.where(rows_NH < 0, _FAR_OUTSIDE, first_N1 + rows_NH * self.width)
-        columns_NW = np.where(columns_NW < 0, _FAR_OUTSIDE, columns_NW)
+        rows_NH, columns_NW = drawn.rows_NH[order_N], drawn.columns_NW[order_N]
+        # Negative whatever row or column is added to it, so that one clamp finds every outside position.
+        outside = -self.words.numel()
+        first_N1 = 1 + order_N[:, None] * area
+        starts_NH = np.where(rows_NH < 0, outside, first_N1 + rows_NH * self.width)
+        steps_NW = np.where(columns_NW < 0, outside, columns_NW)
+        index = np.int32 if self.words.numel() < 2**30 else np.int64  # half the memory traffic where it fits
         device = self.words.device
-        self._rows = torch.from_numpy(rows_NH).to(device)
-        self._columns = torch.from_numpy(columns_NW).to(device)
+        self._rows = torch.from_numpy(starts_NH.astype(index)).to(device)
+        self._columns = torch.from_numpy(steps_NW.astype(index)).to(device)
         self._ordered_labels = self.labels[torch.from_numpy(order_N).to(device)]
 
     def gather(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Packed bytes B x (H W P) and labels B of the places start..stop of the arranged epoch."""
-        assert self._rows is not None and self._columns is not None, "arrange() comes before gather()"
+        assert self._rows is not None, "arrange() comes before gather()"
+        assert self._columns is not None
         index_BHW = self._rows[start:stop, :, None] + self._columns[start:stop, None, :]
         words = self.words.index_select(0, index_BHW.clamp_min_(0).view(-1))
         return words.view(torch.uint8).view(stop - start, -1), self._ordered_labels[start:stop]

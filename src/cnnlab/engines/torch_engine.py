@@ -1,7 +1,7 @@
 """The torch engine: a network, its optimizer and its resident splits behind the engine protocol.
 
-What makes it fast on small images, in the order of what it brings: bf16 where the processor multiplies it, channels-last
-throughout, data resident and augmented by one gather per batch, all weights in two long vectors.
+What makes it fast on small images, in the order of what it brings: bf16 where the processor multiplies it,
+channels-last throughout, data resident and augmented by one gather per batch, all weights in two long vectors.
 
 Shape legend: B images of a batch, N of a split, C channels, H x W pixels, K classes.
 """
@@ -21,9 +21,9 @@ from cnnlab.core.errors import RunError
 from cnnlab.core.seeding import derive_generator, derive_seed
 from cnnlab.engines.devices import DTYPES, Precision
 from cnnlab.engines.flat import FlatModel
+from cnnlab.engines.optimizers import build_optimizer
 from cnnlab.engines.protocol import Arrays, EpochTotals
 from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
-from cnnlab.engines.optimizers import build_optimizer
 from cnnlab.recipe import Recipe
 
 _EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
@@ -94,7 +94,7 @@ class TorchEngine:
             logits = self._forward(images)
         logits = logits.float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.loss.label_smoothing)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         with torch.no_grad():
             self._loss_sum += loss * len(labels)
             self._correct += (logits.argmax(1) == labels).sum()
@@ -180,7 +180,8 @@ class TorchEngine:
         arrays = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for index, vector in enumerate(self.flat.vectors):
             for name, value in self.optimizer.state.get(vector, {}).items():
-                arrays[f"optim.{index}.{name}"] = value
+                if value is not None:  # SGD without momentum keeps an empty place
+                    arrays[f"optim.{index}.{name}"] = value
         for index, average in enumerate(self.average):
             arrays[f"average.{index}"] = average
         if self.average:

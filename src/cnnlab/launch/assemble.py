@@ -34,7 +34,7 @@ class Assembled:
     dataset: Dataset
     architecture: Architecture
     trace: Trace
-    val_indices: NDArray[np.int64]
+    indices: dict[str, NDArray[np.int64]]
     environment: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -56,7 +56,7 @@ def assemble(recipe: Recipe, options: Options, settled: dict[str, Any] | None = 
             f"end it with `linear {len(dataset.classes)}`"
         )
     threads = devices.choose_threads(options.threads or (settled or {}).get("threads"))
-    parts, val_indices = _parts(recipe, dataset)
+    parts, indices = _parts(recipe, dataset)
     normalisation = _normalisation(recipe, dataset, parts["train"])
     splits = {name: ResidentSplit(part, device) for name, part in parts.items()}
 
@@ -76,7 +76,7 @@ def assemble(recipe: Recipe, options: Options, settled: dict[str, Any] | None = 
     engine = TorchEngine(recipe, model, splits, normalisation, execution)
     environment = {
         **describe_machine(),
-        "data": _describe_data(dataset, splits, val_indices, normalisation),
+        "data": _describe_data(dataset, splits, normalisation),
         "device": {
             "kind": device.type,
             "name": devices.device_name(device),
@@ -92,24 +92,27 @@ def assemble(recipe: Recipe, options: Options, settled: dict[str, Any] | None = 
     }
     warning = initial_loss_warning(loss, len(dataset.classes))
     notes = (*recipe.warnings, *([warning] if warning else []))
-    return Assembled(engine, dataset, architecture, trace, val_indices, environment, notes)
+    return Assembled(engine, dataset, architecture, trace, indices, environment, notes)
 
 
-def _parts(recipe: Recipe, dataset: Dataset) -> tuple[dict[str, Split], NDArray[np.int64]]:
-    """The labelled splits that this run trains on and scores, and where in the source its val images stand."""
+def _parts(recipe: Recipe, dataset: Dataset) -> tuple[dict[str, Split], dict[str, NDArray[np.int64]]]:
+    """The labelled splits that this run trains on and scores, and the places of their images in the source."""
     labels = dataset.train.labels
     if labels is None:
         raise DataError(f"{dataset.name}: its training images have no labels; training needs them")
     train, val = split_indices(labels, recipe.data.val, _SPLIT_SEED)
     train = train[: recipe.data.train_limit]
     parts = {"train": Split(dataset.train.images[train], labels[train])}
+    indices = {"train": train}
     if len(val):
         parts["val"] = Split(dataset.train.images[val], labels[val])
+        indices["val"] = val
     if dataset.test is not None and dataset.test.labels is not None:
         parts["test"] = dataset.test
+        indices["test"] = np.arange(len(dataset.test))
     elif recipe.train.test_curve:
         raise DataError(f"{dataset.name} has no labelled test split; use --set train.test_curve=false")
-    return parts, val
+    return parts, indices
 
 
 def _normalisation(recipe: Recipe, dataset: Dataset, train: Split) -> Normalisation:
@@ -161,7 +164,6 @@ def _settle(
 def _describe_data(
     dataset: Dataset,
     splits: dict[str, ResidentSplit],
-    val_indices: NDArray[np.int64],
     normalisation: Normalisation,
 ) -> dict[str, Any]:
     return {
@@ -170,7 +172,6 @@ def _describe_data(
         "classes": list(dataset.classes),
         "image_shape": list(dataset.image_shape),
         "images": {name: len(split) for name, split in splits.items()},
-        "val_indices": val_indices.tolist(),
         "mean": list(normalisation.mean),
         "std": list(normalisation.std),
         "seconds_to_load": dataset.seconds_to_load,

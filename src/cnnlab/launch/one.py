@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from cnnlab.core.errors import (
     DivergedError,
     Interrupted,
@@ -42,6 +40,7 @@ def train(recipe: Recipe, options: Options | None = None, watcher: Watcher | Non
     root = runs_root(options.runs)
     assembled = assemble(recipe, options)
     with RunWriter.create(root, recipe, assembled.environment) as writer:
+        writer.write_splits({name: i for name, i in assembled.indices.items() if name != "test"})
         _run_to_end(writer, recipe, assembled, Progress(), options, watcher)
     return Run(RunFolder(writer.path))
 
@@ -124,9 +123,7 @@ def _stop_recorded(writer: RunWriter) -> Iterator[None]:
         raise MemoryExceededError(f"out of memory while training: {remedy}") from error
 
 
-def _score(
-    writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress
-) -> dict[str, Any]:
+def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> dict[str, Any]:
     """Score the best network by val, read back from the disk, once on test; store its logits."""
     predictor = Predictor.from_run(folder)
     rows = folder.metrics
@@ -134,13 +131,11 @@ def _score(
     best_row = rows[best_epoch - 1]
     accuracies = {"train": best_row["train_accuracy"]}
     losses = {"train": best_row["train_loss"]}
-    splits = {"val": assembled.val_indices} if len(assembled.val_indices) else {}
-    if "test" in assembled.engine.splits:
-        splits["test"] = np.arange(len(assembled.engine.splits["test"]))
-    dataset = assembled.dataset
-    for name, indices in splits.items():
-        source = dataset.train if name == "val" else dataset.test
-        assert source is not None
+    sources = {"val": assembled.dataset.train, "test": assembled.dataset.test}
+    for name, source in sources.items():
+        if source is None or name not in assembled.indices:
+            continue
+        indices = assembled.indices[name]
         logits, labels = predictor.logits(source.images[indices]), assembled.engine.labels(name)
         writer.write_predictions(name, logits, labels, indices)
         accuracies[name], losses[name] = accuracy(logits, labels), cross_entropy(logits, labels)
@@ -163,4 +158,3 @@ def _same_data(before: dict[str, Any], now: dict[str, Any]) -> None:
             f"(digest {before['data']['digest'][:16]}, now {now['data']['digest'][:16]}); "
             "point --data-dir at the original data, or train anew"
         )
-

@@ -24,6 +24,4 @@ class Recorder:
 
     def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
         step = progress.epoch * self.steps_per_epoch + progress.step_in_epoch
-        self.writer.save_checkpoint(
-            engine.state(), {"step": step, "progress": progress.to_json()}, best=best
-        )
+        self.writer.save_checkpoint(engine.state(), {"step": step, "progress": progress.to_json()}, best=best)

@@ -6,6 +6,7 @@ also dashed, for print without colour.
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ _SPLIT_STYLES = {
     "test": {"color": "#009E73", "linestyle": "--"},
 }
 _GREY = "#666666"
+_ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MOST_MARKED_EPOCHS = 40
 
 
@@ -34,11 +36,54 @@ def learning_curves(metrics: Sequence[Mapping[str, Any]], title: str, path: Path
     """
     if not metrics:
         raise RunError("no learning curve to draw: the run has not finished an epoch yet")
-    figure = _draw(metrics, title)
+    return _save_both(_draw(metrics, title), path)
+
+
+def accuracy_by_arm(
+    arms: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
+) -> tuple[Path, Path]:
+    """Validation accuracy against the epoch: one colour per arm, one thin line per seed, a thick one for their mean.
+
+    `arms` maps a name to the metric rows of its runs; `path` names the PNG, the SVG goes beside it.
+    Raises StorageError.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for (name, runs), colour in zip(arms.items(), cycle(_ARM_COLOURS)):
+        length = min(len(rows) for rows in runs)
+        epochs = [row["epoch"] for row in runs[0][:length]]
+        curves = [[row["val_accuracy"] for row in rows[:length]] for rows in runs]
+        for curve in curves:
+            axes.plot(epochs, curve, color=colour, linewidth=0.8, alpha=0.6)
+        mean = [sum(values) / len(values) for values in zip(*curves, strict=True)]
+        axes.plot(epochs, mean, color=colour, linewidth=2.2, label=name)
+        axes.annotate(
+            f" {mean[-1]:.1%}", (epochs[-1], mean[-1]), color=colour, va="center", fontweight="bold"
+        )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.margins(x=0.1)
+    _plain(axes)
+    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+    return _save_both(figure, path)
+
+
+def _save_both(figure: "Figure", path: Path) -> tuple[Path, Path]:
     vector = path.with_suffix(".svg")
     _save(figure, path, format="png", dpi=160)
     _save(figure, vector, format="svg", metadata={"Date": None})
     return path, vector
+
+
+def _plain(axes: "Axes") -> None:
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _save(figure: "Figure", path: Path, **options: Any) -> None:
@@ -69,9 +114,7 @@ def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     for axes, corner in ((loss, "upper right"), (accuracy, "lower right")):
         axes.legend(loc=corner, frameon=True, framealpha=0.9, edgecolor="none")
     for axes in (loss, accuracy, rate):
-        axes.grid(color="#DDDDDD", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        _plain(axes)
     figure.align_ylabels()
     return figure
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
+SPLITS = "splits.json"
 METRICS = "metrics.jsonl"
 STATUS = "status.json"
 RESULT = "result.json"

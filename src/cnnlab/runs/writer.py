@@ -1,6 +1,7 @@
 """Writing a run folder: one owner, every file whole or absent, the completion marker last."""
 
 import errno
+import json
 import logging
 import shutil
 import tempfile
@@ -84,6 +85,11 @@ class RunWriter:
             lock.release()
             raise
         return cls(path, lock)
+
+    def write_splits(self, indices: "Mapping[str, NDArray[np.int64]]") -> None:
+        """Record which images of the source's train split each of our splits holds, by place, as JSON."""
+        places = {split: indices_N.tolist() for split, indices_N in indices.items()}
+        write_atomic(self.path / layout.SPLITS, json.dumps(places) + "\n")
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add one row of `metrics.jsonl`: an epoch (from 1), its step, losses, rates, seconds by clock."""

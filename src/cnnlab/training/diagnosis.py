@@ -13,7 +13,7 @@ def likely_cause_of_divergence(recipe: Recipe, lr: float, step: int) -> str:
     """One sentence with the usual cause at this place and what to change."""
     if recipe.precision == "fp16":
         return "likely cause: fp16 overflowed; try --set precision=bf16 or fp32"
-    if recipe.optim.name == "sgd" and lr >= 0.1 or lr >= 0.01 and recipe.optim.name != "sgd":
+    if lr >= (0.1 if recipe.optim.name == "sgd" else 0.01):
         remedy = f"try --set optim.lr={lr / 10:g}"
     elif recipe.train.clip_norm is None:
         remedy = "try --set train.clip_norm=1, or a lower optim.lr"

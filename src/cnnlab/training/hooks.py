@@ -1,14 +1,14 @@
 """Where others join the loop. The loop itself prints, draws and stores nothing.
 
-    on_start(progress)
-    for epoch:
-        for step:
-            engine.train_step
-            on_step(progress)
-            if asked to stop, or a checkpoint is due: on_save(engine, progress)     # in the middle of an epoch
-        evaluate val (and test curve)
-        on_epoch(row)                                                               # metrics first,
-        on_save(engine, progress, best)                                             # then the state after them
+on_start(progress)
+for epoch:
+    for step:
+        engine.train_step
+        on_step(progress)
+        if asked to stop, or a checkpoint is due: on_save(engine, progress)     # in the middle of an epoch
+    evaluate val (and test curve)
+    on_epoch(row)                                                               # metrics first,
+    on_save(engine, progress, best)                                             # then the state after them
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,43 @@
+"""The demo: three variants on the embedded data set, two seeds each, and one page with what came out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cnnlab.deploy.run import Run
+from cnnlab.launch.one import train
+from cnnlab.launch.options import Options
+from cnnlab.recipe import Recipe
+from cnnlab.report.comparison import write_comparison
+from cnnlab.runs import runs_root
+
+SEEDS = (1, 2)
+
+
+def variants(seed: int) -> dict[str, Recipe]:
+    """What the demo compares: how far a linear model gets, what convolutions add, what augmentation adds."""
+    return {
+        "linear model": Recipe.named(
+            "demo", seed=seed, name="demo-linear", arch={"name": "softmax-regression"}, optim={"lr": 0.01}
+        ),
+        "SimpleNN": Recipe.named("demo", seed=seed, name="demo-simplenn"),
+        "SimpleNN, crop and flip": Recipe.named(
+            "demo",
+            seed=seed,
+            name="demo-simplenn-aug",
+            augment={"crop": {"padding": 4}, "flip": {"p": 0.5}},
+        ),
+    }
+
+
+def run_demo(options: Options, tell: Callable[[str], None]) -> Path:
+    """Train all variants and write `demo/comparison.md` and `.png` under the runs folder; returns that folder."""
+    arms: dict[str, list[Run]] = {}
+    for seed in SEEDS:
+        for name, recipe in variants(seed).items():
+            run = train(recipe, options)
+            arms.setdefault(name, []).append(run)
+            seconds = sum(run.result["seconds"].values())
+            tell(f"{name}, seed {seed}: test accuracy {run.accuracy('test'):.1%} in {seconds:.1f} s")
+    folder = runs_root(options.runs) / "demo"
+    write_comparison({name: [run.folder for run in runs] for name, runs in arms.items()}, folder)
+    return folder

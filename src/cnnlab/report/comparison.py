@@ -1,0 +1,43 @@
+"""Several variants side by side: a Markdown table and one figure, from their finished runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.core.errors import RunError
+from cnnlab.core.files import write_atomic
+from cnnlab.report.figures import accuracy_by_arm
+from cnnlab.runs import RunFolder
+
+_HEADER = """# Comparison
+
+| variant | parameters | MACs per image | test accuracy, mean | lowest | highest | seeds | seconds per run |
+|---|---:|---:|---:|---:|---:|---:|---:|
+"""
+_PICTURE = "\n![Validation accuracy by epoch](comparison.png)\n"
+
+
+def write_comparison(arms: Mapping[str, Sequence[RunFolder]], folder: Path) -> None:
+    """Write `comparison.md`, `.png` and `.svg` into `folder`. Raises RunError for an unfinished run, StorageError."""
+    lines = [_row(name, runs) for name, runs in arms.items()]
+    runs_list = [f"- {name}: {', '.join(run.id for run in runs)}" for name, runs in arms.items()]
+    text = _HEADER + "\n".join(lines) + "\n" + _PICTURE + "\nRuns:\n\n" + "\n".join(runs_list) + "\n"
+    accuracy_by_arm(
+        {name: [run.metrics for run in runs] for name, runs in arms.items()}, folder / "comparison.png"
+    )
+    write_atomic(folder / "comparison.md", text)
+
+
+def _row(name: str, runs: Sequence[RunFolder]) -> str:
+    results = []
+    for run in runs:
+        if run.result is None:
+            raise RunError(f"run {run.id} is {run.status}, a comparison needs complete runs; resume it first")
+        results.append(run.result)
+    test = np.array([result["accuracy"]["test"] for result in results])
+    seconds = np.mean([sum(result["seconds"].values()) for result in results])
+    return (
+        f"| {name} | {results[0]['parameters']:,} | {results[0]['macs']:,} | {test.mean():.1%} "
+        f"| {test.min():.1%} | {test.max():.1%} | {len(test)} | {seconds:.1f} |"
+    )
