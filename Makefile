@@ -29,7 +29,7 @@ lint: $(VENV)/.installed-dev  ## ruff, import contract, mypy
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev  ## speed side by side with plain PyTorch, minutes; wants an idle machine
-	$(BIN)/python bench/side_by_side.py
+	$(BIN)/python -m bench.train_speed
 
 clean:  ## remove .venv and every cache
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
