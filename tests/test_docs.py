@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from doc_examples import PAGES, PRESETS, ROOT, Example, blocks, examples
 from PIL import Image
 from typer.testing import CliRunner
 
 from cnnlab.cli.main import app
 from cnnlab.core.errors import EXIT_CODES, Interrupted
 from cnnlab.recipe import Recipe
+from doc_examples import PAGES, PRESETS, ROOT, Example, blocks, examples
 
 NOT_RUN = {
     "make ": "test_fresh_clone.py runs demo and test in a clone; here its target must exist",
