@@ -1,8 +1,8 @@
 """cnnlab: a laboratory for convolutional networks on small images.
 
-    from cnnlab import Recipe, train, load_run
-    run = train(Recipe.named("simplenn", seed=1, optim={"lr": 0.05}))
-    run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
+from cnnlab import Recipe, train, load_run
+run = train(Recipe.named("simplenn", seed=1, optim={"lr": 0.05}))
+run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
 """
 
 from importlib import import_module

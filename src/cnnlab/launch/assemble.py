@@ -47,7 +47,9 @@ def assemble(recipe: Recipe, options: Options, settled: dict[str, Any] | None = 
     """
     devices.keep_freed_memory()
     device = devices.choose_device(options.device)
-    dataset = load(recipe.data.source, data_dir=options.data_dir, download=options.download)
+    dataset = load(
+        recipe.data.source, data_dir=options.data_dir, download=options.download, size=recipe.data.size
+    )
     architecture = recipe.arch.build(dataset.image_shape, len(dataset.classes))
     trace = architecture.trace(dataset.image_shape)
     if trace.output_shape != (len(dataset.classes),):

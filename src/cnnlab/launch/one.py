@@ -1,18 +1,11 @@
 """One recipe, run to its end: assemble, train, score the best network once on test, complete the run folder."""
 
 import resource
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cnnlab.core.errors import (
-    DivergedError,
-    Interrupted,
-    MemoryExceededError,
-    RunError,
-    StorageError,
-)
+from cnnlab.core.errors import MemoryExceededError, RunError
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
 from cnnlab.engines import devices
@@ -78,7 +71,7 @@ def _run_to_end(
     folder = RunFolder(writer.path)
     watcher.on_assembled(folder, recipe, assembled.environment, assembled.notes)
     device = assembled.engine.execution.device
-    with _stop_recorded(writer), stop_on_signals() as stop:
+    with _memory_errors_explained(), stop_on_signals() as stop:
         loop = Loop(
             recipe,
             assembled.engine,
@@ -99,28 +92,15 @@ def _run_to_end(
 
 
 @contextmanager
-def _stop_recorded(writer: RunWriter) -> Iterator[None]:
-    """Write into the run why it stopped, then let the error go on to the caller."""
+def _memory_errors_explained() -> Iterator[None]:
+    """A device or machine that refuses memory becomes a MemoryExceededError that says what to change."""
     try:
         yield
-    except Interrupted as stopped:
-        writer.stop("interrupted", str(stopped))
-        raise
-    except DivergedError as error:
-        writer.stop("diverged", str(error))
-        raise
-    except StorageError as error:
-        try:
-            writer.stop("no-space" if error.no_space else "failed", str(error))
-        except StorageError as refused:
-            print(f"warning: {refused}", file=sys.stderr)  # the first error is the one to report
-        raise
     except (MemoryError, RuntimeError) as error:
         if not devices.is_out_of_memory(error):
             raise
         remedy = "try a smaller --set train.batch_size, or another --device"
-        writer.stop("oom", f"out of memory; {remedy}")
-        raise MemoryExceededError(f"out of memory while training: {remedy}") from error
+        raise MemoryExceededError(f"out of memory while training; {remedy}") from error
 
 
 def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> dict[str, Any]:

@@ -55,11 +55,15 @@ Normalize = Annotated[
 
 
 class Data(Section):
-    """Which images. `train_limit` keeps the first images of train after the split, for a quick look."""
+    """Which images. `train_limit` keeps the first images of train after the split, for a quick look.
+
+    `size` (height, width) brings the images of a folder or Parquet file of mixed sizes to one size.
+    """
 
     source: Annotated[str, Field(min_length=1)] = "cifar10"
     val: Annotated[int | float, PlainValidator(_validation_size)] = 5000
     train_limit: Optional[Count] = None
+    size: Optional[Annotated[tuple[Count, Count], Field(strict=False)]] = None
     normalize: Normalize = "train"
 
 

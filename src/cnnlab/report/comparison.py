@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from statistics import fmean
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.files import write_atomic
@@ -12,8 +11,8 @@ from cnnlab.runs import RunFolder
 
 _HEADER = """# Comparison
 
-| variant | parameters | MACs per image | test accuracy, mean | lowest | highest | seeds | seconds per run |
-|---|---:|---:|---:|---:|---:|---:|---:|
+| variant | parameters | MACs per image | seeds | test accuracy | seconds per run |
+|---|---:|---:|---:|---:|---:|
 """
 _PICTURE = "\n![Validation accuracy by epoch](comparison.png)\n"
 
@@ -35,9 +34,9 @@ def _row(name: str, runs: Sequence[RunFolder]) -> str:
         if run.result is None:
             raise RunError(f"run {run.id} is {run.status}, a comparison needs complete runs; resume it first")
         results.append(run.result)
-    test = np.array([result["accuracy"]["test"] for result in results])
-    seconds = np.mean([sum(result["seconds"].values()) for result in results])
+    test = fmean(result["accuracy"]["test"] for result in results)
+    seconds = fmean(sum(result["seconds"].values()) for result in results)
     return (
-        f"| {name} | {results[0]['parameters']:,} | {results[0]['macs']:,} | {test.mean():.1%} "
-        f"| {test.min():.1%} | {test.max():.1%} | {len(test)} | {seconds:.1f} |"
+        f"| {name} | {results[0]['parameters']:,} | {results[0]['macs']:,} | {len(results)} "
+        f"| {test:.1%} | {seconds:.1f} |"
     )
