@@ -1,0 +1,111 @@
+"""Run one training program in a fresh process, and see from outside how fast, how soon and how large it is.
+
+A program is measured by the JSON lines it prints, one an epoch, with `train_s`, `eval_s` and `images_per_s`.
+The yardstick prints them, and `bench.worker` does so for cnnlab: both are measured in the same way.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from bench.memory import MemoryWatch
+from cnnlab.core.errors import CnnlabError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One program: speed, seconds of the last epoch, seconds from its start to its first step, peak bytes."""
+
+    images_per_second: float
+    train_seconds: float
+    eval_seconds: float
+    ready_seconds: float
+    peak_memory: int | None
+
+
+class ProgramError(CnnlabError):
+    """A measured program failed; the message holds the end of what it wrote to stderr."""
+
+
+def measure(command: Sequence[str], threads: int) -> Measurement:
+    """Run `command` to its end; the speed is that of its last epoch. Raises ProgramError."""
+    epochs: list[tuple[float, Mapping[str, float]]] = []
+    with tempfile.TemporaryFile("w+") as errors:
+        code, peak = _watched(command, threads, errors, epochs)
+        if code or not epochs:
+            raise ProgramError(_failure(command, code, errors))
+    (first_arrival, first), (_, last) = epochs[0], epochs[-1]
+    return Measurement(
+        images_per_second=last["images_per_s"],
+        train_seconds=last["train_s"],
+        eval_seconds=last["eval_s"],
+        ready_seconds=first_arrival - first["train_s"] - first["eval_s"],
+        peak_memory=peak,
+    )
+
+
+def _watched(
+    command: Sequence[str], threads: int, errors: IO[str], epochs: list[tuple[float, Mapping[str, float]]]
+) -> tuple[int, int | None]:
+    """Run to the end, adding each epoch's line with the seconds it came after; exit code and peak memory."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=_environment(threads),
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        start_new_session=True,  # so that its workers can be told from other processes, and ended with it
+    ) as process:
+        watch = MemoryWatch(process.pid)
+        watch.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("{"):
+                    epochs.append((time.perf_counter() - start, json.loads(line)))
+            process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            peak = watch.stop()
+    return process.returncode, peak
+
+
+def run_json(command: Sequence[str], threads: int) -> dict[str, object]:
+    """The JSON object that `command` prints. Raises ProgramError."""
+    with tempfile.TemporaryFile("w+") as errors:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=_environment(threads),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ProgramError(_failure(command, done.returncode, errors))
+    value: dict[str, object] = json.loads(done.stdout)
+    return value
+
+
+def _environment(threads: int) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+
+
+def _failure(command: Sequence[str], code: int, errors: IO[str]) -> str:
+    errors.seek(0)
+    last = "".join(errors.readlines()[-20:]).rstrip()
+    return f"exit code {code} without a full result from: {' '.join(command)}\n{last}"
