@@ -18,6 +18,7 @@ CHANGES: dict[str, tuple[list[str], str]] = {
     "data.source": ([], "mnist"),
     "data.val": ([], "0.1"),
     "data.train_limit": ([], "1000"),
+    "data.size": ([], "[32, 32]"),
     "data.normalize": ([], "half"),
     "data.normalize.mean": (["data.normalize={mean=[0.5], std=[0.5]}"], "[0.4]"),
     "data.normalize.std": (["data.normalize={mean=[0.5], std=[0.5]}"], "[0.4]"),

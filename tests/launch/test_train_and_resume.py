@@ -1,0 +1,215 @@
+"""A real training on a tiny data set: it learns, explains itself, and a stopped one continues bitwise."""
+
+import json
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import cnnlab
+from cnnlab import Options, Recipe
+from cnnlab.core.errors import CnnlabError, DivergedError, Interrupted, MemoryExceededError, RunError
+from cnnlab.launch.one import resume, train
+from cnnlab.launch.watch import Silent
+from cnnlab.runs import RunFolder
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 train and 40 test images of three classes that differ in colour, as one .npz file."""
+    generator = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("data") / "colours.npz"
+    arrays = {}
+    for split, count in (("train", 200), ("test", 40)):
+        labels = np.arange(count) % 3
+        noise = generator.integers(0, 120, (count, 12, 12, 3))
+        noise[np.arange(count), :, :, labels] += 60
+        arrays[f"x_{split}"], arrays[f"y_{split}"] = noise.astype(np.uint8), labels
+    np.savez(path, **arrays)
+    return path
+
+
+def recipe_for(source: Path, **changes: object) -> Recipe:
+    """Everything that has state: augmentation, batch norm, dropout, momentum, schedule, averaged weights."""
+    values: dict = {
+        "name": "tiny",
+        "data": {"source": str(source), "val": 40},
+        "augment": {"crop": {"padding": 2}, "flip": {"p": 0.5}},
+        "arch": {"layers": "conv 3x3 6 nobias | bn | relu | pool 2 | flatten | dropout 0.2 | linear 3"},
+        "optim": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 1e-3},
+        "schedule": {"name": "onecycle", "warmup": "20%"},
+        "loss": {"l1": 1e-5, "label_smoothing": 0.05},
+        "train": {"epochs": EPOCHS, "batch_size": 32, "clip_norm": 5.0, "ema": 0.9},
+    }
+    for section, value in changes.items():
+        values[section] = value
+    return Recipe.from_dict(values)
+
+
+class StopAt(Silent):
+    """Sends this process SIGTERM after one step of one epoch."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        self.place = (epoch, step)
+
+    def on_step(self, epoch: int, step_in_epoch: int) -> None:
+        if (epoch, step_in_epoch) == self.place:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def final_state(run: Path) -> tuple[dict, list, dict]:
+    """Weights and optimizer state, metrics and results, without what the clock says."""
+
+    def untimed(row: Mapping) -> dict:
+        return {k: v for k, v in row.items() if "second" not in k and k != "peak_memory"}
+
+    folder = RunFolder(run)
+    assert folder.result is not None
+    return folder.checkpoint("last").arrays, [untimed(r) for r in folder.metrics], untimed(folder.result)
+
+
+def assert_same(run: Path, other: Path) -> None:
+    arrays, metrics, result = final_state(run)
+    other_arrays, other_metrics, other_result = final_state(other)
+    assert arrays.keys() == other_arrays.keys()
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(value, other_arrays[name], err_msg=name)
+    assert metrics == other_metrics
+    assert result == other_result
+
+
+@pytest.fixture(scope="module", params=["fp32", "bf16", "fp16"])
+def uninterrupted(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    return train(recipe_for(data, precision=request.param), Options(runs=root)).path
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(epoch=st.integers(1, EPOCHS), step=st.integers(1, 5))
+def test_a_run_stopped_at_any_step_and_resumed_is_bitwise_the_same(
+    uninterrupted: Path, tmp_path_factory: pytest.TempPathFactory, epoch: int, step: int
+) -> None:
+    recipe, options = RunFolder(uninterrupted).recipe, Options(runs=tmp_path_factory.mktemp("stopped"))
+    if (epoch, step) == (EPOCHS, 5):
+        step = 4  # after the very last step there is nothing left to stop
+    with pytest.raises(Interrupted) as caught:
+        train(recipe, options, StopAt(epoch, step))
+    assert caught.value.exit_code == 143
+    (stopped,) = (path for path in options.runs.iterdir())
+    assert RunFolder(stopped).status.state == "interrupted"
+    resume(RunFolder(stopped), options)
+    assert_same(uninterrupted, stopped)
+
+
+def test_two_stops_in_one_epoch_are_still_the_same(uninterrupted: Path, tmp_path: Path) -> None:
+    recipe, options = RunFolder(uninterrupted).recipe, Options(runs=tmp_path)
+    with pytest.raises(Interrupted):
+        train(recipe, options, StopAt(2, 2))
+    (stopped,) = tmp_path.iterdir()
+    with pytest.raises(Interrupted):
+        resume(RunFolder(stopped), options, StopAt(2, 4))
+    resume(RunFolder(stopped), options)
+    assert_same(uninterrupted, stopped)
+
+
+def test_other_seeds_train_other_networks(uninterrupted: Path, tmp_path: Path) -> None:
+    recipe = RunFolder(uninterrupted).recipe
+    other = train(recipe.model_copy(update={"seed": 2}), Options(runs=tmp_path)).path
+    with pytest.raises(AssertionError):
+        assert_same(uninterrupted, other)
+
+
+def test_the_run_explains_itself(uninterrupted: Path) -> None:
+    run = cnnlab.load_run(uninterrupted)
+    assert [row["epoch"] for row in run.metrics] == [1, 2, 3]
+    assert run.accuracy("test") > 0.6
+    assert set(run.result["accuracy"]) == {"train", "val", "test"}
+    environment = run.folder.environment
+    assert environment["data"]["images"] == {"train": 160, "val": 40, "test": 40}
+    assert environment["device"]["memory_after_model"] > 0
+    assert environment["execution"]["precision"]["value"] == run.recipe.precision
+    splits = json.loads((uninterrupted / "splits.json").read_text())
+    assert sorted(splits["train"] + splits["val"]) == list(range(200))
+    assert (uninterrupted / "curves.png").stat().st_size > 10_000
+    with pytest.raises(RunError, match="has no accuracy on 'holdout'; it has train, val, test"):
+        run.accuracy("holdout")
+
+
+def test_the_result_is_that_of_the_best_checkpoint(uninterrupted: Path) -> None:
+    run = cnnlab.load_run(uninterrupted)
+    stored = run.folder.logits("test")
+    with np.load(run.recipe.data.source) as arrays:
+        images, labels = arrays["x_test"], arrays["y_test"]
+    logits = run.predictor.logits(images)
+    np.testing.assert_allclose(logits, stored.logits, atol=1e-5)
+    np.testing.assert_array_equal(labels, stored.labels)
+    assert run.accuracy("test") == (stored.logits.argmax(1) == labels).mean()
+    best = max(run.metrics, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    assert run.result["best_epoch"] == best["epoch"]
+
+
+def test_without_val_the_last_network_is_the_result(data: Path, tmp_path: Path) -> None:
+    run = train(recipe_for(data, data={"source": str(data), "val": 0}), Options(runs=tmp_path))
+    assert set(run.result["accuracy"]) == {"train", "test"}
+    assert run.result["best_epoch"] == EPOCHS
+
+
+def test_a_diverging_run_says_where_and_why(data: Path, tmp_path: Path) -> None:
+    wild = recipe_for(
+        data,
+        arch={"layers": "conv 3x3 6 | relu | flatten | linear 3"},
+        optim={"name": "sgd", "lr": 1e12},
+        schedule={"name": "constant"},
+        train={"epochs": 2, "batch_size": 32},
+    )
+    with pytest.raises(DivergedError, match=r"not finite at step \d+ .*; likely cause: .*optim\.lr="):
+        train(wild, Options(runs=tmp_path))
+    (run,) = tmp_path.iterdir()
+    status = RunFolder(run).status
+    assert (status.state, "step" in status.cause) == ("diverged", True)
+    assert not (run / "COMPLETE").exists()
+
+
+def test_memory_that_runs_out_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
+
+    monkeypatch.setattr("cnnlab.engines.torch_engine.TorchEngine.backward", refuse)
+    with pytest.raises(MemoryExceededError, match="smaller --set train.batch_size"):
+        train(recipe_for(data), Options(runs=tmp_path))
+    (run,) = tmp_path.iterdir()
+    assert RunFolder(run).status.state == "oom"
+
+
+def test_a_network_that_does_not_fit_the_data_fails_before_a_run_exists(data: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(data, arch={"layers": "flatten | linear 7"})
+    with pytest.raises(CnnlabError, match=r"its output is \(7,\), but .* has 3 classes; end it with `linear 3`"):
+        train(recipe, Options(runs=tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_complete_run_and_changed_data_are_not_resumed(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(data.read_bytes())
+    options = Options(runs=tmp_path / "runs")
+    with pytest.raises(Interrupted):
+        train(recipe_for(copy), options, StopAt(1, 2))
+    (stopped,) = options.runs.iterdir()
+    with np.load(copy) as arrays:
+        changed = dict(arrays)
+    changed["x_train"] = changed["x_train"] // 2
+    np.savez(copy, **changed)
+    with pytest.raises(RunError, match="has changed since the run was started"):
+        resume(RunFolder(stopped), options)
+    copy.write_bytes(data.read_bytes())
+    resume(RunFolder(stopped), options)
+    with pytest.raises(RunError, match="complete"):
+        resume(RunFolder(stopped), options)
