@@ -85,7 +85,9 @@ def assert_same(run: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16", "fp16"])
-def uninterrupted(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(
+    request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     root = tmp_path_factory.mktemp("whole")
     return train(recipe_for(data, precision=request.param), Options(runs=root)).path
 
@@ -176,14 +178,12 @@ def test_a_diverging_run_says_where_and_why(data: Path, tmp_path: Path) -> None:
     assert not (run / "COMPLETE").exists()
 
 
-def test_memory_that_runs_out_is_named(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_that_runs_out_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
 
     monkeypatch.setattr("cnnlab.engines.torch_engine.TorchEngine.backward", refuse)
-    with pytest.raises(MemoryExceededError, match="smaller --set train.batch_size"):
+    with pytest.raises(MemoryExceededError, match=r"smaller --set train\.batch_size"):
         train(recipe_for(data), Options(runs=tmp_path))
     (run,) = tmp_path.iterdir()
     assert RunFolder(run).status.state == "oom"
@@ -191,7 +191,9 @@ def test_memory_that_runs_out_is_named(
 
 def test_a_network_that_does_not_fit_the_data_fails_before_a_run_exists(data: Path, tmp_path: Path) -> None:
     recipe = recipe_for(data, arch={"layers": "flatten | linear 7"})
-    with pytest.raises(CnnlabError, match=r"its output is \(7,\), but .* has 3 classes; end it with `linear 3`"):
+    with pytest.raises(
+        CnnlabError, match=r"its output is \(7,\), but .* has 3 classes; end it with `linear 3`"
+    ):
         train(recipe, Options(runs=tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
 

@@ -161,7 +161,9 @@ def test_a_stop_in_the_middle_saves_there_and_a_resume_does_the_rest_once() -> N
 
 def test_a_loss_that_is_not_finite_stops_with_its_step_and_a_cause() -> None:
     hooks = Remember()
-    with pytest.raises(DivergedError, match=r"step 8 \(epoch 2, lr 0\.01\); likely cause: .*learning rate") as e:
+    with pytest.raises(
+        DivergedError, match=r"step 8 \(epoch 2, lr 0\.01\); likely cause: .*learning rate"
+    ) as e:
         run(CountingEngine([1, 2, 3, 4], bad_step=(1, 2)), hooks, recipe())
     assert e.value.exit_code == 4
     assert len(hooks.saves) == 1, "nothing may be saved after the loss went bad"
