@@ -3,4 +3,3 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("CNNLAB_THREADS", "1")

@@ -86,10 +86,13 @@ def test_initialise_leaves_the_global_generator_alone():
 
 
 def test_initial_distributions():
+    normalised = weights("resnet20", 0)
+    assert normalised["0.weight"].std().item() == pytest.approx(math.sqrt(2 / 27), rel=0.1)
+    assert normalised["3.body.0.weight"].std().item() == pytest.approx(math.sqrt(2 / 144), rel=0.1)
     state = weights("simplenn", 0)
-    assert state["0.weight"].std().item() == pytest.approx(math.sqrt(2 / 75), rel=0.1)
-    assert state["3.weight"].std().item() == pytest.approx(math.sqrt(2 / 72), rel=0.1)
-    assert state["0.bias"].abs().max() == 0
+    assert state["0.weight"].abs().max() <= 1 / math.sqrt(75)
+    assert state["3.weight"].std().item() == pytest.approx(1 / math.sqrt(3 * 72), rel=0.1)
+    assert 0 < state["0.bias"].abs().max() <= 1 / math.sqrt(75)
     assert state["7.weight"].abs().max() <= 1 / math.sqrt(576)
     assert state["7.weight"].std().item() == pytest.approx(1 / math.sqrt(3 * 576), rel=0.02)
     assert 0 < state["7.bias"].abs().max() <= 1 / math.sqrt(576)

