@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from bench.collect import collect, page, public_command
+
 from cnnlab import Options, Recipe, train
 from cnnlab.core.errors import Interrupted
 from cnnlab.launch.watch import Silent
