@@ -59,15 +59,12 @@ def accuracy_by_arm(
         for curve in curves:
             axes.plot(epochs, curve, color=colour, linewidth=0.8, alpha=0.6)
         mean = [sum(values) / len(values) for values in zip(*curves, strict=True)]
-        axes.plot(epochs, mean, color=colour, linewidth=2.2, label=name)
-        axes.annotate(
-            f" {mean[-1]:.1%}", (epochs[-1], mean[-1]), color=colour, va="center", fontweight="bold"
-        )
+        axes.plot(epochs, mean, color=colour, linewidth=2.2, label=f"{name}: {mean[-1]:.1%} at the end")
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.margins(x=0.1)
+    axes.set_xlim(left=1)
     _plain(axes)
     axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     return _save_both(figure, path)
