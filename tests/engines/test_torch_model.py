@@ -120,3 +120,20 @@ def test_initial_loss_is_near_ln_of_classes(name, options, seed):
     labels = torch.randint(10, (64,), generator=generator)
     loss = F.cross_entropy(model(images), labels).item()
     assert loss == pytest.approx(math.log(10), abs=0.1)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky-relu slope 0.1"])
+@pytest.mark.parametrize("pool", ["pool 2", "pool 3 stride 2 pad 1"])
+def test_pooling_before_a_rising_activation_changes_no_value_and_no_gradient(activation, pool):
+    model = build(parse(f"conv 3x3 4 | {activation} | {pool} | flatten | linear 10"), (3, 13, 13))
+    assert [name for name, _ in model.named_children()] == ["0", "2", "1", "3", "4"]
+    images = torch.randn(8, 3, 13, 13, generator=torch.Generator().manual_seed(0))
+    written = nn.Sequential(*[model.get_submodule(str(index)) for index in range(5)])
+    results = []
+    for network in (model, written):
+        model.zero_grad()
+        logits = network(images)
+        logits.square().sum().backward()
+        results.append([logits.detach(), *[p.grad.clone() for p in model.parameters()]])
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.equal(ours, theirs)
