@@ -4,7 +4,6 @@ The courses ask for `nvidia-smi` evidence that the network really sits on the GP
 and after it moves, and both numbers go into the run.
 """
 
-import ctypes
 import os
 import platform
 from pathlib import Path
@@ -48,18 +47,6 @@ def choose_threads(requested: int | None) -> int:
 def available_cores() -> int:
     """Cores this process may use, which in containers and batch jobs are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep freed blocks instead of returning them to the system after every step.
-
-    A step frees and asks again for the same few megabytes; without this each request costs page faults. Only
-    glibc has these switches (mallopt M_MMAP_THRESHOLD and M_TRIM_THRESHOLD); elsewhere nothing changes.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-3, 32 * 2**20)
-        libc.mallopt(-1, 512 * 2**20)
 
 
 def supported_precisions(device: torch.device) -> tuple[Precision, ...]:

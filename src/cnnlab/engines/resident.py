@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cnnlab.augment import PixelMap
 from cnnlab.data import Split
+from cnnlab.engines.pages import hold_in_huge_pages
 
 _WORDS: dict[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
@@ -112,6 +113,7 @@ def _pack(images_NHWC: NDArray[np.uint8], size: int) -> torch.Tensor:
     """One word per pixel, all images in one row, after one black word."""
     num_images, height, width, num_channels = images_NHWC.shape
     words = torch.zeros(1 + num_images * height * width, dtype=_WORDS[size])
+    hold_in_huge_pages(words)
     pixels = words.view(torch.uint8).view(-1, size).numpy()
     pixels[1:, :num_channels] = images_NHWC.reshape(-1, num_channels)
     return words

@@ -13,6 +13,7 @@ from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError
 from cnnlab.data import Dataset, Split, channel_statistics, load, split_indices
 from cnnlab.engines import devices, trial
+from cnnlab.engines.pages import prepare_heap
 from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
 from cnnlab.engines.torch_engine import Execution, TorchEngine
 from cnnlab.engines.torch_model import build, initialise
@@ -45,7 +46,7 @@ def assemble(recipe: Recipe, options: Options, settled: dict[str, Any] | None = 
     `settled` are the choices of an earlier session of the same run: a resume must not choose again.
     Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
     """
-    devices.keep_freed_memory()
+    prepare_heap()
     device = devices.choose_device(options.device)
     dataset = load(
         recipe.data.source, data_dir=options.data_dir, download=options.download, size=recipe.data.size

@@ -1,0 +1,42 @@
+"""Huge pages are asked for where they can be had, and tensors work as before."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnnlab.engines.pages import hold_in_huge_pages, prepare_heap
+
+THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def flags_of(address: int) -> str:
+    """The kernel's flags of the mapping that holds an address."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first = line.split()[0]
+        if "-" in first and not first.endswith(":"):
+            start, end = (int(part, 16) for part in first.split("-"))
+            inside = start <= address < end
+        elif inside and line.startswith("VmFlags:"):
+            return line
+    raise AssertionError("address is not mapped")
+
+
+@pytest.mark.skipif(not THP.exists() or "[never]" in THP.read_text(), reason="no transparent huge pages here")
+def test_a_large_tensor_and_the_heap_are_advised() -> None:
+    words = torch.zeros(10 * 2**20, dtype=torch.int32)
+    hold_in_huge_pages(words)
+    assert " hg" in flags_of(words.data_ptr() + words.nbytes // 2)
+    words += 7
+    assert int(words.sum()) == 7 * len(words)
+    prepare_heap()
+    prepare_heap()
+    heap = next(line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith("[heap]"))
+    assert " hg" in flags_of(int(heap.split("-")[1].split()[0], 16) - 1)
+
+
+def test_small_tensors_are_left_alone() -> None:
+    small = torch.arange(10)
+    hold_in_huge_pages(small)
+    assert small.tolist() == list(range(10))
