@@ -54,6 +54,7 @@ def collect(run: RunFolder, out: Path) -> dict[str, Any]:
     if result is None:
         raise SystemExit(f"{run.path} is {run.status}; only complete runs are collected")
     environment["command"] = public_command(environment["command"])
+    environment["data"] = {key: value for key, value in environment["data"].items() if key != "location"}
     folder = out / run.recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     for name in _COPIED:

@@ -53,6 +53,19 @@ def test_predictions_for_pictures_of_any_kind(cnnlab: Callable, trained: Path, t
     assert sum(shares) == pytest.approx(100, abs=0.1)
 
 
+def test_a_folder_is_all_its_images_by_name(cnnlab: Callable, trained: Path, tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg"):
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    answer = cnnlab("predict", trained, tmp_path, "--top", 1)
+    assert answer.code == 0
+    assert [Path(line).name for line in answer.out.splitlines()[::2]] == ["a.jpg", "b.png"]
+    (tmp_path / "empty").mkdir()
+    answer = cnnlab("predict", trained, tmp_path / "empty")
+    assert answer.code == 2
+    assert "no images to predict" in answer.err
+
+
 def test_predictions_csv_in_the_courses_format(cnnlab: Callable, trained: Path, tmp_path: Path) -> None:
     table = tmp_path / "predictions.csv"
     assert cnnlab("predict", trained, "--split", "test", "--csv", table).code == 0

@@ -2,11 +2,12 @@
 
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,13 @@ class StopAt(Silent):
     def on_step(self, epoch: int, step_in_epoch: int) -> None:
         if (epoch, step_in_epoch) == self.place:
             signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def final_state(run: Path) -> tuple[dict, list, dict]:
@@ -178,6 +186,46 @@ def test_a_diverging_run_says_where_and_why(data: Path, tmp_path: Path) -> None:
     assert not (run / "COMPLETE").exists()
 
 
+def test_a_loss_that_goes_bad_only_in_evaluation_is_diverged_too(data: Path, tmp_path: Path) -> None:
+    # One step per epoch: its own loss is still finite, the network after it is not.
+    wild = recipe_for(
+        data,
+        arch={"layers": "flatten | linear 30 | relu | linear 3"},
+        optim={"name": "sgd", "lr": 1e30},
+        schedule={"name": "constant"},
+        train={"epochs": 2, "batch_size": 640},
+    )
+    for val in (40, 0):
+        root = tmp_path / str(val)
+        recipe = Recipe.from_dict({**wild.canonical(), "data": {"source": str(data), "val": val}})
+        with pytest.raises(DivergedError, match="not finite"):
+            train(recipe, Options(runs=root))
+        (run,) = root.iterdir()
+        assert RunFolder(run).status.state == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {
+                "arch": {"layers": "flatten | linear 8 | bn | linear 3"},
+                "train": {"epochs": 1, "batch_size": 159},
+            },
+            r"batches of 159 leave one alone, .* --set train\.drop_last=true",
+        ),
+        ({"schedule": {"name": "warmup", "warmup": "1000000it"}}, r"schedule\.warmup: .*1000000 steps"),
+        ({"arch": {"layers": "flatten | linear 90000000 | linear 3"}}, r"would need .* GiB to train"),
+    ],
+)
+def test_what_cannot_be_trained_fails_before_a_run_exists(
+    data: Path, tmp_path: Path, changes: dict, message: str
+) -> None:
+    with pytest.raises(CnnlabError, match=message):
+        train(recipe_for(data, **changes), Options(runs=tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_memory_that_runs_out_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
@@ -196,6 +244,24 @@ def test_a_network_that_does_not_fit_the_data_fails_before_a_run_exists(data: Pa
     ):
         train(recipe, Options(runs=tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
+
+
+def test_resuming_from_elsewhere_finds_the_data_and_says_what_differs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Notes(Silent):
+        def on_assembled(self, run: RunFolder, recipe: Recipe, environment: Mapping, notes: tuple) -> None:
+            self.notes = notes
+
+    monkeypatch.chdir(data.parent)
+    options = Options(runs=tmp_path, threads=1)
+    with pytest.raises(Interrupted, match=r"continue with: cnnlab resume .*tiny-s1"):
+        train(recipe_for(Path(data.name)), options, StopAt(1, 2))
+    monkeypatch.chdir(tmp_path)
+    (stopped,) = tmp_path.iterdir()
+    watcher = Notes()
+    resume(RunFolder(stopped), Options(runs=tmp_path, threads=2), watcher)
+    assert any("threads 1, now 2" in note for note in watcher.notes)
 
 
 def test_a_complete_run_and_changed_data_are_not_resumed(data: Path, tmp_path: Path) -> None:

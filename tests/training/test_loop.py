@@ -167,3 +167,21 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_a_cause() -> None:
         run(CountingEngine([1, 2, 3, 4], bad_step=(1, 2)), hooks, recipe())
     assert e.value.exit_code == 4
     assert len(hooks.saves) == 1, "nothing may be saved after the loss went bad"
+
+
+def test_weights_that_went_bad_between_two_checks_are_not_saved() -> None:
+    stop = StopRequest()
+    engine, hooks = CountingEngine([1, 2], bad_step=(0, 1)), Remember(stop, (1, 3))
+    loop = Loop(recipe(2), engine, hooks, stop, Progress(), check_every_step=False)
+    with pytest.raises(DivergedError, match="step 2 "):
+        loop.run()
+    assert hooks.saves == []
+
+
+def test_a_val_loss_that_is_not_finite_is_diverged() -> None:
+    class Broken(CountingEngine):
+        def logits(self, split: str) -> np.ndarray:
+            return np.full((10, 2), np.nan, np.float32)
+
+    with pytest.raises(DivergedError, match="the loss on val is not finite at step 5 "):
+        run(Broken([1]), Remember(), recipe(1))

@@ -49,7 +49,7 @@ def run() -> None:
         show_problems(error.problems)
         sys.exit(error.exit_code)
     except Interrupted as stopped:
-        err.print(f"{stopped}; continue with `cnnlab resume`")
+        err.print(str(stopped), markup=False)
         sys.exit(stopped.exit_code)
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone: nobody is left to tell.

@@ -10,7 +10,9 @@ from cnnlab.cli.execution import RunArgument, RunsOption
 
 def predict(
     run: RunArgument,
-    images: Annotated[list[Path] | None, typer.Argument(help="Image files; any size and mode.")] = None,
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Image files of any size and mode, or folders of them.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Predict a stored split: val or test.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write id,label lines for the split here.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show per image.")] = 5,

@@ -14,6 +14,7 @@ from torch import nn
 
 from cnnlab.core.errors import ImageError
 from cnnlab.data import decode_image
+from cnnlab.data.sources.folder import ENDINGS
 from cnnlab.engines.resident import Normalisation
 from cnnlab.engines.torch_engine import load_model_weights
 from cnnlab.engines.torch_model import build
@@ -74,8 +75,12 @@ class Predictor:
         return torch.cat(batches).numpy()
 
     def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
-        """Classes and probabilities of image files. Raises ImageError naming every file it cannot take."""
+        """Classes and probabilities of image files, or of all images in a folder, by name.
+
+        Raises ImageError naming every file it cannot take.
+        """
         channels, height, width = self.image_shape
+        images = image_files(images)
         decoded = decode_files(images, (height, width), channels)
         probabilities = softmax(self.logits(np.stack(decoded)))
         return [
@@ -110,3 +115,17 @@ def decode_files(
     if problems:
         raise ImageError(*problems)
     return decoded
+
+
+def image_files(places: Sequence[str | Path]) -> list[Path]:
+    """Every file named, and for a folder the images in it, sorted by name. Raises ImageError if that is none."""
+    files: list[Path] = []
+    for place in map(Path, places):
+        if place.is_dir():
+            files += sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS)
+        else:
+            files.append(place)
+    if not files:
+        named = ", ".join(map(str, places)) or "nothing"
+        raise ImageError(f"no images to predict: received {named}, expected image files or a folder of them")
+    return files

@@ -6,6 +6,8 @@ and after it moves, and both numbers go into the run.
 
 import os
 import platform
+import resource
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -92,9 +94,25 @@ def memory_in_use(device: torch.device) -> int:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    import resource
+    return peak_memory()
 
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+def peak_memory() -> int:
+    """The most bytes of memory this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) counts in other units there
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def memory_available(device: torch.device) -> int | None:
+    """Bytes that can still be had, None where the system does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if device.type == "cpu" and meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def synchronise(device: torch.device) -> None:

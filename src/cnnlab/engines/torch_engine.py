@@ -31,7 +31,7 @@ _EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a recipe is executed on this machine. Does not change what is trained, only how fast."""
+    """How a recipe is executed on this machine: settled once per run, kept when it is resumed."""
 
     device: torch.device
     precision: Precision
@@ -62,8 +62,7 @@ class TorchEngine:
         shape = (train.height, train.width)
         self._normalise = Normaliser(normalisation, *shape, DTYPES[execution.precision], execution.device)
         self._has_dropout = any(isinstance(module, nn.Dropout) for module in model.modules())
-        whole, rest = divmod(len(train), recipe.train.batch_size)
-        self.steps_per_epoch = whole + (1 if rest and not (recipe.train.drop_last and whole) else 0)
+        self.steps_per_epoch = recipe.train.steps_per_epoch(len(train))
         self.updates = 0
         self._set_totals(0.0, 0, 0)
 
@@ -199,7 +198,7 @@ class TorchEngine:
     def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         device = self.execution.device
         tensors = {name: torch.from_numpy(np.array(value)).to(device) for name, value in state.items()}
-        self._load_weights(tensors)
+        load_model_weights(self.model, tensors, prefix="model.")
         for index, vector in enumerate(self.flat.vectors):
             prefix = f"optim.{index}."
             saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -218,9 +217,6 @@ class TorchEngine:
             saved_scaler["scale"] = float(tensors["scaler.scale"])
             saved_scaler["_growth_tracker"] = int(tensors["scaler.growth_tracker"])
             self.scaler.load_state_dict(saved_scaler)
-
-    def _load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        load_model_weights(self.model, tensors, prefix="model.")
 
 
 def load_model_weights(model: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:

@@ -41,7 +41,8 @@ def check_model(model: nn.Module, trace: Trace, images: torch.Tensor) -> None:
 
 def initial_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """Cross-entropy of the untrained network on one batch, in training mode as the first step sees it."""
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # dropout, if there is any
         return float(F.cross_entropy(copy.deepcopy(model).train()(images.float()), labels))
 
 

@@ -1,6 +1,7 @@
 """From a recipe to an engine that is ready for its first step, and the verdict on what was chosen on the way."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ from torch import nn
 from cnnlab.arch import Architecture
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError
-from cnnlab.data import Dataset, Split, channel_statistics, load, split_indices
+from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, load, split_indices
 from cnnlab.engines import devices, trial
 from cnnlab.engines.pages import prepare_heap
 from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
 from cnnlab.engines.torch_engine import Execution, TorchEngine
 from cnnlab.engines.torch_model import build, initialise
-from cnnlab.launch.environment import describe_machine
+from cnnlab.launch.environment import describe_machine, not_bitwise
 from cnnlab.launch.options import Options
+from cnnlab.launch.preflight import check_fit, check_memory
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sections import ChannelStatistics
 from cnnlab.training.diagnosis import initial_loss_warning
@@ -40,62 +42,66 @@ class Assembled:
     notes: tuple[str, ...]
 
 
-def assemble(recipe: Recipe, options: Options, settled: dict[str, Any] | None = None) -> Assembled:
+def assemble(recipe: Recipe, options: Options, earlier: dict[str, Any] | None = None) -> Assembled:
     """Load the data, build and check the network, choose how to run it.
 
-    `settled` are the choices of an earlier session of the same run: a resume must not choose again.
-    Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
+    `earlier` is the environment of the run that is resumed: choices are not made again, data are looked for where
+    they were. Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
     """
     prepare_heap()
     device = devices.choose_device(options.device)
-    dataset = load(
-        recipe.data.source, data_dir=options.data_dir, download=options.download, size=recipe.data.size
-    )
+    dataset = _find_data(recipe, options, earlier)
+    parts, indices = _parts(recipe, dataset)
     architecture = recipe.arch.build(dataset.image_shape, len(dataset.classes))
     trace = architecture.trace(dataset.image_shape)
-    if trace.output_shape != (len(dataset.classes),):
-        raise CnnlabError(
-            f"arch: its output is {trace.output_shape}, but {dataset.name} has {len(dataset.classes)} classes; "
-            f"end it with `linear {len(dataset.classes)}`"
-        )
+    check_fit(recipe, trace, dataset, len(parts["train"]))
+    check_memory(trace, device)
+    settled = earlier["execution"] if earlier else None
     threads = devices.choose_threads(options.threads or (settled or {}).get("threads"))
-    parts, indices = _parts(recipe, dataset)
     normalisation = _normalisation(recipe, dataset, parts["train"])
     splits = {name: ResidentSplit(part, device) for name, part in parts.items()}
 
-    memory_before = devices.memory_in_use(device)
-    model = build(architecture, dataset.image_shape)
-    initialise(model, recipe.seed)
-    model = model.to(device)
-    devices.synchronise(device)
-    memory_after = devices.memory_in_use(device)
-
+    model, memory = _place(architecture, dataset, recipe.seed, device)
     batch = _first_batch(recipe, splits["train"], normalisation)
     trial.check_model(model, trace, batch[0])
     loss = trial.initial_loss(model, *batch)
-    steps = recipe.train.epochs * -(-len(splits["train"]) // recipe.train.batch_size)
+    steps = recipe.train.epochs * recipe.train.steps_per_epoch(len(splits["train"]))
     choices = _settle(recipe, options, model, batch, steps, settled)
     execution = Execution(device, choices["precision"].value, choices["compile"].value)
-    engine = TorchEngine(recipe, model, splits, normalisation, execution)
     environment = {
         **describe_machine(),
         "data": _describe_data(dataset, splits, normalisation),
-        "device": {
-            "kind": device.type,
-            "name": devices.device_name(device),
-            "memory_before_model": memory_before,
-            "memory_after_model": memory_after,
-        },
-        "execution": {
-            "threads": threads,
-            **{name: asdict(choice) for name, choice in choices.items()},
-        },
+        "device": {"kind": device.type, "name": devices.device_name(device), **memory},
+        "execution": {"threads": threads, **{name: asdict(choice) for name, choice in choices.items()}},
         "architecture": {"text": str(architecture), "parameters": trace.parameters, "macs": trace.macs},
         "initial_loss": loss,
     }
-    warning = initial_loss_warning(loss, len(dataset.classes))
-    notes = (*recipe.warnings, *([warning] if warning else []))
-    return Assembled(engine, dataset, architecture, trace, indices, environment, notes)
+    notes = [*recipe.warnings, initial_loss_warning(loss, len(dataset.classes))]
+    notes += [not_bitwise(earlier, environment)] if earlier else []
+    engine = TorchEngine(recipe, model, splits, normalisation, execution)
+    return Assembled(
+        engine, dataset, architecture, trace, indices, environment, tuple(note for note in notes if note)
+    )
+
+
+def _find_data(recipe: Recipe, options: Options, earlier: dict[str, Any] | None) -> Dataset:
+    """The data set by its name; one given by a path, where it was when the run began."""
+    source = recipe.data.source
+    if earlier and source not in NAMED_SOURCES:
+        source = earlier["data"]["location"]
+    return load(source, data_dir=options.data_dir, download=options.download, size=recipe.data.size)
+
+
+def _place(
+    architecture: Architecture, dataset: Dataset, seed: int, device: torch.device
+) -> tuple[nn.Module, dict[str, int]]:
+    """The initialised network on the device, and the bytes in use there before and after it came."""
+    before = devices.memory_in_use(device)
+    model: nn.Module = build(architecture, dataset.image_shape)
+    initialise(model, seed)
+    model = model.to(device)
+    devices.synchronise(device)
+    return model, {"memory_before_model": before, "memory_after_model": devices.memory_in_use(device)}
 
 
 def _parts(recipe: Recipe, dataset: Dataset) -> tuple[dict[str, Split], dict[str, NDArray[np.int64]]]:
@@ -174,6 +180,9 @@ def _describe_data(
         "digest": dataset.digest,
         "classes": list(dataset.classes),
         "image_shape": list(dataset.image_shape),
+        "location": dataset.location
+        if dataset.name in NAMED_SOURCES
+        else str(Path(dataset.location).absolute()),
         "images": {name: len(split) for name, split in splits.items()},
         "mean": list(normalisation.mean),
         "std": list(normalisation.std),

@@ -33,3 +33,17 @@ def code_hash() -> str:
     for path in sorted(package.rglob("*.py")):
         total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()
+
+
+def not_bitwise(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """Why a resumed run may differ in the last bits from an uninterrupted one; None where it will not."""
+    seen = {
+        "code of cnnlab": [environment["code_sha256"][:12] for environment in (before, now)],
+        "torch": [environment["versions"]["torch"] for environment in (before, now)],
+        "device": [environment["device"]["name"] for environment in (before, now)],
+        "threads": [environment["execution"]["threads"] for environment in (before, now)],
+    }
+    changed = [f"{name} {first}, now {second}" for name, (first, second) in seen.items() if first != second]
+    if not changed:
+        return None
+    return "resumed under other conditions, so not bitwise as if never stopped: " + "; ".join(changed)

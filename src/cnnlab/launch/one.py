@@ -1,11 +1,12 @@
 """One recipe, run to its end: assemble, train, score the best network once on test, complete the run folder."""
 
-import resource
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cnnlab.core.errors import MemoryExceededError, RunError
+from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
 from cnnlab.engines import devices
@@ -31,7 +32,8 @@ def train(recipe: Recipe, options: Options | None = None, watcher: Watcher | Non
     """
     options, watcher = options or Options(), watcher or Silent()
     root = runs_root(options.runs)
-    assembled = assemble(recipe, options)
+    with _memory_errors_explained():
+        assembled = assemble(recipe, options)
     with RunWriter.create(root, recipe, assembled.environment) as writer:
         writer.write_splits({name: i for name, i in assembled.indices.items() if name != "test"})
         _run_to_end(writer, recipe, assembled, Progress(), options, watcher)
@@ -47,7 +49,8 @@ def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | No
     options, watcher = options or Options(), watcher or Silent()
     with RunWriter.reopen(run.path) as writer:
         recipe, environment = run.recipe, run.environment
-        assembled = assemble(recipe, options, settled=environment["execution"])
+        with _memory_errors_explained():
+            assembled = assemble(recipe, options, earlier=environment)
         _same_data(environment, assembled.environment)
         progress = Progress()
         if (run.path / "checkpoints").exists():
@@ -83,6 +86,9 @@ def _run_to_end(
         )
         try:
             progress = loop.run()
+        except Interrupted as stopped:
+            again = f"{stopped}; continue with: cnnlab resume {writer.path}"
+            raise Interrupted(again, stopped.exit_code) from None
         finally:
             watcher.on_end()
         result = _score(writer, folder, assembled, progress)
@@ -105,6 +111,7 @@ def _memory_errors_explained() -> Iterator[None]:
 
 def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> dict[str, Any]:
     """Score the best network by val, read back from the disk, once on test; store its logits."""
+    start = time.perf_counter()
     predictor = Predictor.from_run(folder)
     rows = folder.metrics
     best_epoch = progress.best_epoch or progress.epoch
@@ -117,8 +124,10 @@ def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress:
             continue
         indices = assembled.indices[name]
         logits, labels = predictor.logits(source.images[indices]), assembled.engine.labels(name)
-        writer.write_predictions(name, logits, labels, indices)
         accuracies[name], losses[name] = accuracy(logits, labels), cross_entropy(logits, labels)
+        if not math.isfinite(losses[name]):
+            raise DivergedError(f"the loss on {name} of the network of epoch {best_epoch} is not finite")
+        writer.write_predictions(name, logits, labels, indices)
     return {
         "best_epoch": best_epoch,
         "epochs": progress.epoch,
@@ -126,8 +135,8 @@ def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress:
         "loss": losses,
         "parameters": assembled.trace.parameters,
         "macs": assembled.trace.macs,
-        "seconds": progress.total_seconds,
-        "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "seconds": {**progress.total_seconds, "score": time.perf_counter() - start},
+        "peak_memory": devices.peak_memory(),
     }
 
 

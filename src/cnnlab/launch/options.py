@@ -1,4 +1,4 @@
-"""How and where a recipe is executed. None of it changes what is trained."""
+"""How and where a recipe is executed: what belongs to a machine, not to an experiment."""
 
 from dataclasses import dataclass
 from pathlib import Path

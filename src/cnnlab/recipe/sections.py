@@ -219,3 +219,8 @@ class Train(Section):
     ema: Optional[Annotated[Real, Field(gt=0, lt=1)]] = None
     early_stop: Optional[EarlyStop] = None
     test_curve: bool = False
+
+    def steps_per_epoch(self, num_images: int) -> int:
+        """Batches an epoch over `num_images` takes: the last one may be smaller, or is left out (`drop_last`)."""
+        whole, rest = divmod(num_images, self.batch_size)
+        return whole + (1 if rest and not (self.drop_last and whole) else 0)

@@ -1,5 +1,6 @@
 """The training loop: epochs of steps, evaluation after each, checkpoints between. Knows no framework."""
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -65,7 +66,7 @@ class Loop:
                 self.engine.train_step(step, self._lr(epoch, step))
                 last = step + 1 == self.engine.steps_per_epoch
                 if last or (step + 1) % self.check_interval == 0:
-                    self._check_loss(epoch)
+                    self._check_loss()
             self.progress = replace(self.progress, step_in_epoch=step + 1)
             self.hooks.on_step(epoch + 1, step + 1)
             if not last:
@@ -119,6 +120,8 @@ class Loop:
             logits, labels = self.engine.logits(split), self.engine.labels(split)
             row[f"{split}_loss"] = cross_entropy(logits, labels)
             row[f"{split}_accuracy"] = accuracy(logits, labels)
+            if not math.isfinite(row[f"{split}_loss"]):
+                raise self._diverged(f"loss on {split}", self.engine.steps_per_epoch - 1)
         return row
 
     def _lr(self, epoch: int, step_in_epoch: int) -> float:
@@ -126,26 +129,30 @@ class Loop:
         base = self.recipe.optim.lr
         return lr_at(self.recipe.schedule, base, step, self.engine.steps_per_epoch, self.total_steps)
 
-    def _check_loss(self, epoch: int) -> None:
+    def _check_loss(self) -> None:
         bad = self.engine.first_bad_step()
         if bad is None:
             return
-        step = epoch * self.engine.steps_per_epoch + bad
-        raise DivergedError(
-            f"the loss is not finite at step {step + 1} (epoch {epoch + 1}, lr {self._lr(epoch, bad):g}); "
-            + likely_cause_of_divergence(self.recipe, self._lr(epoch, bad), step)
-        )
+        raise self._diverged("loss", bad)
+
+    def _diverged(self, what: str, step_in_epoch: int) -> DivergedError:
+        epoch = self.progress.epoch
+        step, lr = epoch * self.engine.steps_per_epoch + step_in_epoch, self._lr(epoch, step_in_epoch)
+        where = f"step {step + 1} (epoch {epoch + 1}, lr {lr:g})"
+        cause = likely_cause_of_divergence(self.recipe, lr, step)
+        return DivergedError(f"the {what} is not finite at {where}; {cause}")
 
     def _out_of_patience(self) -> bool:
         early = self.recipe.train.early_stop
         return early is not None and self.progress.epoch - self.progress.improved_epoch >= early.patience
 
     def _save_if_due(self) -> None:
+        if not self.stop and time.perf_counter() - self._saved_at < self.checkpoint_seconds:
+            return
+        self._check_loss()  # weights that went bad since the last check must not become a checkpoint
+        self._save(best=False)
         if self.stop:
-            self._save(best=False)
             raise self._interrupted()
-        if time.perf_counter() - self._saved_at >= self.checkpoint_seconds:
-            self._save(best=False)
 
     def _save(self, best: bool) -> None:
         with self.clock.measure("save"):
