@@ -40,6 +40,13 @@ def test_kill_at_every_file_operation_of_a_save_keeps_the_old_or_the_new_checkpo
     assert report["points"] > 20, "the harness did not see the operations of a save"
 
 
+def test_kill_at_every_file_operation_of_the_first_save_leaves_no_checkpoint_or_a_whole_one() -> None:
+    report = run_harness("first")
+    assert report["problems"] == []
+    assert report["exit"] == 0
+    assert report["points"] > 15, "the harness did not see the operations of a save"
+
+
 def test_harness_sees_a_save_that_loses_checkpoints() -> None:
     assert run_harness("each", "--bug")["problems"]
 
@@ -92,6 +99,7 @@ def test_full_disk_at_every_operation_fails_the_save_and_keeps_what_was(
         assert all((path / checkpoints.MANIFEST).exists() for path in folder.glob("step-*"))
         found = checkpoints.load(folder, "last")
         assert found.step in (before, before + 1)
+        assert checkpoints.load(folder, "best").step >= found.step, "the last one was the best one"
         np.testing.assert_array_equal(found.arrays["weights"], arrays_of(found.step)["weights"])
     assert failures > 10
     assert checkpoints.load(folder, "last").step == before + 1
@@ -156,5 +164,5 @@ def test_a_save_syncs_before_and_after_each_rename_and_removes_last(
         return ["fsync", f"rename {file}", "fsync"]
 
     assert events[:7] == [*written("state.safetensors"), *written("manifest.json"), "fsync"]
-    assert events[7:13] == [*written("last.json"), *written("best.json")]
+    assert events[7:13] == [*written("best.json"), *written("last.json")]
     assert set(events[13:]) == {"unlink"}

@@ -113,7 +113,8 @@ def test_missing_and_damaged_predictions_say_so(writer: RunWriter) -> None:
         (Interrupted("saved", 130), "interrupted"),
         (DivergedError("NaN at step 7"), "diverged"),
         (MemoryExceededError("the batch does not fit"), "oom"),
-        (StorageError("disk full"), "no-space"),
+        (StorageError("disk full", no_space=True), "no-space"),
+        (StorageError("read-only file system"), "failed"),
     ],
 )
 def test_leaving_by_an_error_records_it_and_lets_go(
@@ -186,6 +187,39 @@ def test_after_falling_back_the_checkpoint_used_is_the_last_one(writer: RunWrite
         writer.save_checkpoint({"w": np.zeros(1)}, {"step": 2})
         left = {path.name for path in (writer.path / "checkpoints").glob("step-*")}
     assert left == {"step-00000001", "step-00000002-2"}, "the damaged one should go, its fallback stay"
+
+
+def test_a_run_whose_first_save_was_cut_short_begins_again(writer: RunWriter) -> None:
+    writer.stop("interrupted", "before the first save")
+    unfinished = writer.path / "checkpoints" / "step-00000001"
+    unfinished.mkdir(parents=True)
+    (unfinished / ".state.safetensors.x.tmp").write_bytes(b"half")
+    with RunWriter.reopen(writer.path) as again:
+        assert not again.has_checkpoint
+        assert not unfinished.exists()
+        again.save_checkpoint({"w": np.zeros(1)}, {"step": 1})
+        assert again.has_checkpoint
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_again(writer: RunWriter) -> None:
+    with writer:
+        name = writer.save_checkpoint({"w": np.zeros(1)}, {"step": 1}, best=True)
+    for file in ("state.safetensors", "manifest.json"):
+        (writer.path / "checkpoints" / name / file).unlink()
+        with RunWriter.reopen(writer.path) as again:
+            assert again.has_checkpoint
+            with pytest.raises(RunError, match="no intact checkpoint"):
+                again.load_checkpoint()
+
+
+def test_lost_pointers_do_not_cost_several_checkpoints(writer: RunWriter) -> None:
+    with writer:
+        for step in (1, 2):
+            writer.save_checkpoint({"w": np.zeros(1)}, {"step": step}, best=True)
+    for which in ("last", "best"):
+        (writer.path / "checkpoints" / f"{which}.json").unlink()
+    with RunWriter.reopen(writer.path) as again:
+        assert again.load_checkpoint().step == 2
 
 
 def test_reopening_sweeps_temporary_files(writer: RunWriter) -> None:

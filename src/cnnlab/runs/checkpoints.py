@@ -5,9 +5,10 @@
         step-00000352/manifest.json         format, size and SHA-256 of the state, meta, own digest
         last.json, best.json                pointers: a checkpoint's name and the SHA-256 of its manifest
 
-Order of a save: state, manifest, folder entry, pointers, and only then are older checkpoints removed. Each
-file is written beside its place, synced and renamed, so that a crash at any instant leaves the previous
-checkpoint or the new.
+Order of a save: state, manifest, folder entry, `best`, `last`, and only then are older checkpoints removed.
+Each file is written beside its place, synced and renamed, so that a crash at any instant leaves the previous
+checkpoint or the new. A crash between the pointers leaves `best` ahead of `last`, never behind: training
+goes on from `last` and comes to that best again.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.files import storage_errors, sync_folder, write_atomic, write_json
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Which = Literal["last", "best"]
+WHICH: tuple[Which, ...] = get_args(Which)
 
 FORMAT = 1
 STATE = "state.safetensors"
@@ -56,9 +58,10 @@ class _DamagedError(Exception):
 
 
 def save(folder: Path, arrays: Arrays, meta: Mapping[str, Any], *, best: bool) -> str:
-    """Save a checkpoint into the `checkpoints` folder, point `last` (and `best`) at it; returns its name.
+    """Save a checkpoint into the `checkpoints` folder, point (`best` and) `last` at it; returns its name.
 
-    `meta` is JSON with an integer `step`. Raises StorageError, and then nothing of the new checkpoint stays.
+    `meta` is JSON with an integer `step`. Raises StorageError; then nothing of the new checkpoint stays, unless
+    it is pointed at already.
     """
     state = to_bytes(arrays)
     manifest = _manifest_text(state, meta)
@@ -71,15 +74,20 @@ def save(folder: Path, arrays: Arrays, meta: Mapping[str, Any], *, best: bool) -
             write_atomic(folder / name / STATE, state)
             write_atomic(folder / name / MANIFEST, manifest)
             sync_folder(folder)
+            if best:
+                point(folder, "best", name)
             point(folder, "last", name)
         except BaseException:
-            if (_read_pointer(folder, "last") or {}).get("name") != name:
+            if name not in _pointed(folder, "best", "last"):
                 _remove(folder / name)
             raise
-        if best:
-            point(folder, "best", name)
         _remove_older(folder, keep={name, previous})
     return name
+
+
+def any_saved(folder: Path) -> bool:
+    """Whether a checkpoint was ever saved, intact or not. Ask after `sweep`, which removes unfinished ones."""
+    return any(_pointer(folder, which).exists() for which in WHICH) or bool(_saved(folder))
 
 
 def load(folder: Path, which: Which) -> Checkpoint:
@@ -113,17 +121,23 @@ def load(folder: Path, which: Which) -> Checkpoint:
 def point(folder: Path, which: Which, name: str) -> None:
     """Make `which` point at the checkpoint `name`. Raises StorageError."""
     digest = hashlib.sha256((folder / name / MANIFEST).read_bytes()).hexdigest()
-    write_json(folder / f"{which}.json", {"name": name, "manifest": digest})
+    write_json(_pointer(folder, which), {"name": name, "manifest": digest})
 
 
 def sweep(folder: Path) -> None:
-    """Remove what an interrupted save left behind: temporary files and checkpoints without a manifest."""
+    """Remove what an interrupted save left behind: temporary files and checkpoints without a manifest.
+
+    A first checkpoint that nothing points at goes too: nobody could say whether it was the best.
+    """
     with storage_errors(folder):
         for path in folder.iterdir() if folder.exists() else ():
             if path.is_dir() and not (path / MANIFEST).exists():
                 _remove(path)
             elif path.name.endswith(".tmp"):
                 path.unlink()
+        match _saved(folder):
+            case [only] if not any(_pointer(folder, which).exists() for which in WHICH):
+                _remove(folder / only)
 
 
 def _manifest_text(state: bytes, meta: Mapping[str, Any]) -> str:
@@ -176,10 +190,14 @@ def _read_manifest(text: bytes) -> dict[str, Any]:
     return dict(body)
 
 
+def _pointer(folder: Path, which: Which) -> Path:
+    return folder / f"{which}.json"
+
+
 def _read_pointer(folder: Path, which: Which) -> dict[str, str] | None:
     """`{"name": ..., "manifest": ...}`, or None when missing or damaged."""
     try:
-        pointer = json.loads((folder / f"{which}.json").read_bytes())
+        pointer = json.loads(_pointer(folder, which).read_bytes())
         valid = _NAME.fullmatch(pointer["name"]) and isinstance(pointer["manifest"], str)
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -188,10 +206,16 @@ def _read_pointer(folder: Path, which: Which) -> dict[str, str] | None:
 
 def _candidates(folder: Path, which: Which) -> list[str]:
     """Names to try in order: the one pointed at, the last one, then all others, newest first."""
-    pointers = [_read_pointer(folder, which), _read_pointer(folder, "last")]
-    saved = sorted((path.parent.name for path in folder.glob(f"step-*/{MANIFEST}")), key=_age, reverse=True)
-    pointed = [pointer["name"] for pointer in pointers if pointer]
-    return list(dict.fromkeys([*pointed, *saved]))
+    return list(dict.fromkeys([*_pointed(folder, which, "last"), *_saved(folder)]))
+
+
+def _pointed(folder: Path, *which: Which) -> list[str]:
+    return [pointer["name"] for each in which if (pointer := _read_pointer(folder, each))]
+
+
+def _saved(folder: Path) -> list[str]:
+    """Names of all checkpoints with a manifest, newest first."""
+    return sorted((path.parent.name for path in folder.glob(f"step-*/{MANIFEST}")), key=_age, reverse=True)
 
 
 def _age(name: str) -> tuple[int, int]:
@@ -210,10 +234,10 @@ def _free_name(folder: Path, step: int) -> str:
 
 
 def _remove_older(folder: Path, keep: set[str | None]) -> None:
-    best = _read_pointer(folder, "best")
-    if best is None and (folder / "best.json").exists():
+    best = _pointed(folder, "best")
+    if not best and _pointer(folder, "best").exists():
         return  # the pointer is damaged: nobody knows which one is the best
-    kept = keep | ({best["name"]} if best else set())
+    kept = keep.union(best)
     for path in folder.glob("step-*"):
         if path.name not in kept:
             _remove(path)

@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 class RunWriter:
     """The one process that may write a run. Use it as a context manager: leaving it early records why.
 
-    Every method raises StorageError when the disk refuses; the run is then as it was before the call.
+    Every method raises StorageError when the disk refuses; the run is then as it was before the call (see
+    `checkpoints.save` for its one exception).
     """
 
     def __init__(self, path: Path, lock: RunLock) -> None:
@@ -102,6 +103,11 @@ class RunWriter:
     def save_checkpoint(self, arrays: Arrays, meta: Mapping[str, Any], *, best: bool = False) -> str:
         """Save the state as `last`, and as `best` if so; `meta` is JSON with `step`. Returns its name."""
         return checkpoints.save(self.path / layout.CHECKPOINTS, arrays, meta, best=best)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is one to continue from, intact or not; without any the run begins again."""
+        return checkpoints.any_saved(self.path / layout.CHECKPOINTS)
 
     def load_checkpoint(self, which: Which = "last") -> Checkpoint:
         """The pointed checkpoint, or with a warning the newest intact one. Raises RunError if there is none.
@@ -186,7 +192,7 @@ def _state_after(error: BaseException | None) -> State:
             return "diverged"
         case MemoryExceededError():
             return "oom"
-        case StorageError():
+        case StorageError(no_space=True):
             return "no-space"
         case None | Interrupted() | KeyboardInterrupt() | SystemExit():
             return "interrupted"
