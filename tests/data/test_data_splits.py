@@ -45,10 +45,20 @@ def test_a_class_keeps_its_choice_when_other_classes_grow():
 
 @pytest.mark.parametrize("val", [100, 101, -1, 1.0, 1.5, -0.1, True, float("nan")])
 def test_what_does_not_fit_is_refused(val):
-    with pytest.raises(RecipeError, match="expected a count from 0 to 99 or a fraction"):
+    with pytest.raises(
+        RecipeError, match=r"data\.val: received .*expected a count from 0 to 99, or a fraction"
+    ):
         split_indices(np.zeros(100, dtype=np.int64), val, seed=0)
 
 
 def test_none_is_none():
     train, val = split_indices(np.zeros(7, dtype=np.int64), 0, seed=0)
     assert (len(train), len(val)) == (7, 0)
+
+
+@pytest.mark.parametrize(("images", "val"), [(5000, 0.00001), (1, 0.9), (7, 5e-324)])
+def test_a_fraction_that_comes_to_no_image_is_refused(images, val):
+    with pytest.raises(RecipeError) as caught:
+        split_indices(np.zeros(images, dtype=np.int64), val, seed=0)
+    for part in (f"data.val: received {val}", f"{images} training images", "expected", "0 for none"):
+        assert part in str(caught.value)

@@ -15,14 +15,17 @@ Indices = npt.NDArray[np.int64]
 
 def count_of(val: int | float, num_images: int) -> int:
     """The number of images `val` asks for: a count (int) or a fraction (float). Raises RecipeError."""
-    expected = f"expected a count from 0 to {num_images - 1} or a fraction from 0 to below 1"
-    if isinstance(val, bool) or not isinstance(val, int | float) or not 0 <= val < max(num_images, 1):
-        raise RecipeError(f"val = {val!r} does not fit {num_images} training images; {expected}")
-    if isinstance(val, float):
-        if val >= 1:
-            raise RecipeError(f"val = {val!r} is neither a count nor a fraction; {expected}")
-        return min(round(val * num_images), num_images - 1)
-    return val
+    received = f"data.val: received {val!r} for {num_images} training images"
+    expected = f"expected a count from 0 to {num_images - 1}, or a fraction from 0 to below 1"
+    is_number = isinstance(val, int | float) and not isinstance(val, bool)
+    if not is_number or not 0 <= val < (1 if isinstance(val, float) else max(num_images, 1)):
+        raise RecipeError(f"{received}, {expected}")
+    if isinstance(val, int):
+        return val
+    count = min(round(val * num_images), num_images - 1)
+    if val > 0 and count == 0:
+        raise RecipeError(f"{received}, which comes to no image; expected a larger fraction, or 0 for none")
+    return count
 
 
 def largest_remainder(sizes: Indices, total: int) -> Indices:
