@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from cnnlab.arch import NAMED, Architecture, named, parse
 from cnnlab.arch.layers import (
     LAYERS,
+    MAX_NESTING,
     AvgPool,
     BatchNorm,
     Conv,
@@ -217,3 +218,56 @@ def test_no_framework_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def nested_text(depth):
+    return "residual(" * depth + "relu" + ")" * depth
+
+
+def nested_list(depth):
+    return [{"residual": {"body": nested_list(depth - 1)}}] if depth else ["relu"]
+
+
+def nested_layers(depth):
+    layer = ReLU()
+    for _ in range(depth):
+        layer = Residual((layer,))
+    return Architecture((layer,))
+
+
+FORMS = {
+    "text": lambda depth: parse(nested_text(depth)),
+    "list": lambda depth: Architecture.from_list(nested_list(depth)),
+    "Python": nested_layers,
+    "a text in a list": lambda depth: Architecture.from_list(
+        [{"residual": {"body": [nested_text(depth - 1)]}}]
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_residuals_nest_so_deep_and_no_deeper(form):
+    assert FORMS[form](MAX_NESTING) == nested_layers(MAX_NESTING)
+    for depth in (MAX_NESTING + 1, 300):
+        with pytest.raises(ArchitectureError, match=f"nested deeper than {MAX_NESTING}") as caught:
+            FORMS[form](depth)
+        assert len(caught.value.problems) == 1
+
+
+def test_six_hundred_residuals_and_open_parentheses_are_refused():
+    for text in (nested_text(600), "residual(" * 600, ")" * 600 + " | " + nested_text(600)):
+        with pytest.raises(ArchitectureError, match="nested deeper"):
+            parse(text)
+
+
+def test_the_deepest_nesting_is_traced_without_doubling_the_work_at_every_level(monkeypatch):
+    calls, body_shape = [], Residual._body_shape
+
+    def counted(layer, shape):
+        calls.append(layer)
+        return body_shape(layer, shape)
+
+    monkeypatch.setattr(Residual, "_body_shape", counted)
+    text = "residual(" * 12 + "conv 1x1 3" + "; shortcut B)" * 12
+    assert len(parse(text).trace((3, 8, 8)).rows) == 1 + 3 * 12
+    assert len(calls) <= 2 * sum(range(13))  # for the shape and for the shortcut of every residual, each once

@@ -149,3 +149,14 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match="not valid TOML"):
         Recipe.load(path)
+
+
+@pytest.mark.parametrize("depth", [100, 2000])
+def test_values_nested_beyond_all_reading_are_refused(tmp_path: Path, depth: int) -> None:
+    layers = "[" * depth + "]" * depth
+    with pytest.raises(RecipeError, match=r"arch\.layers"):
+        Recipe.load("demo", [f"arch.layers={layers}"])
+    path = tmp_path / "deep.toml"
+    path.write_text(f"extends = 'demo'\n[arch]\nlayers = {layers}\n")
+    with pytest.raises(RecipeError, match=r"arch\.layers|deep\.toml: not valid TOML: nested too deeply"):
+        Recipe.load(path)

@@ -29,6 +29,11 @@ from cnnlab.arch.kinds import (
 from cnnlab.arch.shapes import Shape, Window, require_map, show_shape
 from cnnlab.core.errors import ArchitectureError
 
+MAX_NESTING = 20
+"""Residuals in one another. No network comes near it; what goes through layers may recurse."""
+
+TOO_DEEP = f"residuals are nested deeper than {MAX_NESTING}; write some of them one after the other"
+
 
 class Cost(NamedTuple):
     """Trained numbers and multiply-accumulates for one image. Batch-norm statistics are not trained."""
@@ -276,6 +281,13 @@ class Residual(Layer):
 
     def _check(self) -> None:
         object.__setattr__(self, "body", check_layers("residual", self.body))
+        if self.nesting > MAX_NESTING:
+            raise ArchitectureError(TOO_DEEP)
+
+    @property
+    def nesting(self) -> int:
+        """How many residuals lie in one another here, this one included."""
+        return 1 + max(layer.nesting if isinstance(layer, Residual) else 0 for layer in self.body)
 
     @property
     def stride(self) -> tuple[int, int]:
@@ -294,7 +306,8 @@ class Residual(Layer):
         return {"conv": Conv(1, channels, stride=self.stride, bias=False), "bn": BatchNorm()}
 
     def output_shape(self, shape: Shape) -> Shape:
-        body, shortcut = self._body_shape(shape), self._shortcut_shape(shape)
+        body = self._body_shape(shape)
+        shortcut = self._shortcut_shape(shape, body[0])
         if body != shortcut:
             raise ArchitectureError(
                 f"the body makes {show_shape(body)}, shortcut {self.shortcut} makes {show_shape(shortcut)}, "
@@ -305,12 +318,11 @@ class Residual(Layer):
     def _body_shape(self, shape: Shape) -> Shape:
         return reduce(lambda shape, layer: layer.output_shape(shape), self.body, shape)
 
-    def _shortcut_shape(self, shape: Shape) -> Shape:
+    def _shortcut_shape(self, shape: Shape, body_channels: int) -> Shape:
         if self.shortcut == "identity":
             return shape
         channels, *sides = require_map(shape)
         height, width = (-(-side // step) for side, step in zip(sides, self.stride, strict=True))
-        body_channels = self._body_shape(shape)[0]
         if self.shortcut == "A" and body_channels < channels:
             raise ArchitectureError(
                 f"shortcut A can only add channels, but the body goes from {channels} to {body_channels}; "

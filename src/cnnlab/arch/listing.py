@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnlab.arch.kinds import kinds_of, required_of
-from cnnlab.arch.layers import LAYERS, NAME_OF, SYNONYMS, Layer, Residual
+from cnnlab.arch.layers import LAYERS, MAX_NESTING, NAME_OF, SYNONYMS, TOO_DEEP, Layer, Residual
 from cnnlab.arch.text import changed_options, read_layers
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.suggest import did_you_mean
@@ -25,8 +25,13 @@ def _fields(layer: Layer) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def layers_of_list(entries: object, place: str = "layer ") -> tuple[Layer, ...]:
-    """The layers that a list describes. Raises ArchitectureError with all problems and their places."""
+def layers_of_list(entries: object, place: str = "layer ", depth: int = 0) -> tuple[Layer, ...]:
+    """The layers that a list describes. Raises ArchitectureError with all problems and their places.
+
+    `depth` is the number of residuals around it.
+    """
+    if depth > MAX_NESTING:
+        raise ArchitectureError(TOO_DEEP)
     if isinstance(entries, str):
         return read_layers(entries)
     if not isinstance(entries, Sequence):
@@ -35,7 +40,7 @@ def layers_of_list(entries: object, place: str = "layer ") -> tuple[Layer, ...]:
     problems: list[str] = []
     for index, entry in enumerate(entries):
         try:
-            layers.extend(_layers_of_entry(entry, f"{place}{index}"))
+            layers.extend(_layers_of_entry(entry, f"{place}{index}", depth))
         except ArchitectureError as error:
             problems.extend(error.problems)
     if problems:
@@ -43,7 +48,7 @@ def layers_of_list(entries: object, place: str = "layer ") -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def _layers_of_entry(entry: object, place: str) -> tuple[Layer, ...]:
+def _layers_of_entry(entry: object, place: str, depth: int) -> tuple[Layer, ...]:
     if isinstance(entry, str):
         return _with_place(place, lambda: read_layers(entry))
     tables = list(entry.items()) if isinstance(entry, Mapping) else []
@@ -66,7 +71,7 @@ def _layers_of_entry(entry: object, place: str) -> tuple[Layer, ...]:
     if problems:
         raise ArchitectureError(*problems)
     if declaration is Residual:
-        values = {**values, "body": layers_of_list(values["body"], f"{place}.body.")}
+        values = {**values, "body": layers_of_list(values["body"], f"{place}.body.", depth + 1)}
     return _with_place(place, lambda: (declaration(**values),))
 
 

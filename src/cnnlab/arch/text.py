@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from cnnlab.arch.kinds import FLAG, Kind, kinds_of, required_of
-from cnnlab.arch.layers import LAYERS, NAME_OF, SYNONYMS, Layer, Residual
+from cnnlab.arch.layers import LAYERS, MAX_NESTING, NAME_OF, SYNONYMS, TOO_DEEP, Layer, Residual
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.suggest import did_you_mean
 
@@ -50,7 +50,7 @@ def changed_options(layer: Layer) -> dict[str, Any]:
 def read_layers(text: str) -> tuple[Layer, ...]:
     """The layers that `text` describes. Raises ArchitectureError with every problem and its place."""
     reader = _Reader(text)
-    layers = reader.layers(closing="")
+    layers = () if reader.is_too_deep() else reader.layers(closing="")
     if reader.problems:
         raise ArchitectureError(*reader.problems)
     return layers
@@ -85,6 +85,16 @@ class _Reader:
         excerpt = re.sub(r"\s", " ", self.text[start : token.position + 40])
         marker = " " * (token.position - start) + "^"
         self.problems.append(f"position {token.position + 1}: {problem}\n    {excerpt}\n    {marker}")
+
+    def is_too_deep(self) -> bool:
+        """Whether more residuals are open at one place than may be; noted as a problem, once."""
+        depth = 0
+        for token in self.tokens:
+            depth += {"(": 1, ")": -1 if depth else 0}.get(token.text, 0)
+            if depth > MAX_NESTING:
+                self.report(token, TOO_DEEP)
+                return True
+        return False
 
     def layers(self, closing: str) -> tuple[Layer, ...]:
         """Layers up to the end of the text or to one of the signs of `closing`."""

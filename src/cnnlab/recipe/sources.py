@@ -62,7 +62,7 @@ def parse_overrides(texts: Sequence[str]) -> tuple[Values, list[str]]:
 def _override_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
@@ -101,6 +101,8 @@ def _parse(path: Path) -> Values:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{path}: not valid TOML: nested too deeply") from error
 
 
 def _deep_merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
