@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cnnlab.cli.data import app
-from cnnlab.core.errors import DataError
+from cnnlab.core.errors import CnnlabError, DataError
 from cnnlab.data.check import check
 
 IMAGES = random_images(6)
@@ -83,3 +83,58 @@ def test_get_of_the_embedded_set_needs_nothing():
         0,
         "shapes is part of cnnlab, there is nothing to download\n",
     )
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Images of two sizes, and a place for a picture."""
+    files = {
+        f"{name}/1.png": encoded(random_images(1, side, side)[0]) for name, side in (("a", 8), ("b", 12))
+    }
+    return write_image_folder(tmp_path / "mixed", files), tmp_path / "sheet.png"
+
+
+def test_mixed_sizes_can_be_previewed_at_one_size(mixed):
+    folder, out = mixed
+    words = ["preview", str(folder), "--out", str(out)]
+    assert "--size 32x32" in str(CliRunner().invoke(app, words).exception)
+    result = CliRunner().invoke(app, [*words, "--size", "16x32"])
+    assert (result.exit_code, out.exists()) == (0, True), result.output
+
+
+def test_check_takes_mixed_sizes_as_they_are_and_says_how_to_train_on_them(mixed):
+    result = CliRunner().invoke(app, ["check", str(mixed[0])])
+    assert result.exit_code == 0
+    assert "--set data.size=[32,32]" in result.output
+
+
+@pytest.mark.parametrize("size", ["0x8", "8x", "8x8x3", "big", "-4"])
+def test_a_size_that_is_none_is_refused(mixed, size):
+    problem = CliRunner().invoke(app, ["preview", str(mixed[0]), "--size", size]).exception
+    assert isinstance(problem, CnnlabError)
+    assert f"--size: received '{size}', expected" in str(problem)
+
+
+def test_a_recipe_for_the_preview_implies_its_augmentation(tmp_path):
+    sheets = {}
+    for name, words in {"plain": [], "chosen": ["--recipe", "simplenn-aug"], "usual": ["--augment"]}.items():
+        out = tmp_path / f"{name}.png"
+        result = CliRunner().invoke(app, ["preview", "shapes", "--out", str(out), *words])
+        assert result.exit_code == 0, result.output
+        sheets[name] = out.read_bytes()
+    assert sheets["chosen"] == sheets["usual"] != sheets["plain"]
+
+
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet"])
+def test_a_picture_that_would_not_be_what_its_name_says_is_refused(tmp_path, name):
+    out = tmp_path / name
+    problem = CliRunner().invoke(app, ["preview", "nowhere", "--out", str(out)]).exception
+    assert isinstance(problem, CnnlabError)
+    assert f"--out: received {out}, expected a name that ends with .png" in str(problem)
+    assert not out.exists()
+
+
+def test_emoji_codes_in_a_path_are_printed_as_they_are(tmp_path):
+    out = tmp_path / ":cat:.png"
+    result = CliRunner().invoke(app, ["preview", "shapes", "--out", str(out)])
+    assert result.output == f"wrote {out}\n"

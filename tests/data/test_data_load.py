@@ -1,9 +1,12 @@
 """Finding a named set, the cache around it, and what is refused under an official name."""
 
+import errno
 import json
 import os
 import shutil
+import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
@@ -14,7 +17,7 @@ import pytest
 from made_files import encoded, random_images, write_image_folder, write_mnist
 
 from cnnlab.core.errors import DataError, StorageError
-from cnnlab.data import load
+from cnnlab.data import get, load
 from cnnlab.data import load as load_function
 from cnnlab.data.cache import known_digest
 from cnnlab.data.load import find_path
@@ -124,8 +127,47 @@ def digest_of_pixels(source):
 def test_a_cache_that_cannot_be_written_is_a_storage_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match="cannot write"):
+    with pytest.raises(StorageError, match=r"cannot write .*set CNNLAB_CACHE to a folder") as caught:
         load("shapes")
+    assert not caught.value.no_space
+
+
+def test_a_full_cache_disk_stays_known_as_full(monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(StorageError, match=r"No space left.*CNNLAB_CACHE") as caught:
+        load("shapes")
+    assert caught.value.no_space
+
+
+def test_a_download_that_cannot_be_written_says_how_to_choose_another_folder(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match=r"cannot write .*--data-dir.*CNNLAB_DATA"):
+        get("mnist", tmp_path / "file")
+
+
+def test_only_a_download_opens_the_display_and_it_is_closed_before_load_returns(tmp_path, tiny, monkeypatch):
+    events = []
+
+    @contextmanager
+    def display():
+        events.append("open")
+        yield lambda *report: events.append(report)
+        events.append("closed")
+
+    def fetch(official, folder, mirrors, progress):
+        write_mnist(folder, IMAGES[..., 0], LABELS)
+        progress(official.name, 1, 2)
+
+    monkeypatch.setattr(sys.modules[load.__module__], "fetch", fetch)
+    file = OfficialFile("some.gz", "md5:0")
+    monkeypatch.setitem(NAMED_SOURCES, "tiny", replace(tiny, official=(file,), fetch=("some.gz",)))
+    assert len(load("tiny", tmp_path, download=True, progress=display).train) == 10
+    assert events == ["open", ("some.gz", 1, 2), "closed"]
+    load("tiny", tmp_path, download=True, progress=display)
+    assert len(events) == 3
 
 
 def test_a_file_under_an_official_name_must_be_that_file(tmp_path):

@@ -230,7 +230,9 @@ def test_loose_test_images_are_unlabelled_and_unknown_classes_are_refused(tmp_pa
 def test_sizes_that_differ_need_a_size(tmp_path):
     files = {"a/1.png": encoded(random_images(1, 8, 8)[0]), "a/2.png": encoded(random_images(1, 8, 12)[0])}
     folder = str(write_image_folder(tmp_path, files))
-    with pytest.raises(DataError, match=r"2 different sizes: .*12x8 \(1\).*say which one"):
+    with pytest.raises(
+        DataError, match=r"2 different sizes: .*12x8 \(1\).*--set data\.size=\[32,32\].*--size 32x32"
+    ):
         load(folder)
     assert load(folder, size=(8, 8)).train.images.shape == (2, 8, 8, 3)
     assert load(folder, size=(4, 6)).train.images.shape == (2, 4, 6, 3)  # another entry, not the cached one

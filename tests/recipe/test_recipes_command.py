@@ -17,7 +17,7 @@ def test_ls_names_every_preset() -> None:
 
 def test_show_prints_a_recipe(tmp_path: Path) -> None:
     overrides = ["optim.lr=0.5", "schedule={name='step', decay_epochs=40}"]
-    result = CliRunner().invoke(app, ["show", "simplenn", "--set", overrides[0], "--set", overrides[1]])
+    result = CliRunner().invoke(app, ["show", "simplenn", "--set", overrides[0], "-s", overrides[1]])
     path = tmp_path / "shown.toml"
     path.write_text(result.stdout, encoding="utf-8")
     assert Recipe.load(path) == Recipe.load("simplenn", overrides)

@@ -1,73 +1,41 @@
 """`cnnlab data`: get the official files, check what is there, look at it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cnnlab.cli.execution import DataDirOption
+from cnnlab.core.errors import CnnlabError
+
 if TYPE_CHECKING:
     from cnnlab.data.check import CheckReport
     from cnnlab.data.dataset import Images
-    from cnnlab.data.download import Progress
 
 app = typer.Typer(help="Get, check and look at data sets.", no_args_is_help=True)
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir", metavar="DIR", help="Folder of the data; else $CNNLAB_DATA, else the user cache."
-    ),
-]
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A data set's name, or a folder or .npz file.")]
 
 PROBLEMS_FOUND = 3  # the documented exit code of bad data
 
 
-@contextmanager
-def _download_progress() -> Iterator["Progress"]:
-    """A bar for every file, with speed and time left; silent where the output is not a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(name: str, done: int, total: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done, total=total)
-
-        yield show
-
-
 @app.command("get")
 def get_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="cifar10, cifar100, mnist, fashion-mnist.")],
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
     mirror: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Base address to try first; can be repeated.")
     ] = None,
 ) -> None:
     """Download the official files; an interrupted download continues, a wrong file is refused."""
+    from cnnlab.cli.download import download_bars
     from cnnlab.data import NAMED_SOURCES, get
 
     if name in NAMED_SOURCES and NAMED_SOURCES[name].embedded:
         typer.echo(f"{name} is part of cnnlab, there is nothing to download")
         return
-    with _download_progress() as progress:
-        folder = get(name, data_dir, tuple(mirror or ()), progress)
+    folder = get(name, data_dir, tuple(mirror or ()), download_bars)
     typer.echo(f"{name}: all files there and verified, in {folder}")
 
 
@@ -83,7 +51,7 @@ def _report_lines(report: "CheckReport") -> Iterator[str]:
 
 
 @app.command("check")
-def check_command(source: Source, data_dir: DataDir = None) -> None:
+def check_command(source: Source, data_dir: DataDirOption = None) -> None:
     """Read every image: labels, sizes, modes, unreadable files, class balance, test images in train."""
     from cnnlab.data.check import check
 
@@ -106,10 +74,17 @@ def preview_command(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The picture to write, .png.")] = Path(
         "sheet.png"
     ),
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Bring a folder's or Parquet file's images to this size."),
+    ] = None,
     augment: Annotated[bool, typer.Option("--augment", help="Show each image augmented as well.")] = False,
-    recipe: Annotated[str, typer.Option(help="The recipe whose augmentation is shown.")] = "simplenn-aug",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="The recipe whose augmentation is shown, implies --augment; else simplenn-aug."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the augmentation's draws.")] = 0,
-    data_dir: DataDir = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Draw a contact sheet: images of every class with their names, as stored and augmented."""
     import io
@@ -118,17 +93,29 @@ def preview_command(
     from cnnlab.data import load
     from cnnlab.data.preview import contact_sheet
 
-    change = None
-    if augment:
-        from cnnlab.augment import preview_batch
-        from cnnlab.recipe import Recipe
-
-        section = Recipe.load(recipe).augment
-
-        def change(images: "Images") -> "Images":
-            return preview_batch(images, section, seed)
-
+    if out.suffix.lower() != ".png":
+        raise CnnlabError(f"--out: received {out}, expected a name that ends with .png")
+    change = _augmentation(recipe or "simplenn-aug", seed) if augment or recipe else None
     picture = io.BytesIO()
-    contact_sheet(load(source, data_dir), change).save(picture, "PNG")
+    contact_sheet(load(source, data_dir, size=_read_size(size)), change).save(picture, "PNG")
     write_atomic(out, picture.getvalue())
     typer.echo(f"wrote {out}")
+
+
+def _read_size(text: str | None) -> tuple[int, int] | None:
+    """(height, width) of `--size`. Raises CnnlabError."""
+    from cnnlab.arch.kinds import SIZE, pair
+
+    try:
+        return None if text is None else pair(SIZE.accept_word("--size", text))
+    except ValueError as problem:
+        raise CnnlabError(f"{problem} (height x width in pixels)") from problem
+
+
+def _augmentation(recipe: str, seed: int) -> "Callable[[Images], Images]":
+    """What a recipe does to training images. Raises RecipeError."""
+    from cnnlab.augment import preview_batch
+    from cnnlab.recipe import Recipe
+
+    section = Recipe.load(recipe).augment
+    return lambda images: preview_batch(images, section, seed)

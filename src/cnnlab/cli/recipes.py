@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from cnnlab.cli.execution import SetOption
+
 app = typer.Typer(help="List the recipes that come with cnnlab, print one in full.", no_args_is_help=True)
 
 
@@ -23,9 +25,7 @@ def show_command(
     recipe: Annotated[
         str, typer.Argument(metavar="RECIPE", help="A name from `recipes ls`, or a TOML file.")
     ],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: optim.lr=0.1")
-    ] = None,
+    overrides: SetOption = None,
 ) -> None:
     """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file."""
     from cnnlab.recipe import Recipe

@@ -23,9 +23,10 @@ import numpy as np
 
 from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_json
 from cnnlab.data.dataset import Decoded, Split
-from cnnlab.data.places import cache_folder
+from cnnlab.data.places import cache_folder, elsewhere
 from cnnlab.data.sources.found import Found
 
+REMEDY = "or set CNNLAB_CACHE to a folder for decoded data that has space and can be written"
 FORMAT = 1  # raise it when decoding changes: other pixels from the same source need another entry
 
 
@@ -144,12 +145,14 @@ def cached(
     if digest is None:
         verify(found)
         digest = source_digest(found)
-        write_json(record, {"digest": digest})
+        with elsewhere(REMEDY):
+            write_json(record, {"digest": digest})
     entry = _entry(found, digest)
     decoded = _open(entry)
     if decoded is None:
         fresh = found.read()
         validate(fresh)
-        _write(entry, fresh, found, digest)
+        with elsewhere(REMEDY):
+            _write(entry, fresh, found, digest)
         decoded = _open(entry) or fresh
     return decoded, digest

@@ -131,7 +131,10 @@ def _report(
         elif len(empty) < len(classes):  # a test split without any labels is no news
             notes += lines
         if len(summary.sizes) > 1:
-            notes.append(f"{summary.name} has images of {len(summary.sizes)} sizes: training needs one size")
+            notes.append(
+                f"{summary.name} has images of {len(summary.sizes)} sizes: training needs one, "
+                "for example `--set data.size=[32,32]`"
+            )
     location = "embedded" if found.location is None else str(found.location)
     return CheckReport(location, found.format, classes, summaries, tuple(problems), tuple(notes))
 

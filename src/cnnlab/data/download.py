@@ -12,7 +12,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from cnnlab.core.errors import DataError
@@ -22,6 +22,10 @@ from cnnlab.data.named import OfficialFile, verify
 Progress = Callable[
     [str, int, int | None], None
 ]  # file name, bytes so far, bytes in all where the server says so
+
+ProgressDisplay = Callable[
+    [], AbstractContextManager[Progress]
+]  # opened around the downloads of a data set: what it shows is gone before anything else is shown
 
 CHUNK = 1 << 18
 TIMEOUT_SECONDS = 30  # of silence on the connection, not of the whole download

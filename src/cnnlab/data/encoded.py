@@ -54,7 +54,7 @@ def common_form(
         most = ", ".join(f"{width}x{height} ({n})" for (height, width), n in sizes.most_common(5))
         raise DataError(
             f"the {len(items)} images have {len(sizes)} different sizes: {most}; "
-            "say which one to train on, for example size = [32, 32]"
+            "say which one to use: `--set data.size=[32,32]` to train, `--size 32x32` in `cnnlab data preview`"
         )
     return (*next(iter(sizes)), channels)
 

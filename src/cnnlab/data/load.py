@@ -1,6 +1,7 @@
 """`load`: from a name or a path to a data set in memory, whatever form it lies in."""
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from cnnlab.core.errors import DataError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.data.cache import cached
 from cnnlab.data.dataset import Dataset, Decoded
-from cnnlab.data.download import Progress, fetch
+from cnnlab.data.download import ProgressDisplay, fetch
 from cnnlab.data.named import CIFAR10_CLASSES, CIFAR100_CLASSES, NAMED_SOURCES, NamedSource, verify
-from cnnlab.data.places import download_folder, search_places
+from cnnlab.data.places import download_folder, elsewhere, search_places
 from cnnlab.data.sources.cifar import CIFAR10_EDITIONS, CIFAR100_EDITIONS, find_editions
 from cnnlab.data.sources.folder import find_folder
 from cnnlab.data.sources.found import Found
@@ -19,6 +20,8 @@ from cnnlab.data.sources.npz import find_npz
 from cnnlab.data.sources.parquet import find_parquet
 
 Size = tuple[int, int]
+
+REMEDY = "or pass `--data-dir DIR` or set CNNLAB_DATA to keep data sets in another folder"
 
 
 def find_path(path: Path, size: Size | None = None) -> Found:
@@ -67,19 +70,23 @@ def find(source: str, data_dir: Path | None = None, size: Size | None = None) ->
 
 
 def get(
-    name: str, data_dir: Path | None = None, mirrors: tuple[str, ...] = (), progress: Progress | None = None
+    name: str,
+    data_dir: Path | None = None,
+    mirrors: tuple[str, ...] = (),
+    progress: ProgressDisplay | None = None,
 ) -> Path:
     """Download the official files of a named data set (those not there yet) and return their folder.
 
-    `mirrors` are tried before the known ones. Raises DataError, StorageError.
+    `mirrors` are tried before the known ones; `progress` is opened meanwhile. Raises DataError, StorageError.
     """
     if name not in NAMED_SOURCES:
         raise DataError(f"{name!r} is not a known data set{did_you_mean(name, NAMED_SOURCES)}")
     source = NAMED_SOURCES[name]
     folder = download_folder(name, data_dir)
     official = {file.name: file for file in source.official}
-    for file_name in source.fetch:
-        fetch(official[file_name], folder, (*mirrors, *source.mirrors), progress)
+    with progress() if progress else nullcontext() as report, elsewhere(REMEDY):
+        for file_name in source.fetch:
+            fetch(official[file_name], folder, (*mirrors, *source.mirrors), report)
     return folder
 
 
@@ -126,14 +133,18 @@ def _validate(source: NamedSource | None, found: Found, size: Size | None, decod
 
 
 def load(
-    source: str, data_dir: Path | None = None, download: bool = False, size: Size | None = None
+    source: str,
+    data_dir: Path | None = None,
+    download: bool = False,
+    size: Size | None = None,
+    progress: ProgressDisplay | None = None,
 ) -> Dataset:
     """Load a data set by name or by path. The first load decodes it, later ones map the cached arrays.
 
     Names are looked for in `data_dir`, `$CNNLAB_DATA` and the user's cache, in each also in the subfolder
-    of that name; `download` fetches the official files when they are in none of them. `size` (height,
-    width) is what encoded images of a path are resized to, needed when they differ. Raises DataError,
-    StorageError.
+    of that name; `download` fetches the official files when they are in none of them, and opens `progress`
+    for that long. `size` (height, width) is what encoded images of a path are resized to, needed when they
+    differ. Raises DataError, StorageError.
     """
     start = time.perf_counter()
     named = NAMED_SOURCES.get(source)
@@ -142,7 +153,7 @@ def load(
     except DataError:
         if not download or named is None:
             raise
-        get(source, data_dir)
+        get(source, data_dir, progress=progress)
         found = find(source, data_dir, size)
     decoded, digest = cached(
         found,

@@ -1,7 +1,11 @@
 """Where data is looked for, where downloads go and where decoded arrays are kept."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from cnnlab.core.errors import StorageError
 
 
 def cache_folder() -> Path:
@@ -30,3 +34,12 @@ def search_places(name: str, data_dir: Path | None = None) -> tuple[Path, ...]:
 def download_folder(name: str, data_dir: Path | None = None) -> Path:
     """The folder a download of `name` goes to: below the first data folder."""
     return data_folders(data_dir)[0] / name
+
+
+@contextmanager
+def elsewhere(remedy: str) -> Iterator[None]:
+    """Add to a StorageError how another place is chosen."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{error}; {remedy}", no_space=error.no_space) from error
