@@ -267,6 +267,24 @@ def test_find_run_by_path_id_prefix_and_last(
         find_run(root / "absent", "last")
 
 
+@pytest.mark.parametrize("file", ["environment.json", "status.json"])
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"created": 5}', None])
+def test_a_damaged_run_is_not_the_last(
+    root: Path, recipe: Recipe, caplog: pytest.LogCaptureFixture, file: str, content: str | None
+) -> None:
+    paths = []
+    for _ in range(2):
+        with RunWriter.create(root, recipe, {}) as writer:
+            paths.append(writer.path)
+    assert find_run(root, "last").path == paths[1]
+    (paths[1] / file).unlink() if content is None else (paths[1] / file).write_text(content)
+    assert find_run(root, "last").path == paths[0]
+    assert paths[1].name in caplog.text
+    (paths[0] / file).write_text("")
+    with pytest.raises(RunError, match=rf"(?s)all runs in .* are damaged.*{file}"):
+        find_run(root, "last")
+
+
 def test_runs_root_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CNNLAB_RUNS", raising=False)
     assert runs_root() == Path("runs")

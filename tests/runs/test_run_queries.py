@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
 from cnnlab.runs.metrics import best_row
 from cnnlab.runs.queries import QueryError, flatten, list_runs, query
+from cnnlab.training.progress import Progress
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def runs(root: Path) -> Path:
                 writer.append_metrics(
                     {"epoch": epoch, "val_accuracy": accuracy, "elapsed_seconds": 2.0 * epoch}
                 )
-            writer.finish({"accuracy": {"test": 0.5 + lr}})
+            writer.finish({"best_epoch": 2, "accuracy": {"val": 0.6999 + seed / 100, "test": 0.5 + lr}})
     with RunWriter.create(root, Recipe.named("simplenn-bn"), {}):
         pass
     return root
@@ -30,7 +33,7 @@ def runs(root: Path) -> Path:
 def test_a_row_has_figures_and_recipe(runs: Path) -> None:
     first, second, third = list_runs(runs)
     assert (first["name"], first["seed"], first["state"], first["epochs"]) == ("simplenn", 1, "complete", 3)
-    assert (first["best_val_accuracy"], first["best_epoch"]) == (pytest.approx(0.71), 2)
+    assert (first["best_val_accuracy"], first["best_epoch"]) == (0.7099, 2)
     assert (first["test_accuracy"], first["seconds"], first["device"]) == (0.51, 6.0, "cpu")
     assert first["hash"] == Recipe.named("simplenn").hash
     assert (second["optim_lr"], second["arch_name"], second["data_source"]) == (0.1, "simplenn", "cifar10")
@@ -52,6 +55,30 @@ def test_damaged_runs_are_listed_with_what_they_have(runs: Path) -> None:
     assert len(query(runs, "select * from runs").rows) == 3
 
 
+@pytest.mark.parametrize(
+    "file", ["recipe.toml", "metrics.jsonl", "status.json", "environment.json", "result.json"]
+)
+@pytest.mark.parametrize("content", [b"\xff{\n", b"7\n"])
+def test_one_damaged_file_is_shown_and_hides_no_other_run(runs: Path, file: str, content: bytes) -> None:
+    damaged = runs / list_runs(runs)[0]["id"]
+    (damaged / file).write_bytes(content)
+    rows = {row["id"]: row for row in list_runs(runs)}
+    assert len(rows) == 3
+    assert [name for name, row in rows.items() if row["state"] == "damaged"] == [damaged.name]
+    assert len(query(runs, "select * from runs").rows) == 3
+
+
+def test_before_completion_the_best_row_so_far_counts(root: Path) -> None:
+    with RunWriter.create(root, Recipe.named("simplenn"), {}) as writer:
+        for epoch, accuracy in ((1, 0.4), (2, 0.6), (3, 0.5)):
+            writer.append_metrics({"epoch": epoch, "val_accuracy": accuracy})
+        (row,) = list_runs(root)
+        assert (row["best_val_accuracy"], row["best_epoch"]) == (0.6, 2)
+        writer.finish({"best_epoch": 2, "accuracy": {"val": 0.61}})
+    (row,) = list_runs(root)
+    assert (row["best_val_accuracy"], row["best_epoch"]) == (0.61, 2)
+
+
 def test_sql_over_runs_and_metrics(runs: Path) -> None:
     table = query(
         runs,
@@ -59,7 +86,7 @@ def test_sql_over_runs_and_metrics(runs: Path) -> None:
         "where optim_lr > 0.05 group by seed",
     )
     assert table.columns == ("seed", "best")
-    assert table.rows == ((2, pytest.approx(0.72)),)
+    assert table.rows == ((2, pytest.approx(0.72)),), "the curve stays as it was scored while training"
 
 
 def test_columns_of_mixed_kinds_become_numbers_or_text(root: Path) -> None:
@@ -120,3 +147,16 @@ def test_at_equal_accuracy_the_lower_loss_is_best_then_the_first() -> None:
     ]
     assert best_row(rows) == rows[2]
     assert best_row([{"epoch": 1, "val_accuracy": None}]) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.1, 0.2, 0.3])), min_size=1))
+def test_the_training_loop_keeps_the_row_that_the_metrics_call_best(
+    scores: list[tuple[float, float]],
+) -> None:
+    progress, rows = Progress(), []
+    for epoch, (accuracy, loss) in enumerate(scores, start=1):
+        progress = progress.with_validation(epoch, accuracy, loss, min_delta=0.0)
+        rows.append({"epoch": epoch, "val_accuracy": accuracy, "val_loss": loss})
+        best = best_row(rows)
+        assert best is not None
+        assert best["epoch"] == progress.best_epoch

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cnnlab.cli.runs import _print_table as print_table
 from cnnlab.cli.runs import app
 from cnnlab.core.errors import CnnlabError
 from cnnlab.recipe import Recipe
@@ -20,12 +21,19 @@ def runs(root: Path) -> Path:
         with RunWriter.create(
             root, Recipe.named(name, optim={"lr": lr}), {"device": {"name": "cpu"}}
         ) as writer:
-            for epoch in range(1, epochs + 1):
-                accuracy = 0.9 if epoch == 5 else 0.5
+            accuracies = {epoch: 0.9 if epoch == 5 else 0.5 for epoch in range(1, epochs + 1)}
+            for epoch, accuracy in accuracies.items():
                 writer.append_metrics(
                     {"epoch": epoch, "lr": lr, "val_accuracy": accuracy, "elapsed_seconds": 40.0 * epoch}
                 )
-            writer.finish({"accuracy": {"test": lr}, "seconds": {"train": 61.0}})
+            best_epoch = min(epochs, 5)
+            writer.finish(
+                {
+                    "best_epoch": best_epoch,
+                    "accuracy": {"val": accuracies[best_epoch] + 0.001, "test": lr},
+                    "seconds": {"train": 61.0},
+                }
+            )
     return root
 
 
@@ -38,8 +46,8 @@ def call(runs: Path, *arguments: str) -> list[str]:
 def test_ls_is_tab_separated_and_sorted(runs: Path) -> None:
     header, first, second = call(runs, "ls", "--sort", "optim_lr", "--reverse")
     assert header.split("\t") == ["run", "state", "epochs", "best val", "test", "time", "created"]
-    assert first.split("\t")[1:6] == ["complete", "12", "90.00%", "10.00%", "8m 00s"]
-    assert second.split("\t")[1:6] == ["complete", "2", "50.00%", "1.00%", "1m 20s"]
+    assert first.split("\t")[1:6] == ["complete", "12", "90.10%", "10.00%", "8m 00s"]
+    assert second.split("\t")[1:6] == ["complete", "2", "50.10%", "1.00%", "1m 20s"]
 
 
 def test_ls_of_nothing_says_so(tmp_path: Path) -> None:
@@ -62,6 +70,25 @@ def test_show_has_status_difference_epochs_result_and_files(runs: Path) -> None:
     assert str(runs) in text
     epochs = [line.split("\t")[0] for line in text.splitlines() if "\t" in line]
     assert epochs == ["epoch", "1", "2", "3", "…", "5", "…", "8", "9", "10", "11", "12"]
+
+
+def test_ls_marks_a_damaged_run_and_shows_the_others(runs: Path) -> None:
+    damaged = sorted(runs.iterdir())[0]
+    (damaged / "result.json").write_text('{"accuracy": {"val": "x", "test": []}}')
+    assert len(call(runs, "ls")) == 3
+    for file in ("environment.json", "status.json"):
+        (damaged / file).write_text("{")
+        states = {line.split("\t")[0]: line.split("\t")[1] for line in call(runs, "ls")[1:]}
+        assert states.pop(damaged.name) == "damaged"
+        assert list(states.values()) == ["complete"]
+        assert damaged.name not in call(runs, "show", "last")[0]
+
+
+def test_show_tells_the_curve_from_the_result(runs: Path) -> None:
+    lines = call(runs, "show", "last")
+    assert any(line.split() == ["accuracy_val", "90.10%"] for line in lines)
+    assert [line.split("\t")[0] for line in lines if line.endswith("\tbest")] == ["5"]
+    assert "epochs, as scored while training" in lines
 
 
 def test_show_of_an_unchanged_preset(runs: Path) -> None:
@@ -89,3 +116,27 @@ def test_query_as_table_json_and_csv(runs: Path) -> None:
     assert list(csv.reader(io.StringIO(text)))[1] == ["0.01", "2", "simplenn"]
     with pytest.raises(CnnlabError, match="expected one of them"):
         call(runs, "query", sql, "--csv", "--json")
+
+
+def refuse_constant(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
+def test_json_has_null_for_numbers_that_are_not_finite(runs: Path) -> None:
+    sql = (
+        "select 'nan'::double as a, -'inf'::float as b, [1.5, 'nan'::double] as c, {'d': 'inf'::double} as e"
+    )
+    text = "\n".join(call(runs, "query", sql, "--json"))
+    rows = json.loads(text, parse_constant=refuse_constant)
+    assert rows == [{"a": None, "b": None, "c": [1.5, None], "e": {"d": None}}]
+
+
+def test_tables_in_a_terminal_print_names_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    print_table([":cat:"], [[":dog: [bold]x[/]"]])
+    text = capsys.readouterr().out
+    assert "│ :dog: [bold]x[/] │" in text
+    assert ":cat:" in text

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,13 +133,26 @@ def query_command(
     table = query(runs_root(runs), sql)
     if as_json:
         records = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-        typer.echo(json.dumps(records, indent=2, default=str))
+        typer.echo(json.dumps(_without_nan(records), indent=2, default=str, allow_nan=False))
     elif as_csv:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([table.columns, *table.rows])
         typer.echo(text.getvalue(), nl=False)
     else:
         _print_table(table.columns, [[_plain(value) for value in row] for row in table.rows])
+
+
+def _without_nan(value: Any) -> Any:
+    """NaN and infinity as None, at any depth: JSON has no such numbers."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case list() | tuple():
+            return [_without_nan(each) for each in value]
+        case dict():
+            return {str(key): _without_nan(each) for key, each in value.items()}
+        case _:
+            return value
 
 
 def _sort_key(value: Any) -> tuple[bool, Any]:
@@ -174,10 +188,10 @@ def _print_epochs(rows: Sequence[Mapping[str, Any]]) -> None:
     """The first, the best and the last epochs; dots stand for what is left out."""
     from cnnlab.runs.metrics import best_row
 
-    typer.echo()
     if not rows:
-        typer.echo("no epoch finished yet")
+        typer.echo("\nno epoch finished yet")
         return
+    typer.echo("\nepochs, as scored while training")
     best = best_row([dict(row) for row in rows])
     columns = [name for name in _EPOCH_COLUMNS if any(row.get(name) is not None for row in rows)]
     lines: list[list[str]] = []
@@ -219,15 +233,13 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def _text(name: str, value: Any) -> str:
     """A value as people read it, by its name: accuracies in percent, seconds as time, dates to the second."""
-    if value is None:
-        return "-"
+    if not isinstance(value, int | float):
+        return str(value)[:19].replace("T", " ") if name == "created" and value else _plain(value)
     if "accuracy" in name.split("_"):
         return f"{value:.2%}"
     if "seconds" in name.split("_"):
         minutes, seconds = divmod(value, 60)
         return f"{int(minutes)}m {seconds:02.0f}s" if minutes else f"{seconds:.1f}s"
-    if name == "created":
-        return str(value)[:19].replace("T", " ")
     return f"{value:.0f}" if name == "images_per_second" else _plain(value)
 
 

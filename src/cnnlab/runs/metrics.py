@@ -67,7 +67,10 @@ def cut_torn_line(path: Path) -> None:
 
 
 def best_row(rows: Sequence[Row]) -> Row | None:
-    """The row with the highest validation accuracy, then lowest loss, then the first; None without any."""
+    """The row with the highest val accuracy; of several the one with the lowest val loss, of these the first.
+
+    None where no row has a val accuracy. The training loop keeps the best network by the same rule.
+    """
     scored = [row for row in rows if row.get("val_accuracy") is not None]
     return max(scored, key=_goodness, default=None)
 

@@ -103,10 +103,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Row:
 
 
 def summary(run: RunFolder) -> Row:
-    recipe: Row = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()), {})
-    environment: Row = _readable(lambda: run.environment, {})
-    rows = _metrics(run)
-    result = flatten(_readable(lambda: run.result or {}, {}))
+    """The run's row of `list_runs`. Its state is `damaged` where one of its files cannot be read.
+
+    The best epoch and its val accuracy are the result's, and before the run is complete the best row's so far.
+    """
+    status, created = _readable(lambda: run.status), _readable(lambda: run.created)
+    found_recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()))
+    found_rows = _metrics(run)
+    found_result = _readable(lambda: run.result or {})
+    found = (status, created, found_recipe, found_rows, found_result)
+    recipe, rows, result = found_recipe or {}, found_rows or [], flatten(found_result or {})
+    environment = flatten(_readable(lambda: run.environment) or {})
     best = best_row(rows) or {}
     last = rows[-1] if rows else {}
     fixed = {
@@ -114,32 +121,33 @@ def summary(run: RunFolder) -> Row:
         "name": recipe.get("name"),
         "seed": recipe.get("seed"),
         "hash": environment.get("recipe_hash"),
-        "state": _readable(lambda: run.status.state, "damaged"),
+        "state": status.state if status and None not in found else "damaged",
         "epochs": last.get("epoch", 0),
-        "best_val_accuracy": best.get("val_accuracy"),
-        "best_epoch": best.get("epoch"),
+        "best_val_accuracy": result.get("accuracy_val") if result else best.get("val_accuracy"),
+        "best_epoch": result.get("best_epoch") if result else best.get("epoch"),
         "test_accuracy": result.get("accuracy_test"),
         "seconds": last.get("elapsed_seconds"),
-        "device": flatten(environment).get("device_name"),
-        "created": environment.get("created"),
+        "device": environment.get("device_name"),
+        "created": created,
     }
     return {**flatten(recipe), **fixed}
 
 
-def _readable(read: Callable[[], T], otherwise: T) -> T:
-    """What `read` finds, or `otherwise` where that file of the run is missing or damaged."""
+def _readable(read: Callable[[], T]) -> T | None:
+    """What `read` finds, or None where that file of the run is missing or damaged."""
     try:
         return read()
     except (OSError, ValueError):  # ValueError: not JSON, not TOML, or our own RunError
-        return otherwise
+        return None
 
 
-def _metrics(run: RunFolder) -> list[Row]:
-    return _readable(lambda: run.metrics, [])
+def _metrics(run: RunFolder) -> list[Row] | None:
+    return _readable(lambda: run.metrics)
 
 
 def _all_metrics(root: Path) -> list[Row]:
-    return [{"run": path.name, **row} for path in run_folders(root) for row in _metrics(RunFolder(path))]
+    runs = map(RunFolder, run_folders(root))
+    return [{"run": run.id, **row} for run in runs for row in _metrics(run) or ()]
 
 
 def _arrow_table(rows: Sequence[Row], first: Sequence[str]) -> "pyarrow.Table":

@@ -1,6 +1,8 @@
 """Reading a run folder, also one still being written, stopped, copied or old: no writing, no torch."""
 
 import json
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cnnlab.recipe import Recipe
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,24 @@ class RunFolder:
         return _read_object(self.path / layout.ENVIRONMENT)
 
     @property
+    def created(self) -> str:
+        """When the run was begun, UTC; as text it sorts by time. Raises RunError."""
+        return _text_in(self.environment, "created", self.path / layout.ENVIRONMENT)
+
+    @property
     def metrics(self) -> list[metrics.Row]:
         """One row an epoch; a line that is just being written is passed over."""
         return metrics.read_rows(self.path / layout.METRICS)
 
     @property
     def status(self) -> Status:
-        """The recorded status, corrected if the writer died: complete needs its marker, running an owner."""
-        recorded = _read_object(self.path / layout.STATUS)
-        status = Status(*(str(recorded.get(key, "")) for key in ("state", "cause", "updated")))
+        """The recorded status, corrected if the writer died: complete needs its marker, running an owner.
+
+        Raises RunError.
+        """
+        path = self.path / layout.STATUS
+        recorded = _read_object(path)
+        status = Status(*(_text_in(recorded, key, path) for key in ("state", "cause", "updated")))
         if (self.path / layout.COMPLETE).exists():
             return Status("complete", "", status.updated)
         if status.state in ("running", "complete"):
@@ -118,7 +132,8 @@ def run_folders(root: Path) -> list[Path]:
 def find_run(root: Path, text: str) -> RunFolder:
     """The run that `text` means: a path, an id under `root`, its unique beginning, or `last` (created last).
 
-    Raises RunError with the nearest id, or with all that begin so.
+    `last` passes over damaged runs, with a warning each. Raises RunError with the nearest id, or with all that
+    begin so.
     """
     if layout.is_run_folder(Path(text).absolute()):
         return RunFolder(Path(text))
@@ -128,7 +143,7 @@ def find_run(root: Path, text: str) -> RunFolder:
             f"no runs in {root}; `cnnlab train` makes one, --runs or {layout.ROOT_VARIABLE} names the folder"
         )
     if text == "last":
-        return max(map(RunFolder, paths), key=lambda run: str(run.environment["created"]))
+        return _last(paths)
     matches = [path for path in paths if path.name == text] or [
         path for path in paths if path.name.startswith(text)
     ]
@@ -140,6 +155,29 @@ def find_run(root: Path, text: str) -> RunFolder:
         case _:
             names = ", ".join(path.name for path in matches)
             raise RunError(f"{text!r} begins {len(matches)} runs: {names}; write more of the one you mean")
+
+
+def _last(paths: Sequence[Path]) -> RunFolder:
+    found: list[tuple[str, RunFolder]] = []
+    problems = []
+    for run in map(RunFolder, paths):
+        try:
+            _ = run.status  # one that cannot say how it stands is of no use to whoever asks for the last
+            found.append((run.created, run))
+        except (OSError, ValueError) as error:
+            problems.append(f"run {run.id} is passed over: {error}")
+    if not found:
+        raise RunError(f"all runs in {paths[0].parent} are damaged; restore one from a copy", *problems)
+    for problem in problems:
+        _log.warning("warning: %s", problem)
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _text_in(values: dict[str, Any], key: str, path: Path) -> str:
+    value = values.get(key)
+    if not isinstance(value, str):
+        raise RunError(f"{path} is damaged: expected text under {key!r}; restore it from a copy")
+    return value
 
 
 def _read_object(path: Path) -> dict[str, Any]:
