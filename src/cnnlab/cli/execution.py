@@ -30,8 +30,15 @@ def options(
     device: str, threads: int | None, compile: str, data_dir: Path | None, runs: Path | None, download: bool
 ) -> "Options":
     """The library's options. Raises CnnlabError."""
+    from cnnlab.cli.download import download_bars
     from cnnlab.launch.options import Options
 
     return Options(
-        device=device, threads=threads, compile=compile, data_dir=data_dir, runs=runs, download=download
+        device=device,
+        threads=threads,
+        compile=compile,
+        data_dir=data_dir,
+        runs=runs,
+        download=download,
+        download_display=download_bars,
     )

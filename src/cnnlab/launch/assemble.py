@@ -89,7 +89,13 @@ def _find_data(recipe: Recipe, options: Options, earlier: dict[str, Any] | None)
     source = recipe.data.source
     if earlier and source not in NAMED_SOURCES:
         source = earlier["data"]["location"]
-    return load(source, data_dir=options.data_dir, download=options.download, size=recipe.data.size)
+    return load(
+        source,
+        data_dir=options.data_dir,
+        download=options.download,
+        size=recipe.data.size,
+        progress=options.download_display,
+    )
 
 
 def _place(

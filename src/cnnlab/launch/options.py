@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnlab.core.errors import CnnlabError
+from cnnlab.data.download import ProgressDisplay
 
 
 @dataclass(frozen=True)
 class Options:
-    """`threads` None: every core. `compile`: auto, on or off. `download`: fetch data that is not found."""
+    """`threads` None: every core. `compile`: auto, on or off. `download`: fetch data that is not found.
+
+    `download_display` shows a download's progress while it lasts; None stays silent.
+    """
 
     device: str = "auto"
     threads: int | None = None
@@ -16,6 +20,7 @@ class Options:
     data_dir: Path | None = None
     runs: Path | None = None
     download: bool = False
+    download_display: ProgressDisplay | None = None
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
