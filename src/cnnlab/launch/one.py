@@ -53,7 +53,7 @@ def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | No
             assembled = assemble(recipe, options, earlier=environment)
         _same_data(environment, assembled.environment)
         progress = Progress()
-        if (run.path / "checkpoints").exists():
+        if writer.has_checkpoint:
             checkpoint = writer.load_checkpoint("last")
             progress = Progress.from_json(checkpoint.meta["progress"])
             assembled.engine.start_epoch(progress.epoch)
