@@ -21,8 +21,8 @@ _LOCAL_OPTIONS = {"--runs", "--out", "--data-dir"}
 
 _PAGE = """# Trainings on real data
 
-Each was made by its command, once, with the seed it names; nothing was selected among repetitions. The network that
-is scored is the best by val accuracy, read back from the disk, once on test, in float32. CIFAR-10 here is the JPEG
+Each was made by its command with the seed it names; what more there is to know of one stands in NOTES.md. The network
+that is scored is the best by val accuracy, read back from the disk, once on test, in float32. CIFAR-10 here is the JPEG
 copy that data hubs carry: strong networks lose about five points to the original pixels.
 
 | run | data | seed | epochs | best val | test | parameters | training | threads, format | date |
