@@ -1,0 +1,1 @@
+"""Looking inside: feature maps, confusion, and what a network costs by several counters."""
