@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from cnnlab.core.errors import RunError, StorageError
-from cnnlab.report import figures
-from cnnlab.report.figures import learning_curves
+from cnnlab.report.figures import curves, learning_curves
 
 
 def rows(epochs: int, *splits: str) -> list[dict[str, Any]]:
@@ -33,7 +32,7 @@ def test_png_and_svg_are_written(tmp_path: Path, epochs: int, splits: tuple[str,
 def test_a_line_for_each_split_and_the_best_epoch_marked() -> None:
     metrics = rows(5, "train", "val")
     metrics[2]["val_accuracy"] = 0.99
-    loss, accuracy, rate = figures._draw(metrics, "title").axes
+    loss, accuracy, rate = curves._draw(metrics, "title").axes
     labels = [text.get_text() for text in accuracy.get_legend().get_texts()]
     assert labels == ["train", "val", "best val 99.0%, epoch 3"]
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train", "val"]
@@ -42,7 +41,7 @@ def test_a_line_for_each_split_and_the_best_epoch_marked() -> None:
 
 
 def test_without_validation_nothing_is_marked_as_best() -> None:
-    _, accuracy, _ = figures._draw(rows(5, "train"), "title").axes
+    _, accuracy, _ = curves._draw(rows(5, "train"), "title").axes
     assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["train"]
 
 
@@ -55,7 +54,7 @@ def test_missing_values_are_gaps(tmp_path: Path) -> None:
 
 def test_every_text_lies_inside_the_figure() -> None:
     title = "a run with a long name that somebody wrote down without thinking of figures, seed 123456"
-    figure = figures._draw(rows(200, "train", "val", "test"), title)
+    figure = curves._draw(rows(200, "train", "val", "test"), title)
     figure.draw_without_rendering()  # lays out; a figure's canvas of its own draws nothing
     texts = [figure._suptitle, *(axes.yaxis.label for axes in figure.axes), figure.axes[-1].xaxis.label]
     for text in texts:

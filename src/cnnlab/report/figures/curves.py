@@ -1,30 +1,18 @@
-"""Figures for reports, as PNG and SVG. The one door to matplotlib; no global state, no display.
+"""Curves over the epochs of one run or of several arms."""
 
-Colours: Okabe and Ito, "Color Universal Design" (2008), told apart by people with any colour vision; test is
-also dashed, for print without colour.
-"""
-
-import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.core.errors import RunError
-from cnnlab.core.files import write_atomic
+from cnnlab.report.figures.style import ARM_COLOURS, GREY, LEGEND_BOX, SPLIT_STYLES, plain, save_both
 from cnnlab.runs.metrics import best_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SPLIT_STYLES = {
-    "train": {"color": "#0072B2", "linestyle": "-"},
-    "val": {"color": "#D55E00", "linestyle": "-"},
-    "test": {"color": "#009E73", "linestyle": "--"},
-}
-_GREY = "#666666"
-_ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MOST_MARKED_EPOCHS = 40
 
 
@@ -36,7 +24,28 @@ def learning_curves(metrics: Sequence[Mapping[str, Any]], title: str, path: Path
     """
     if not metrics:
         raise RunError("no learning curve to draw: the run has not finished an epoch yet")
-    return _save_both(_draw(metrics, title), path)
+    return save_both(_draw(metrics, title), path)
+
+
+def accuracy_curves(
+    metrics: Sequence[Mapping[str, Any]],
+    path: Path,
+    title: str,
+    splits: Sequence[str] = ("train", "test"),
+) -> tuple[Path, Path]:
+    """One plot: accuracy against the epoch, a line for each of `splits`, the last values in the legend.
+
+    `metrics` are the rows of a run; `path` names the PNG, the SVG goes beside it, and both are returned.
+    Nothing is marked as best: test accuracy is shown, it chooses nothing. Raises RunError where a split was not
+    scored in any epoch, StorageError.
+    """
+    missing = [split for split in splits if not any(_is_scored(row, split) for row in metrics)]
+    if missing:
+        raise RunError(
+            f"no accuracy by epoch on {' and '.join(missing)}; test is scored in each epoch where the recipe "
+            "has train.test_curve = true"
+        )
+    return save_both(_draw_accuracy(metrics, title, splits), path)
 
 
 def accuracy_by_arm(
@@ -52,7 +61,7 @@ def accuracy_by_arm(
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
-    for (name, runs), colour in zip(arms.items(), cycle(_ARM_COLOURS)):
+    for (name, runs), colour in zip(arms.items(), cycle(ARM_COLOURS)):
         length = min(len(rows) for rows in runs)
         epochs = [row["epoch"] for row in runs[0][:length]]
         curves = [[row["val_accuracy"] for row in rows[:length]] for rows in runs]
@@ -65,28 +74,34 @@ def accuracy_by_arm(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_xlim(left=1)
-    _plain(axes)
-    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
-    return _save_both(figure, path)
+    plain(axes)
+    axes.legend(loc="lower right", **LEGEND_BOX)
+    return save_both(figure, path)
 
 
-def _save_both(figure: "Figure", path: Path) -> tuple[Path, Path]:
-    vector = path.with_suffix(".svg")
-    _save(figure, path, format="png", dpi=160)
-    _save(figure, vector, format="svg", metadata={"Date": None})
-    return path, vector
+def _is_scored(row: Mapping[str, Any], split: str) -> bool:
+    return row.get(f"{split}_accuracy") is not None
 
 
-def _plain(axes: "Axes") -> None:
-    axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+def _draw_accuracy(metrics: Sequence[Mapping[str, Any]], title: str, splits: Sequence[str]) -> "Figure":
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-
-def _save(figure: "Figure", path: Path, **options: Any) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, **options)
-    write_atomic(path, content.getvalue())
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=11, fontweight="bold", wrap=True)
+    for split in splits:
+        last = [row for row in metrics if _is_scored(row, split)][-1]
+        label = f"{split}: {last[f'{split}_accuracy']:.1%} in epoch {last['epoch']}"
+        _draw_line(axes, metrics, f"{split}_accuracy", label=label, **SPLIT_STYLES[split])
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.set_xlim(metrics[0]["epoch"] - 0.5, metrics[-1]["epoch"] + 0.5)
+    plain(axes)
+    axes.legend(loc="lower right", **LEGEND_BOX)
+    return figure
 
 
 def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> "Figure":
@@ -98,7 +113,7 @@ def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     figure.suptitle(title, fontsize=11, fontweight="bold", wrap=True)
     _draw_splits(loss, metrics, "loss")
     _draw_splits(accuracy, metrics, "accuracy")
-    _draw_line(rate, metrics, "lr", color=_GREY, linestyle="-")
+    _draw_line(rate, metrics, "lr", color=GREY, linestyle="-")
     loss.set_ylabel("loss")
     accuracy.set_ylabel("accuracy")
     accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1))
@@ -109,15 +124,15 @@ def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _mark_best((loss, accuracy, rate), metrics)
     for axes, corner in ((loss, "upper right"), (accuracy, "lower right")):
-        axes.legend(loc=corner, frameon=True, framealpha=0.9, edgecolor="none")
+        axes.legend(loc=corner, **LEGEND_BOX)
     for axes in (loss, accuracy, rate):
-        _plain(axes)
+        plain(axes)
     figure.align_ylabels()
     return figure
 
 
 def _draw_splits(axes: "Axes", metrics: Sequence[Mapping[str, Any]], quantity: str) -> None:
-    for split, style in _SPLIT_STYLES.items():
+    for split, style in SPLIT_STYLES.items():
         name = f"{split}_{quantity}"
         if any(row.get(name) is not None for row in metrics):
             _draw_line(axes, metrics, name, label=split, **style)
@@ -136,9 +151,9 @@ def _mark_best(panels: Sequence["Axes"], metrics: Sequence[Mapping[str, Any]]) -
     if best is None:
         return
     for axes in panels:
-        axes.axvline(best["epoch"], color=_GREY, linewidth=0.9, linestyle=":")
+        axes.axvline(best["epoch"], color=GREY, linewidth=0.9, linestyle=":")
     label = f"best val {best['val_accuracy']:.1%}, epoch {best['epoch']}"
-    colour = _SPLIT_STYLES["val"]["color"]
+    colour = SPLIT_STYLES["val"]["color"]
     panels[1].plot(
         best["epoch"],
         best["val_accuracy"],

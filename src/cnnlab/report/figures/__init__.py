@@ -1,0 +1,5 @@
+"""Figures for reports. The one door to matplotlib: imported when something is drawn, no global state, no display."""
+
+from cnnlab.report.figures.curves import accuracy_by_arm, accuracy_curves, learning_curves
+
+__all__ = ["accuracy_by_arm", "accuracy_curves", "learning_curves"]
