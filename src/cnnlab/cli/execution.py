@@ -25,6 +25,13 @@ RunsOption = Annotated[
 DownloadOption = Annotated[bool, typer.Option(help="Fetch the data set if it is not found.")]
 RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique beginning of an id, or `last`.")]
 
+NetworkArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|MODEL", help="A run as `cnnlab runs` names it, or a model file, *.safetensors."
+    ),
+]
+
 
 def options(
     device: str, threads: int | None, compile: str, data_dir: Path | None, runs: Path | None, download: bool

@@ -42,6 +42,10 @@ class ImageError(CnnlabError):
     """An image that cannot be decoded or that the model cannot take."""
 
 
+class WeightsError(CnnlabError):
+    """A file of weights that is not one, or whose tensors do not fit the network."""
+
+
 class DataError(CnnlabError):
     """A data set that is missing, damaged or invalid."""
 

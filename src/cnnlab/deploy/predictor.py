@@ -1,4 +1,4 @@
-"""The best network of a run, ready to answer: always float32, so that every machine gives the same answer.
+"""A trained network, ready to answer: always float32, so that every machine gives the same answer.
 
 Shape legend: N images, H x W pixels, C channels, K classes.
 """
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cnnlab.arch import Architecture
 from cnnlab.core.errors import ImageError
 from cnnlab.data import decode_image
 from cnnlab.data.sources.folder import ENDINGS
@@ -42,12 +43,15 @@ class Predictor:
     def __init__(
         self,
         model: nn.Module,
+        architecture: Architecture,
         classes: Sequence[str],
         normalisation: Normalisation,
         image_shape: tuple[int, int, int],
     ) -> None:
         self.model = model.eval()
+        self.architecture = architecture
         self.classes = tuple(classes)
+        self.normalisation = normalisation
         self.image_shape = image_shape
         self.mean = torch.tensor(normalisation.mean).view(-1, 1, 1) * 255
         self.std = torch.tensor(normalisation.std).view(-1, 1, 1) * 255
@@ -57,12 +61,14 @@ class Predictor:
         """The best checkpoint by val (the last one of a run without val). Raises RunError."""
         data = run.environment["data"]
         shape = tuple(data["image_shape"])
-        model = build(run.recipe.arch.build(shape, len(data["classes"])), shape)
+        architecture = run.recipe.arch.build(shape, len(data["classes"]))
+        model = build(architecture, shape)
         arrays = run.checkpoint("best" if run.recipe.data.val else "last").arrays
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
         averaged = any(name.startswith("averaged_model.") for name in tensors)
         load_model_weights(model, tensors, "averaged_model." if averaged else "model.")
-        return cls(model, data["classes"], Normalisation(tuple(data["mean"]), tuple(data["std"])), shape)
+        normalisation = Normalisation(tuple(data["mean"]), tuple(data["std"]))
+        return cls(model, architecture, data["classes"], normalisation, shape)
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits N x K of decoded images."""
