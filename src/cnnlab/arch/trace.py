@@ -14,6 +14,7 @@ from cnnlab.arch.layers import GlobalAvgPool, Layer, Linear, Residual
 from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.arch.text import write_layer
 from cnnlab.core.errors import ArchitectureError
+from cnnlab.core.tables import table_lines
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,11 @@ class Trace:
 
     def table(self) -> str:
         """The rows and the totals as aligned text."""
-        head = ("", "layer", "output", "weights", "biases", "MACs", "receptive field")
-        body = [row.cells for row in self.rows]
-        lines = [head, ("", "input", show_shape(self.input_shape), "", "", "", ""), *body]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = [
-            "  ".join(
-                cell.ljust(width) if column < 3 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        columns = ("", "layer", "output", "weights", "biases", "MACs", "receptive field")
+        first = ("", "input", show_shape(self.input_shape), "", "", "", "")
+        head, rule, *body = table_lines(columns, [first, *(row.cells for row in self.rows)], words=3)
         totals = f"{self.parameters:,} parameters, {self.macs:,} MACs for one image (1 MAC = 2 FLOPs)"
-        return "\n".join([aligned[0], rule, *aligned[1:], rule, totals])
+        return "\n".join([head, rule, *body, rule, totals])
 
 
 def trace_layers(layers: Sequence[Layer], input_shape: Shape) -> Trace:
