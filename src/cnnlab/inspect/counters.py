@@ -1,0 +1,261 @@
+"""MACs and parameters of one network by three counters, layer by layer, and why they differ.
+
+ours    `arch/trace.py`: multiply-accumulates of convolutions and linear layers, from the architecture alone
+THOP    https://github.com/Lyken17/pytorch-OpCounter: hooks on modules, a rule for each type (`thop/vision`)
+torch   `torch.utils.flop_counter.FlopCounterMode`: the operators that really run; its FLOPs halved
+
+All for one image. THOP adds plain operations to its MACs where a layer multiplies nothing with anything trained,
+by the rules of `_THOP_EXTRA`, read in the source of 0.1.1.post2209072238. A difference counts as explained only
+where such a rule gives exactly the number; any other is called unexplained.
+"""
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cnnlab.arch import Architecture, Row
+from cnnlab.arch.layers import NAME_OF, AvgPool, BatchNorm, Layer
+from cnnlab.arch.shapes import Shape, show_shape
+from cnnlab.core.errors import ArchitectureError
+from cnnlab.core.tables import table_lines
+from cnnlab.engines.torch_model import build
+
+
+class _Rule(NamedTuple):
+    """What THOP counts for each element of a layer's output, and why."""
+
+    operations: int
+    reason: str
+
+
+_THOP_EXTRA: dict[type[Layer], _Rule] = {
+    BatchNorm: _Rule(4, "2 operations to normalise an element, doubled where it is scaled and shifted"),
+    AvgPool: _Rule(1, "1 division for each element of the output; the additions are not counted"),
+}
+"""Layers for which THOP counts what is no MAC. It counts no other layer of ours beyond its MACs."""
+
+
+@dataclass(frozen=True)
+class CounterRow:
+    """One layer, without the parts that have rows of their own. `explanation` is empty where all agree."""
+
+    path: str
+    layer: str
+    output_shape: Shape
+    weights: int
+    biases: int
+    macs: int
+    thop_parameters: int
+    thop_macs: int
+    torch_macs: int
+    explanation: str
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers by our count."""
+        return self.weights + self.biases
+
+
+@dataclass(frozen=True)
+class CounterTable:
+    """All rows in the order of computation, for one image of `input_shape`, and what explains the differences."""
+
+    architecture: str
+    input_shape: Shape
+    rows: tuple[CounterRow, ...]
+    explanations: tuple[str, ...]
+
+    @property
+    def parameters(self) -> int:
+        """All trained numbers by our count."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """All MACs by our count."""
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def thop_parameters(self) -> int:
+        """All trained numbers by THOP."""
+        return sum(row.thop_parameters for row in self.rows)
+
+    @property
+    def thop_macs(self) -> int:
+        """What THOP calls MACs, other operations included."""
+        return sum(row.thop_macs for row in self.rows)
+
+    @property
+    def torch_macs(self) -> int:
+        """All MACs by torch's counter: half of its FLOPs."""
+        return sum(row.torch_macs for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything the table shows, as JSON can hold it."""
+        totals = ("parameters", "macs", "thop_parameters", "thop_macs", "torch_macs")
+        return {
+            "architecture": self.architecture,
+            "input_shape": self.input_shape,
+            **{name: getattr(self, name) for name in totals},
+            "explanations": self.explanations,
+            "layers": [asdict(row) for row in self.rows],
+        }
+
+    def table(self) -> str:
+        """The rows, the totals and the explanations as text; a count of 0 is left blank."""
+        columns = (
+            "",
+            "layer",
+            "output",
+            "params",
+            "THOP params",
+            "MACs",
+            "torch MACs",
+            "THOP MACs",
+            "differs by",
+        )
+        total = _cells("", "all layers, one image", "", self, "")
+        body = [
+            _cells(row.path, row.layer, show_shape(row.output_shape), row, row.explanation)
+            for row in self.rows
+        ]
+        head, rule, *lines, last = table_lines(columns, [*body, total], words=3)
+        return "\n".join([head, rule, *lines, rule, last, "", *self.explanations])
+
+
+def _cells(
+    path: str, layer: str, output: str, counts: CounterRow | CounterTable, note: str
+) -> tuple[str, ...]:
+    numbers = (counts.parameters, counts.thop_parameters, counts.macs, counts.torch_macs, counts.thop_macs)
+    return (path, layer, output, *(f"{number:,}" if number else "" for number in numbers), note)
+
+
+def count(architecture: Architecture, input_shape: Shape, model: nn.Module | None = None) -> CounterTable:
+    """The three counts of one image of `input_shape`, (channels, height, width) or (features,).
+
+    `model`, a network built from `architecture`, is counted as it is and left as it is: the counters, of which THOP
+    leaves buffers behind, work on a copy. Without it, one is built. Raises ArchitectureError where the layers do
+    not fit `input_shape` or the model is not one of this architecture.
+    """
+    trace = architecture.trace(input_shape)
+    network = build(architecture, input_shape) if model is None else copy.deepcopy(model)
+    network = network.cpu().float().eval()
+    paths = [row.path for row in trace.rows]
+    # In this order: THOP adds modules' buffers, which nothing after it may see.
+    torch_macs = _by_row(_torch_macs(network, input_shape), paths)
+    thop = dict(_thop_leaves(_thop_tree(network, input_shape)))
+    thop_macs = _by_row({name: macs for name, (macs, _) in thop.items()}, paths)
+    thop_parameters = _by_row({name: parameters for name, (_, parameters) in thop.items()}, paths)
+    rows = tuple(
+        CounterRow(
+            path=row.path,
+            layer=row.label,
+            output_shape=row.output_shape,
+            weights=row.weights,
+            biases=row.biases,
+            macs=row.macs,
+            thop_parameters=thop_parameters[row.path],
+            thop_macs=thop_macs[row.path],
+            torch_macs=torch_macs[row.path],
+            explanation=_explain(row, thop_parameters[row.path], thop_macs[row.path], torch_macs[row.path]),
+        )
+        for row in trace.rows
+    )
+    return CounterTable(str(architecture), trace.input_shape, rows, tuple(_conclusions(trace.rows, rows)))
+
+
+def _torch_macs(network: nn.Module, input_shape: Shape) -> dict[str, int]:
+    """MACs by the name of every module without children."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, *input_shape))
+    flops = counter.get_flop_counts()
+    root = type(network).__name__  # the counter's name for the whole network
+    leaves = [name for name, module in network.named_modules() if not any(module.children())]
+    return {name: sum(flops.get(f"{root}.{name}", {}).values()) // 2 for name in leaves}
+
+
+def _thop_tree(network: nn.Module, input_shape: Shape) -> Mapping[str, Any]:
+    """THOP's answer: name of a child to (operations, parameters, the same for its children)."""
+    with warnings.catch_warnings():
+        # Its first import compares versions with `distutils`, which is deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import thop
+    _, _, tree = thop.profile(network, (torch.zeros(1, *input_shape),), verbose=False, ret_layer_info=True)
+    return dict(tree)
+
+
+def _thop_leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[int, int]]]:
+    """(operations, parameters) by the name of every module without children."""
+    for name, (operations, parameters, children) in tree.items():
+        if children:
+            yield from _thop_leaves(children, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", (int(operations), int(parameters))
+
+
+def _by_row(counts: Mapping[str, int], paths: Iterable[str]) -> Counter[str]:
+    """Sums by the row each module belongs to: its own name, or the nearest above it (`0` for `0.depthwise`)."""
+    known = set(paths)
+    sums: Counter[str] = Counter()
+    for name, number in counts.items():
+        parts = name.split(".")
+        above = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        owner = next((path for path in above if path in known), None)
+        if owner is None:
+            raise ArchitectureError(f"the network has a module {name!r}, its architecture no layer {name!r}")
+        sums[owner] += number
+    return sums
+
+
+def _extra(row: Row) -> int:
+    """Operations that THOP counts beyond the MACs of this layer, by its rules."""
+    rule = _THOP_EXTRA.get(type(row.layer))
+    return rule.operations * prod(row.output_shape) if rule else 0
+
+
+def _explain(row: Row, thop_parameters: int, thop_macs: int, torch_macs: int) -> str:
+    """Why the counters differ in this layer, with the arithmetic; empty where they do not."""
+    notes = []
+    extra = thop_macs - row.macs
+    if extra != _extra(row):
+        notes.append(f"unexplained: THOP {extra:+,} MACs, expected {_extra(row):+,}")
+    elif extra:
+        notes.append(f"THOP {_THOP_EXTRA[type(row.layer)].operations} x {prod(row.output_shape):,}")
+    if torch_macs != row.macs:
+        notes.append(f"unexplained: torch {torch_macs - row.macs:+,} MACs")
+    if thop_parameters != row.parameters:
+        notes.append(f"unexplained: THOP {thop_parameters - row.parameters:+,} parameters")
+    return "; ".join(notes)
+
+
+def _conclusions(traced: Iterable[Row], rows: Iterable[CounterRow]) -> Iterator[str]:
+    """One line for the agreement, or for each cause of a difference over the whole network."""
+    pairs = list(zip(traced, rows, strict=True))
+    thop = f"THOP {version('thop')}"
+    if not any(row.explanation for _, row in pairs):
+        yield f"All three agree in every layer: ours, torch {torch.__version__} and {thop}."
+        return
+    unexplained = [row for _, row in pairs if "unexplained" in row.explanation]
+    for kind, rule in _THOP_EXTRA.items():
+        extras = [
+            _extra(row) for row, counted in pairs if type(row.layer) is kind and counted not in unexplained
+        ]
+        if extras:
+            layers = f"{len(extras)} {NAME_OF[kind]} layer{'s' if len(extras) > 1 else ''}"
+            yield f"{thop} counts {sum(extras):,} operations more in {layers}: {rule.reason}."
+    if unexplained:
+        yield f"Unexplained: the counters differ in layers {', '.join(row.path for row in unexplained)}."
+    else:
+        yield (
+            f"Everywhere else, and with torch {torch.__version__} in every layer, the counts are equal. None of the "
+            "three counts biases, activations, max-pooling, gap or the addition of a shortcut."
+        )
