@@ -1,0 +1,102 @@
+"""A report as a value: sections of paragraphs, tables, figures and code. `html.py` and `pdf.py` render it.
+
+Running text is Markdown's inline part: `code`, *emphasis*, **strong** and [links](https://...). Everything else a
+report shows is a block of its own, so that both renderers say the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_MARKDOWN = MarkdownIt("commonmark")
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Running text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of short texts."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a header. Columns whose cells are all numbers are aligned to the right.
+
+    Raises ValueError where a row has another length than the header.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.header) for row in self.rows):
+            raise ValueError(f"table {self.caption!r}: every row needs {len(self.header)} cells")
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """For each column whether it holds numbers; empty cells and dashes do not count."""
+        return tuple(
+            all(_is_number(row[column]) for row in self.rows) and any(row[column] for row in self.rows)
+            for column in range(len(self.header))
+        )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure from a file (SVG stays vector, PNG). `alt` says what is seen, for those who cannot see it."""
+
+    file: Path
+    caption: str
+    alt: str
+    width: float = 1.0  # of the text
+
+
+@dataclass(frozen=True)
+class Code:
+    """Commands, a program or its output, word by word."""
+
+    text: str
+    caption: str = ""
+
+
+Block = Paragraph | Bullets | Table | Picture | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report. `subtitle` and `footer` are one line each."""
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+    footer: str = ""
+
+
+def inline_tokens(text: str) -> Sequence[Token]:
+    """The inline tokens of running text, in reading order."""
+    return _MARKDOWN.parseInline(text)[0].children or []
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell holds a number, with unit or deviation: 85.1%, 1,024, 0.3 ± 0.1, 12 ms, -3."""
+    first = cell.strip().lstrip("+-−<≈")[:1]
+    return cell.strip() in ("", "-", "–") or first.isdigit()

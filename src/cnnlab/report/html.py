@@ -1,0 +1,61 @@
+"""A report as one HTML file that needs nothing else: style and figures are inside it."""
+
+import base64
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.files import write_atomic
+from cnnlab.report.document import Document, inline_tokens
+
+_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+_TAGS = {
+    "strong_open": "<strong>",
+    "strong_close": "</strong>",
+    "em_open": "<em>",
+    "em_close": "</em>",
+    "link_close": "</a>",
+}
+
+
+def write_html(document: Document, path: Path) -> None:
+    """Write the report. Raises CnnlabError for a figure that cannot be read, StorageError."""
+    environment = Environment(
+        loader=PackageLoader("cnnlab.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline"] = inline_html
+    environment.filters["data_uri"] = data_uri
+    environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
+    write_atomic(path, environment.get_template("document.html.j2").render(document=document))
+
+
+def inline_html(text: str) -> Markup:
+    """Running text as HTML; whatever looks like HTML in it is shown, not obeyed."""
+    parts = []
+    for token in inline_tokens(text):
+        if token.type == "code_inline":
+            parts.append(Markup("<code>{}</code>").format(token.content))
+        elif token.type == "link_open":
+            parts.append(Markup('<a href="{}">').format(token.attrGet("href") or ""))
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append(Markup(" "))
+        elif token.type in _TAGS:
+            parts.append(Markup(_TAGS[token.type]))
+        else:
+            parts.append(escape(token.content))
+    return Markup("").join(parts)
+
+
+def data_uri(file: Path) -> str:
+    """A figure as a data URI."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise CnnlabError(f"cannot read the figure {file}: {error.strerror}") from error
+    return f"data:{_MEDIA_TYPES[file.suffix]};base64,{base64.b64encode(content).decode()}"

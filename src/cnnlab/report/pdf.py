@@ -1,0 +1,86 @@
+"""A report as PDF, set by Typst: no browser, no TeX. SVG figures stay vector."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.files import write_atomic
+from cnnlab.report.document import Document, Picture, inline_tokens
+
+_MARKS = {
+    "strong_open": "#strong[",
+    "strong_close": "]",
+    "em_open": "#emph[",
+    "em_close": "]",
+    "link_close": "]",
+}
+
+
+def write_pdf(document: Document, path: Path) -> None:
+    """Write the report. Raises CnnlabError without Typst or for a figure that cannot be read, StorageError."""
+    typst = _typst()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = _copy_figures(document, Path(folder))
+        (Path(folder) / "main.typ").write_text(typst_source(document, figures), encoding="utf-8")
+        content = typst.compile(str(Path(folder) / "main.typ"), root=folder)
+    write_atomic(path, content)
+
+
+def typst_source(document: Document, figures: dict[Path, str]) -> str:
+    """The report in Typst's language; `figures` maps each picture's file to its name beside the source."""
+    environment = Environment(
+        loader=PackageLoader("cnnlab.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["inline"] = inline_typst
+    environment.filters["string"] = typst_string
+    environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
+    return environment.get_template("document.typ.j2").render(document=document, figures=figures)
+
+
+def inline_typst(text: str) -> str:
+    """Running text in Typst's markup. Plain text goes in as string values, so that nothing in it is obeyed."""
+    parts = []
+    for token in inline_tokens(text):
+        if token.type == "code_inline":
+            parts.append(f"#raw({typst_string(token.content)})")
+        elif token.type == "link_open":
+            parts.append(f"#link({typst_string(str(token.attrGet('href') or ''))})[")
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append(" ")
+        elif token.type in _MARKS:
+            parts.append(_MARKS[token.type])
+        else:
+            parts.append(f"#{typst_string(token.content)}")
+    # A semicolon ends each embedded value: text that follows cannot become part of it.
+    return "".join(part + ";" if part.startswith("#") and part[-1] in ')"' else part for part in parts)
+
+
+def typst_string(text: str) -> str:
+    """A string value of Typst's."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _typst() -> Any:
+    try:
+        import typst
+    except ImportError:
+        raise CnnlabError('a PDF needs Typst; install it with: pip install "cnnlab[pdf]"') from None
+    return typst
+
+
+def _copy_figures(document: Document, folder: Path) -> dict[Path, str]:
+    pictures = [
+        block for section in document.sections for block in section.blocks if isinstance(block, Picture)
+    ]
+    names = {picture.file: f"figure-{index}{picture.file.suffix}" for index, picture in enumerate(pictures)}
+    for file, name in names.items():
+        try:
+            shutil.copyfile(file, folder / name)
+        except OSError as error:
+            raise CnnlabError(f"cannot read the figure {file}: {error.strerror}") from error
+    return names
