@@ -86,13 +86,14 @@ class Predictor:
         Raises ImageError naming every file it cannot take.
         """
         channels, height, width = self.image_shape
-        images = image_files(images)
-        decoded = decode_files(images, (height, width), channels)
-        probabilities = softmax(self.logits(np.stack(decoded)))
-        return [
-            Prediction(str(image), self._ranking(row))
-            for image, row in zip(images, probabilities, strict=True)
-        ]
+        files = image_files(images)
+        decoded = decode_files(files, (height, width), channels)
+        return self.predict_decoded(np.stack(decoded), [str(file) for file in files])
+
+    def predict_decoded(self, images_NHWC: NDArray[np.uint8], names: Sequence[str]) -> list[Prediction]:
+        """Classes and probabilities of decoded images; `names` are what the predictions call them."""
+        probabilities = softmax(self.logits(images_NHWC))
+        return [Prediction(name, self._ranking(row)) for name, row in zip(names, probabilities, strict=True)]
 
     def _ranking(self, probabilities_K: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-probabilities_K, kind="stable")

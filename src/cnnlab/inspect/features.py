@@ -1,0 +1,173 @@
+"""Feature maps: what one layer makes of one image.
+
+A layer is named by its path, as `cnnlab cost` prints it ("0", "3.body.1"), or by its kind and which of that kind it
+is in the order of computation ("conv2", "pool1").
+
+Shape legend: C maps of H x W values; the image's height, width and I channels.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cnnlab.arch.layers import NAME_OF, SYNONYMS, Conv, SepConv
+from cnnlab.arch.shapes import show_shape
+from cnnlab.arch.trace import Row, Trace
+from cnnlab.core.errors import ArchitectureError, ImageError
+from cnnlab.deploy.predictor import Prediction, Predictor, decode_files, image_files
+from cnnlab.report.figures import feature_map_grid
+
+_KIND_AND_NUMBER = re.compile(r"([a-z][a-z-]*?)-?([1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """The output of the layer at `path` for one image, and what the network takes the image for.
+
+    `kernels_CHWI` are the filters of a convolution that sees the image itself, None for every other layer.
+    """
+
+    path: str
+    layer: str
+    maps_CHW: NDArray[np.float32]
+    image_HWI: NDArray[np.uint8]
+    prediction: Prediction
+    kernels_CHWI: NDArray[np.float32] | None
+
+
+def feature_maps(
+    predictor: Predictor, image: str | Path | NDArray[np.uint8], layer: str | None = None
+) -> FeatureMaps:
+    """The maps of `layer`, by default the first convolution.
+
+    `image` is a file of any size and mode, or an array H x W x I of the network's own size. Raises ImageError, and
+    ArchitectureError with the layers that there are.
+    """
+    row = find_layer(predictor.architecture.trace(predictor.image_shape), layer)
+    if isinstance(image, np.ndarray):
+        return _maps_of(predictor, image, "an array", row)
+    channels, height, width = predictor.image_shape
+    (decoded,) = decode_files([image], (height, width), channels)
+    return _maps_of(predictor, decoded, str(image), row)
+
+
+def draw_feature_maps(
+    predictor: Predictor, places: Sequence[str | Path], out: Path, layer: str | None = None
+) -> list[tuple[Path, FeatureMaps]]:
+    """A figure for each image file, folders opened: `out` for one image, `<out>-<number>-<image>.png` for several.
+
+    Nothing is drawn if one of the images cannot be taken. Raises ImageError naming all of those, ArchitectureError,
+    StorageError.
+    """
+    row = find_layer(predictor.architecture.trace(predictor.image_shape), layer)
+    channels, height, width = predictor.image_shape
+    files = image_files(places)
+    drawn = []
+    for number, (file, image) in enumerate(
+        zip(files, decode_files(files, (height, width), channels), strict=True), start=1
+    ):
+        found = _maps_of(predictor, image, str(file), row)
+        path = out if len(files) == 1 else out.with_stem(f"{out.stem}-{number}-{file.stem}")
+        feature_map_grid(
+            found.maps_CHW,
+            found.image_HWI,
+            path,
+            layer=f"{found.path}, {found.layer}",
+            image_name=file.name,
+            ranking=found.prediction.ranking,
+            kernels_CHWI=found.kernels_CHWI,
+        )
+        drawn.append((path, found))
+    return drawn
+
+
+def find_layer(trace: Trace, name: str | None = None) -> Row:
+    """The row of the layer that `name` means, by default the first convolution; it makes maps.
+
+    Raises ArchitectureError with all layers and their output shapes.
+    """
+    if name is None:
+        found = [row for row in trace.rows if isinstance(row.layer, Conv | SepConv)]
+        problem = "layer: the network has no convolution; name the layer whose maps you want"
+    else:
+        found = [row for row in trace.rows if row.path == name] or _of_kind(trace, name)
+        problem = f"layer: received {name!r}, expected a path of the list below, or a kind with its number, as conv1"
+    if found and len(found[0].output_shape) != 3:
+        values = found[0].output_shape[0]
+        problem = (
+            f"layer: received {name!r}, whose output are {values} values; expected a layer that makes maps"
+        )
+        found = []
+    if not found:
+        lines = [f"{row.path}  {row.label}  {show_shape(row.output_shape)}" for row in trace.rows]
+        raise ArchitectureError("\n  ".join([problem, *lines]))
+    return found[0]
+
+
+def _of_kind(trace: Trace, name: str) -> list[Row]:
+    match = _KIND_AND_NUMBER.fullmatch(name)
+    if match is None:
+        return []
+    kind, number = SYNONYMS.get(match[1], match[1]), int(match[2])
+    return [row for row in trace.rows if NAME_OF[type(row.layer)] == kind][number - 1 : number]
+
+
+def _maps_of(predictor: Predictor, image_HWI: NDArray[np.uint8], name: str, row: Row) -> FeatureMaps:
+    channels, height, width = predictor.image_shape
+    if image_HWI.shape != (height, width, channels) or image_HWI.dtype != np.uint8:
+        raise ImageError(
+            f"image: received an array {show_shape(image_HWI.shape)} of {image_HWI.dtype}, "
+            f"expected {height}x{width}x{channels} of uint8"
+        )
+    with _recorded(predictor.model, row.path) as outputs:
+        (prediction,) = predictor.predict_decoded(image_HWI[None], [name])
+    (maps_1CHW,) = outputs
+    return FeatureMaps(
+        path=row.path,
+        layer=row.label,
+        maps_CHW=maps_1CHW[0].cpu().numpy(),
+        image_HWI=image_HWI,
+        prediction=prediction,
+        kernels_CHWI=_kernels(predictor, row),
+    )
+
+
+@contextmanager
+def _recorded(model: nn.Module, path: str) -> Iterator[list[Tensor]]:
+    """While this lasts, each forward pass adds the output of the layer at `path` to the list.
+
+    Between a pooling and the activation before it the module runs them the other way round (see `_sequence` in
+    `engines/torch_model.py`). What comes out of the second is the same as written; the activation's own output is
+    never made, so it is computed from what goes into the two.
+    """
+    prefix, _, name = path.rpartition(".")
+    module = hooked = model.get_submodule(path)
+    is_behind_pool = False
+    if name.isdigit():
+        runs_here, hooked = list(model.get_submodule(prefix).named_children())[int(name)]
+        is_behind_pool = int(runs_here) > int(name)
+    outputs: list[Tensor] = []
+
+    def record(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs.append(module(inputs[0]) if is_behind_pool else output)
+
+    handle = hooked.register_forward_hook(record)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+def _kernels(predictor: Predictor, row: Row) -> NDArray[np.float32] | None:
+    """Filters C H W I of an ungrouped convolution that is the first layer."""
+    if row.path != "0" or not isinstance(row.layer, Conv) or row.layer.groups > 1:
+        return None
+    weight = predictor.model.get_parameter("0.weight").detach().cpu()
+    kernels: NDArray[np.float32] = weight.permute(0, 2, 3, 1).numpy()
+    return kernels

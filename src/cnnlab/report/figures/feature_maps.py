@@ -1,0 +1,246 @@
+"""The maps of one layer in a grid: below the image they come from, what the network takes it for, and its filters.
+
+Pixels are painted by hand, so that a value of a map is a square of whole pixels; matplotlib adds colours and text.
+Colours: viridis, perceptually uniform and told apart by people with any colour vision (van der Walt and Smith 2015).
+
+Shape legend: C maps of H x W values, the image's I channels. Boxes are in pixels from the upper left corner.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.report.figures.style import GREY, INK, PALE, SPLIT_STYLES, save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    Pixels = NDArray[np.uint8]
+    Values = NDArray[np.float32]
+
+_DPI = 100
+_MARGIN, _GAP = 28, 14
+_LEAST_WIDTH = 1180
+_TITLE, _IMAGE_SIDE = 44, 200
+_PANEL_SIDES = (160, 260)
+_SMALL_PANEL_SIDE, _MOST_LARGE_PANELS = 80, 144
+_KERNEL_SIDE, _LABEL, _RANGE = 40, 20, 18
+_RANKED, _NAME_WIDTH, _BAR = 5, 130, (150, 16)
+_COLOUR_MAP = "viridis"
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows `top` to `bottom` and columns `left` to `right` of the picture, ends excluded."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        """The index of this box into an array of rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lies."""
+
+    width: int
+    height: int
+    image: Box
+    panels: tuple[Box, ...]
+
+
+def layout(maps_shape: Sequence[int], image_shape: Sequence[int], has_kernels: bool) -> Layout:
+    """Boxes for maps of shape (C, H, W) and an image of shape (H, W, I)."""
+    count, map_height, map_width = maps_shape
+    columns = _columns(count)
+    scale = max(1, math.ceil(_panel_side(count, columns) / max(map_height, map_width)))
+    panel_height, panel_width = map_height * scale, map_width * scale
+    image_scale = max(1, _IMAGE_SIDE // max(image_shape[:2]))
+    image = Box(_MARGIN, _MARGIN + _TITLE, image_shape[1] * image_scale, image_shape[0] * image_scale)
+    above = _KERNEL_SIDE + 4 if has_kernels else _LABEL
+    cell_width, cell_height = max(panel_width, _SMALL_PANEL_SIDE) + _GAP, above + panel_height + _RANGE + _GAP
+    top = image.top + max(image.height, _IMAGE_SIDE) + 2 * _GAP
+    panels = tuple(
+        Box(
+            _MARGIN + index % columns * cell_width,
+            top + index // columns * cell_height + above,
+            panel_width,
+            panel_height,
+        )
+        for index in range(count)
+    )
+    width = max(_LEAST_WIDTH, 2 * _MARGIN + columns * cell_width - _GAP)
+    return Layout(width, panels[-1].top + panel_height + _RANGE + _MARGIN, image, panels)
+
+
+def _columns(count: int) -> int:
+    """As few empty places as can be; of these the grid nearest to three times as wide as high, as there is a header."""
+    least = math.ceil(math.sqrt(count))
+    return min(range(least, 2 * least + 1), key=lambda n: (-count % n, abs(math.log(n * n / (3 * count)))))
+
+
+def _panel_side(count: int, columns: int) -> float:
+    """Few maps are drawn larger, to the width of the header; very many smaller."""
+    if count > _MOST_LARGE_PANELS:
+        return _SMALL_PANEL_SIDE
+    smallest, largest = _PANEL_SIDES
+    return min(max((_LEAST_WIDTH - 2 * _MARGIN) / columns - 2 * _GAP, smallest), largest)
+
+
+def feature_map_grid(
+    maps_CHW: "Values",
+    image_HWI: "Pixels",
+    path: Path,
+    *,
+    layer: str,
+    image_name: str,
+    ranking: Sequence[tuple[str, float]],
+    kernels_CHWI: "Values | None" = None,
+) -> Path:
+    """Draw every map with its number (from 0) and its range, and return `path`, the PNG.
+
+    Each map has its own scale of colours, from its minimum to its maximum: on a shared one the weaker maps would
+    be even areas. `layer` names the layer; `ranking` are classes with probabilities, the first is the prediction;
+    `kernels_CHWI` are the filters, drawn where they see the image itself. Raises StorageError.
+    """
+    save(_draw(maps_CHW, image_HWI, layer, image_name, ranking, kernels_CHWI), path, format="png", dpi=_DPI)
+    return path
+
+
+def _draw(
+    maps_CHW: "Values",
+    image_HWI: "Pixels",
+    layer: str,
+    image_name: str,
+    ranking: Sequence[tuple[str, float]],
+    kernels_CHWI: "Values | None",
+) -> "Figure":
+    from matplotlib.figure import Figure
+
+    places = layout(maps_CHW.shape, image_HWI.shape, kernels_CHWI is not None)
+    figure = Figure(figsize=(places.width / _DPI, places.height / _DPI), dpi=_DPI)
+    canvas = np.full((places.height, places.width, 3), 255, np.uint8)
+    write = _Writer(figure, places)
+    _, height, width = maps_CHW.shape
+    write(
+        _MARGIN, _MARGIN + 8, f"Layer {layer}: {len(maps_CHW)} maps of {height} x {width}", 15, weight="bold"
+    )
+    _paint(canvas, places.image, np.broadcast_to(image_HWI, (*image_HWI.shape[:2], 3)))
+    _draw_ranking(canvas, write, places.image, image_name, ranking)
+    _draw_legend(canvas, write, places.image, kernels_CHWI is not None)
+    for index, (box, map_HW) in enumerate(zip(places.panels, maps_CHW, strict=True)):
+        _paint(canvas, box, _coloured(_unit(map_HW)))
+        write(box.left, box.top - 10, str(index), 11, weight="bold")
+        write(box.left, box.top + box.height + 9, _range(map_HW), 9, color=GREY)
+        if kernels_CHWI is not None:
+            _paint_kernel(canvas, box, kernels_CHWI[index])
+    figure.figimage(canvas)
+    return figure
+
+
+class _Writer:
+    """Text at a place given in pixels, its middle at `y`."""
+
+    def __init__(self, figure: "Figure", places: Layout) -> None:
+        self.figure, self.places = figure, places
+
+    def __call__(self, x: float, y: float, text: str, size: float, **style: Any) -> None:
+        style = {"color": INK, "va": "center_baseline", "ha": "left"} | style
+        x, y = x / self.places.width, 1 - y / self.places.height
+        self.figure.text(x, y, text, fontsize=size, parse_math=False, **style)
+
+
+def _draw_ranking(
+    canvas: "Pixels", write: _Writer, image: Box, image_name: str, ranking: Sequence[tuple[str, float]]
+) -> None:
+    """Right of the image: its name, the predicted class, and a bar for each of the most probable classes."""
+    left = image.left + image.width + 2 * _GAP
+    (label, probability), top = ranking[0], image.top
+    write(left, top + 8, _shortened(image_name, 44), 10, color=GREY)
+    write(left, top + 42, f"{_shortened(label, 20)}  {probability:.1%}", 19, weight="bold")
+    width, height = _BAR
+    for rank, (name, share) in enumerate(ranking[:_RANKED]):
+        y = top + 82 + rank * (height + 9)
+        bar = Box(left + _NAME_WIDTH, y - height // 2, width, height)
+        canvas[bar.pixels] = _rgb(PALE)
+        filled = Box(bar.left, bar.top, round(width * share), height)
+        canvas[filled.pixels] = _rgb(SPLIT_STYLES["train"]["color"])
+        write(left, y, _shortened(name, 16), 10)
+        write(bar.left + width + 8, y, f"{share:.1%}", 10, color=GREY)
+
+
+def _draw_legend(canvas: "Pixels", write: _Writer, image: Box, has_kernels: bool) -> None:
+    """How to read a panel, at the right of the header."""
+    left = image.left + image.width + 2 * _GAP + _NAME_WIDTH + _BAR[0] + 110
+    bar = Box(left, image.top + 20, 256, 14)
+    _paint(canvas, bar, _coloured(np.linspace(0, 1, 256, dtype=np.float32)[None]))
+    write(bar.left, bar.top - 12, "minimum of the map", 9, color=GREY)
+    write(bar.left + bar.width, bar.top - 12, "maximum", 9, color=GREY, ha="right")
+    lines = [
+        "Every map has its own scale of colours, from its",
+        "smallest to its largest value, written below it:",
+        "compare patterns by colour, strengths by numbers.",
+    ]
+    if has_kernels:
+        lines += [
+            "",
+            "Above each map, right: its filter, as weights on the",
+            "image's colours; mid-grey is 0.",
+        ]
+    for number, line in enumerate(lines):
+        write(left, bar.top + 36 + 19 * number, line, 10)
+
+
+def _paint(canvas: "Pixels", box: Box, picture_HWI: "Pixels") -> None:
+    """Enlarge `picture_HWI` to the box, each value a rectangle of whole pixels where the sizes allow it."""
+    rows = np.arange(box.height) * picture_HWI.shape[0] // box.height
+    columns = np.arange(box.width) * picture_HWI.shape[1] // box.width
+    canvas[box.pixels] = picture_HWI[rows[:, None], columns]
+
+
+def _paint_kernel(canvas: "Pixels", panel: Box, kernel_HWI: "Values") -> None:
+    """At the upper right of the panel; each kernel on its own scale, symmetric about 0."""
+    height, width, _ = kernel_HWI.shape
+    scale = max(1, _KERNEL_SIDE // max(height, width))
+    size = (height * scale, width * scale)
+    box = Box(panel.left + panel.width - size[1], panel.top - 4 - size[0], size[1], size[0])
+    signed = kernel_HWI / (float(np.abs(kernel_HWI).max()) or 1.0)
+    picture = np.rint(127.5 + 127.5 * signed).astype(np.uint8)
+    _paint(canvas, box, np.broadcast_to(picture, (height, width, 3)))
+
+
+def _unit(map_HW: "Values") -> "Values":
+    """The map from its minimum at 0 to its maximum at 1; a constant map is 0 throughout."""
+    low, high = map_HW.min(), map_HW.max()
+    unit: Values = (map_HW - low) / (high - low if high > low else np.float32(1))
+    return unit
+
+
+def _range(map_HW: "Values") -> str:
+    return f"{map_HW.min():.3g} … {map_HW.max():.3g}".replace("-", "−")
+
+
+def _coloured(unit_HW: "Values") -> "Pixels":
+    from matplotlib import colormaps
+
+    colours: Pixels = colormaps[_COLOUR_MAP](unit_HW, bytes=True)[..., :3]
+    return colours
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
