@@ -1,12 +1,10 @@
-"""The `cnnlab` command: registers the commands, turns our errors into messages and exit codes."""
-
-import sys
+"""The `cnnlab` command: registers the commands."""
 
 import typer
 
-from cnnlab.cli import cost, data, demo, predict, recipes, resume, runs, train
-from cnnlab.cli.console import err, show_problems
-from cnnlab.core.errors import EXIT_CODES, CnnlabError, Interrupted
+from cnnlab.cli import bench, cost, data, demo, import_weights, predict, recipes, resume, runs, score, train
+from cnnlab.cli.exits import errors_to_exit_codes
+from cnnlab.core.errors import EXIT_CODES
 
 _EXIT_CODE_HELP = (
     "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
@@ -24,7 +22,10 @@ app.command()(demo.demo)
 app.command()(train.train)
 app.command()(resume.resume)
 app.command()(predict.predict)
+app.command()(score.score)
+app.command("import-weights")(import_weights.import_weights)
 app.command()(cost.cost)
+app.add_typer(bench.app, name="bench")
 app.add_typer(runs.app, name="runs")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(data.app, name="data")
@@ -43,15 +44,5 @@ def _global_options(
 
 def run() -> None:
     """Entry point of the console script."""
-    try:
+    with errors_to_exit_codes():
         app()
-    except CnnlabError as error:
-        show_problems(error.problems)
-        sys.exit(error.exit_code)
-    except Interrupted as stopped:
-        err.print(str(stopped), markup=False)
-        sys.exit(stopped.exit_code)
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has gone: nobody is left to tell.
-        sys.stderr.close()
-        sys.exit(0)
