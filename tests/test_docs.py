@@ -168,13 +168,13 @@ def commands(group=None, prefix="cnnlab"):
 
 
 def test_every_command_is_in_the_readme():
-    listed = re.findall(r"^\| `(cnnlab [a-z ]*[a-z])", README, re.MULTILINE)
+    listed = re.findall(r"^\| `(cnnlab [a-z -]*[a-z])", README, re.MULTILINE)
     assert sorted(listed) == sorted(commands())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_named_in_passing_exist(page):
-    named = re.findall(r"`cnnlab ([a-z]+(?: [a-z]+)?)", page.read_text(encoding="utf-8"))
+    named = re.findall(r"`cnnlab ([a-z-]+(?: [a-z-]+)?)", page.read_text(encoding="utf-8"))
     known = {name.removeprefix("cnnlab ") for name in commands()}
     known |= {name.split()[0] for name in known}
     unknown = [name for name in named if not {name, name.split()[0]} & known]
