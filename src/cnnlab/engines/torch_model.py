@@ -77,7 +77,7 @@ def initialise(model: nn.Module, seed: int) -> None:
     modules = list(model.modules())
     if any(isinstance(module, ResidualBlock) for module in modules):
         for head in [module for module in modules if isinstance(module, nn.Linear)][-1:]:
-            generator = torch.Generator().manual_seed(derive_seed(seed, "init", "head"))
+            generator = torch.Generator().manual_seed(derive_seed(seed, "init/head"))
             _fill(head.weight, torch.randn(head.weight.shape, generator=generator) * 0.01)
             if head.bias is not None:
                 nn.init.zeros_(head.bias)

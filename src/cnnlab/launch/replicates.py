@@ -1,0 +1,63 @@
+"""One recipe under several seeds: what is finished is not trained again, what was stopped goes on."""
+
+from collections.abc import Sequence
+
+from cnnlab.core.errors import CnnlabError, RunError
+from cnnlab.deploy.run import Run
+from cnnlab.launch.one import resume, train
+from cnnlab.launch.options import Options
+from cnnlab.launch.watch import Watcher
+from cnnlab.recipe import Recipe
+from cnnlab.runs import RunFolder, runs_root
+from cnnlab.runs.reader import run_folders
+
+
+def train_seeds(
+    recipe: Recipe, seeds: Sequence[int], options: Options, watcher: Watcher | None = None
+) -> list[Run]:
+    """A complete run of `recipe` for each seed, in their order.
+
+    Raises CnnlabError for seeds that are no replicates, and as `train` and `resume` do; RunError if the runs that
+    were found saw different data.
+    """
+    recipes = [_with_seed(recipe, seed) for seed in _checked(seeds)]
+    runs = [train_or_continue(each, options, watcher) for each in recipes]
+    digests = {run.folder.environment["data"]["digest"] for run in runs}
+    if len(digests) > 1:
+        names = ", ".join(run.folder.id for run in runs)
+        raise RunError(
+            f"these runs saw different data sets: {names}; give another --runs folder to train anew"
+        )
+    return runs
+
+
+def train_or_continue(recipe: Recipe, options: Options, watcher: Watcher | None = None) -> Run:
+    """The complete run of this very recipe in the runs folder; else the stopped one, continued; else a new one."""
+    earlier = find_earlier(recipe, options)
+    if earlier is None:
+        return train(recipe, options, watcher)
+    return Run(earlier) if earlier.result is not None else resume(earlier, options, watcher)
+
+
+def find_earlier(recipe: Recipe, options: Options) -> RunFolder | None:
+    """The run with the recipe's hash that got furthest: complete, or else the one with the most epochs."""
+    candidates = [path for path in run_folders(runs_root(options.runs)) if recipe.hash[:8] in path.name]
+    found = [run for run in map(RunFolder, candidates) if run.environment.get("recipe_hash") == recipe.hash]
+    return max(found, key=lambda run: (run.result is not None, len(run.metrics)), default=None)
+
+
+def _with_seed(recipe: Recipe, seed: int) -> Recipe:
+    return Recipe.from_dict({**recipe.model_dump(mode="json", exclude_none=True), "seed": seed})
+
+
+def _checked(seeds: Sequence[int]) -> Sequence[int]:
+    repeated = sorted({seed for seed in seeds if list(seeds).count(seed) > 1})
+    problems = [
+        f"seeds: received {seed} more than once; a replicate needs a seed of its own" for seed in repeated
+    ]
+    problems += [f"seeds: received {seed}, expected 0 or more" for seed in seeds if seed < 0]
+    if not seeds:
+        problems.append("seeds: received none, expected at least one")
+    if problems:
+        raise CnnlabError(*problems)
+    return seeds
