@@ -43,7 +43,7 @@ def test_thop_counts_batch_norm_and_average_pooling_in_operations():
         "linear 10": 0,
     }
     assert [row.explanation for row in table.rows] == ["", "THOP 4 x 3,600", "", "THOP 1 x 900", "", ""]
-    assert "14,400 operations more in 1 bn layer: 2 operations to normalise" in table.table()
+    assert "14,400 operations more in 1 bn layer: 2 operations for each element" in table.table()
 
 
 def test_parts_of_one_layer_are_counted_together():

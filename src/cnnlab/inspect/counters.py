@@ -38,8 +38,8 @@ class _Rule(NamedTuple):
 
 
 _THOP_EXTRA: dict[type[Layer], _Rule] = {
-    BatchNorm: _Rule(4, "2 operations to normalise an element, doubled where it is scaled and shifted"),
-    AvgPool: _Rule(1, "1 division for each element of the output; the additions are not counted"),
+    BatchNorm: _Rule(4, "2 operations for each element, doubled where it is scaled and shifted"),
+    AvgPool: _Rule(1, "1 operation for each element of the output, whatever the window"),
 }
 """Layers for which THOP counts what is no MAC. It counts no other layer of ours beyond its MACs."""
 
