@@ -1,0 +1,97 @@
+"""Intervals for a mean, and what a sample must be before any statistic is made of it."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.seeding import derive_generator
+
+_RESAMPLES = 9999
+
+
+class SampleError(CnnlabError):
+    """Numbers that no statistic can be made of."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, made to cover the true value in a share `level` of repetitions by `method`."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __neg__(self) -> "Interval":
+        return Interval(-self.high, -self.low, self.level, self.method)
+
+
+def sample(values: Iterable[float], what: str = "values") -> NDArray[np.float64]:
+    """The values as an array (n,). Raises SampleError where there is none, or one that is not a finite number."""
+    array = np.asarray(list(values), dtype=np.float64)
+    if not array.size:
+        raise SampleError(f"{what}: received no values, expected at least one")
+    if not np.isfinite(array).all():
+        bad = ", ".join(f"{value:g}" for value in array[~np.isfinite(array)])
+        raise SampleError(
+            f"{what}: received {bad}, expected finite numbers; leave out the runs that diverged"
+        )
+    return array
+
+
+def spread(values_n: NDArray[np.float64], scale: float | None = None) -> float:
+    """Sample standard deviation (ddof = 1), exactly 0 where the values differ by rounding alone.
+
+    `scale` is the size of the numbers that the values were computed from (their own by default): differences of
+    equal pairs such as 0.3 - 0.2 and 0.2 - 0.1 are not zero in binary, and a t statistic of 1e15 would follow.
+    """
+    deviation = float(values_n.std(ddof=1))
+    size = float(np.abs(values_n).max()) if scale is None else scale
+    return 0.0 if deviation <= 1e-12 * size else deviation
+
+
+def t_interval(values: Iterable[float], level: float = 0.95) -> Interval | None:
+    """Student's interval for the mean: mean ± t(n-1) s / sqrt(n); exact for normal values.
+
+    None where nothing is known of s: for n = 1, and for values all equal. Raises SampleError.
+    """
+    values_n = sample(values)
+    n = len(values_n)
+    if n < 2 or not spread(values_n):
+        return None
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * spread(values_n) / math.sqrt(n)
+    mean = float(values_n.mean())
+    return Interval(mean - half, mean + half, level, "t")
+
+
+def bootstrap_interval(values: Iterable[float], level: float = 0.95, seed: int = 0) -> Interval | None:
+    """Percentile bootstrap of the mean, 9999 resamples drawn from `seed`. None where `t_interval` is.
+
+    It promises more than it holds for few seeds: of normal samples a nominal 95% covers the mean in 75% (n = 3),
+    80% (n = 4), 84% (n = 5) and 92% (n = 10); for n = 3 it is the smallest and the largest value, between which
+    the centre of any symmetric distribution lies with probability 1 - 2/2³. So quote the t interval, and this one
+    beside it from ten seeds on, where it can show a skew. BCa (Efron 1987) covers no better here (73, 80, 84, 91%):
+    its two corrections are estimated from the same three to ten numbers. Source: Hesterberg, "What teachers
+    should know about the bootstrap" (The American Statistician 69, 2015); the shares are simulated in the tests.
+    Raises SampleError.
+    """
+    values_n = sample(values)
+    if len(values_n) < 2 or not spread(values_n):
+        return None
+    found = stats.bootstrap(
+        (values_n,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        confidence_level=level,
+        method="percentile",
+        rng=derive_generator(seed, "bootstrap"),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high), level, "percentile bootstrap")

@@ -1,0 +1,19 @@
+"""One metric of a study as a table: arm -> seed -> value. What all statistics over seeds start from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """A value known only to be larger than `limit`: right-censored, as epochs to a threshold never reached."""
+
+    limit: float
+
+    def __str__(self) -> str:
+        return f"> {self.limit:g}"
+
+
+Value = float | Beyond
+Arm = Mapping[int, Value]
+Table = Mapping[str, Arm]
