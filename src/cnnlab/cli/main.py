@@ -2,7 +2,21 @@
 
 import typer
 
-from cnnlab.cli import bench, cost, data, demo, import_weights, predict, recipes, resume, runs, score, train
+from cnnlab.cli import (
+    bench,
+    cost,
+    data,
+    demo,
+    export,
+    import_weights,
+    inspect,
+    predict,
+    recipes,
+    resume,
+    runs,
+    score,
+    train,
+)
 from cnnlab.cli.exits import errors_to_exit_codes
 from cnnlab.core.errors import EXIT_CODES
 
@@ -23,8 +37,10 @@ app.command()(train.train)
 app.command()(resume.resume)
 app.command()(predict.predict)
 app.command()(score.score)
+app.command()(export.export)
 app.command("import-weights")(import_weights.import_weights)
 app.command()(cost.cost)
+app.add_typer(inspect.app, name="inspect")
 app.add_typer(bench.app, name="bench")
 app.add_typer(runs.app, name="runs")
 app.add_typer(recipes.app, name="recipes")

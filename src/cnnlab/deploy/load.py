@@ -1,11 +1,12 @@
 """A network ready to answer, from wherever it lies: a run or a model file."""
 
 from pathlib import Path
+from typing import Any
 
 from cnnlab.core.errors import WeightsError
-from cnnlab.deploy.model_file import SUFFIX, read_model
+from cnnlab.deploy.model_file import SUFFIX, TrainedNetwork, open_model
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.runs import find_run, runs_root
+from cnnlab.runs import RunFolder, find_run, runs_root
 
 
 def load_predictor(place: str | Path, runs: Path | None = None) -> Predictor:
@@ -13,14 +14,25 @@ def load_predictor(place: str | Path, runs: Path | None = None) -> Predictor:
 
     Raises WeightsError for a file that is not a model file, RunError for a run that is not there or damaged.
     """
+    return load_network(place, runs).predictor
+
+
+def load_network(place: str | Path, runs: Path | None = None) -> TrainedNetwork:
+    """As `load_predictor`, with the network's origin: what the model file says, or which run it is."""
     if is_model_file(place):
-        return read_model(Path(place))
+        return open_model(Path(place))
     if Path(place).is_file():
         raise WeightsError(
             f"{place}: expected a run or a model file, {SUFFIX}; "
             "`cnnlab import-weights FILE` makes a model file of published weights"
         )
-    return Predictor.from_run(find_run(runs_root(runs), str(place)))
+    run = find_run(runs_root(runs), str(place))
+    return TrainedNetwork(Predictor.from_run(run), origin_of(run))
+
+
+def origin_of(run: RunFolder) -> dict[str, Any]:
+    """Which run a network is from, as a model file keeps it."""
+    return {"run": run.id, "recipe_hash": run.environment["recipe_hash"], "created": run.created}
 
 
 def is_model_file(place: str | Path) -> bool:

@@ -44,8 +44,8 @@ class _Card(BaseModel):
     origin: dict[str, Any]
 
 
-class ModelFile(NamedTuple):
-    """A network and where it came from, as `write_model` was told."""
+class TrainedNetwork(NamedTuple):
+    """A network and where it came from."""
 
     predictor: Predictor
     origin: dict[str, Any]
@@ -70,7 +70,7 @@ def read_model(path: Path) -> Predictor:
     return open_model(path).predictor
 
 
-def open_model(path: Path) -> ModelFile:
+def open_model(path: Path) -> TrainedNetwork:
     """The network of a model file, and its origin. Raises WeightsError with all that is wrong with it."""
     metadata, tensors = _read(path)
     if KEY not in metadata:
@@ -86,7 +86,7 @@ def open_model(path: Path) -> ModelFile:
             f"{path}: its tensors do not fit its architecture; it is damaged or was changed", *error.problems
         ) from None
     normalisation = Normalisation(card.mean, card.std)
-    return ModelFile(
+    return TrainedNetwork(
         Predictor(model, architecture, card.classes, normalisation, card.input_shape), card.origin
     )
 

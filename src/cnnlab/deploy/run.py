@@ -76,6 +76,14 @@ class Run:
         """The best network as a torch module: normalised images N x C x H x W to logits N x K."""
         return self.predictor.model
 
+    def export(self, path: str | Path) -> Path:
+        """Write the best network as a model file (`.safetensors`) or as ONNX. Raises ExportError, StorageError."""
+        from cnnlab.deploy.export import export
+        from cnnlab.deploy.load import origin_of
+
+        export(self.predictor, Path(path), origin_of(self.folder))
+        return Path(path)
+
 
 def load_run(run: str | Path, runs: Path | None = None) -> Run:
     """A run by folder, id, unique beginning of its id, or "last". Raises RunError."""
