@@ -1,0 +1,121 @@
+"""Confusion: which classes a network takes for which. NumPy alone, from logits that were stored or just made.
+
+Shape legend: N images, K classes; rows of a matrix are true classes, columns predicted ones.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.files import write_atomic
+from cnnlab.core.tables import table_lines
+from cnnlab.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`count` images of class `true` were taken for `predicted`: the share `share` of that class."""
+
+    true: str
+    predicted: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts K x K: row the true class, column the predicted one."""
+
+    classes: tuple[str, ...]
+    counts_KK: NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of all images that are on the diagonal."""
+        return float(np.trace(self.counts_KK) / self.counts_KK.sum())
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """Per-class accuracy: of the images of a class, the share recognised (K,). NaN without images."""
+        return _shares(np.diag(self.counts_KK), self.counts_KK.sum(axis=1))
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Of the images taken for a class, the share that is of it (K,). NaN if never predicted."""
+        return _shares(np.diag(self.counts_KK), self.counts_KK.sum(axis=0))
+
+    def mistakes(self, most: int) -> list[Mistake]:
+        """The most frequent pairs of a true and a wrongly predicted class, at most `most`, most images first."""
+        wrong = self.counts_KK - np.diag(np.diag(self.counts_KK))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = [divmod(int(place), len(self.classes)) for place in order]
+        sizes = self.counts_KK.sum(axis=1)
+        return [
+            Mistake(self.classes[i], self.classes[j], int(wrong[i, j]), float(wrong[i, j] / sizes[i]))
+            for i, j in pairs
+            if wrong[i, j]
+        ]
+
+    def table(self) -> str:
+        """The counts as text: a line for every true class, its recall at the end."""
+        head = ("true \\ predicted", *self.classes, "recall")
+        rows = [
+            (name, *(f"{count:,}" for count in counts), f"{recall:.1%}")
+            for name, counts, recall in zip(self.classes, self.counts_KK.tolist(), self.recall_K, strict=True)
+        ]
+        return "\n".join(table_lines(head, rows, words=1))
+
+    def to_csv(self) -> str:
+        """The counts as CSV: a header of predicted classes, then a line for every true class."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["true \\ predicted", *self.classes])
+        writer.writerows(
+            [name, *row] for name, row in zip(self.classes, self.counts_KK.tolist(), strict=True)
+        )
+        return text.getvalue()
+
+    def write_csv(self, path: Path) -> None:
+        """Write `to_csv()`. Raises StorageError."""
+        write_atomic(path, self.to_csv())
+
+
+def confusion(
+    logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64], classes: Sequence[str]
+) -> Confusion:
+    """Count every true class against the class of the largest logit (of equal ones the first).
+
+    Raises CnnlabError where logits, labels and classes do not belong together.
+    """
+    number = len(classes)
+    if logits_NK.shape != (len(labels_N), number) or not len(labels_N):
+        raise CnnlabError(
+            f"confusion: received logits {logits_NK.shape} for {len(labels_N)} labels and {number} classes; "
+            "expected a row for each label, at least one, and a column for each class"
+        )
+    if labels_N.min() < 0 or labels_N.max() >= number:
+        raise CnnlabError(
+            f"confusion: received labels from {labels_N.min()} to {labels_N.max()}, expected 0 to {number - 1}"
+        )
+    cells_N = labels_N * number + logits_NK.argmax(axis=1)
+    counts_KK = np.bincount(cells_N, minlength=number * number).reshape(number, number)
+    return Confusion(tuple(classes), counts_KK.astype(np.int64))
+
+
+def confusion_of_run(run: RunFolder, split: str = "test") -> Confusion:
+    """Confusion of the best network of a run, from its stored logits. Raises RunError."""
+    stored = run.logits(split)
+    return confusion(stored.logits, stored.labels, run.environment["data"]["classes"])
+
+
+def _shares(parts_K: NDArray[np.int64], wholes_K: NDArray[np.int64]) -> NDArray[np.float64]:
+    """parts / wholes, NaN where there is no whole."""
+    shares = np.full(len(parts_K), np.nan)
+    np.divide(parts_K, wholes_K, out=shares, where=wholes_K > 0)
+    return shares
