@@ -1,6 +1,8 @@
-"""`cnnlab cost`: names with options, layer texts, other inputs, JSON, and what it refuses."""
+"""`cnnlab cost`: names with options, layer texts, other inputs, runs, counters, JSON, and what it refuses."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -8,13 +10,15 @@ from typer.testing import CliRunner
 
 from cnnlab.cli.cost import cost
 from cnnlab.core.errors import ArchitectureError
+from cnnlab.deploy.load import load_predictor
+from cnnlab.deploy.model_file import write_model
 
 
 @pytest.fixture
 def invoke():
     app = typer.Typer()
     app.command()(cost)
-    return lambda *words: CliRunner().invoke(app, list(words))
+    return lambda *words: CliRunner().invoke(app, list(map(str, words)))
 
 
 def test_name(invoke):
@@ -41,6 +45,58 @@ def test_classes_and_json(invoke):
     assert (answer["input_shape"], answer["output_shape"]) == ([1, 28, 28], [100])
     assert answer["parameters"] == 784 * 512 + 512 + 512 * 100 + 100
     assert [layer["layer"] for layer in answer["layers"]] == ["flatten", "linear 512", "relu", "linear 100"]
+
+
+def test_counters(invoke):
+    shown = invoke("resnet20", "shortcut=B", "--counters").stdout
+    assert "272,474      272,474  40,813,184  40,813,184  41,616,000" in shown
+    assert "802,816 operations more in 21 bn layers" in shown
+    answer = json.loads(invoke("conv 3x3 4 | bn", "--counters", "--json").stdout)
+    assert [layer["explanation"] for layer in answer["layers"]] == ["", "THOP 4 x 3,600"]
+    assert (answer["thop_macs"] - answer["macs"], answer["torch_macs"]) == (14_400, 97_200)
+
+
+@pytest.mark.parametrize("counters", [(), ("--counters",)])
+def test_a_run_by_id_by_its_beginning_and_as_the_last(invoke, trained, counters):
+    runs = trained.parent
+    shown = [
+        invoke(name, *counters, "--runs", runs) for name in (trained.name, trained.name[:6], "last", trained)
+    ]
+    assert all(done.exit_code == 0 for done in shown)
+    assert len({done.stdout for done in shown}) == 1
+    assert "82,030" in shown[0].stdout
+
+
+def test_a_model_file(invoke, trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_model(path, load_predictor(trained), {})
+    assert "82,030 parameters, 716,328 MACs" in invoke(path).stdout
+
+
+def test_an_architecture_is_traced_without_torch():
+    program = (
+        "import sys; sys.argv = ['cnnlab', 'cost', 'simplenn']\n"
+        "from cnnlab.cli.main import run\n"
+        "try: run()\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'thop', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("(1 MAC = 2 FLOPs)\n[]\n")
+
+
+def test_a_lone_word_that_means_nothing_is_no_run_either(invoke):
+    done = invoke("resnt20")
+    assert done.exception.problems == (
+        "unknown architecture or layer 'resnt20'; did you mean 'resnet20'?",
+        "nor is 'resnt20' a run or a model file",
+    )
+
+
+def test_a_run_has_its_own_input(invoke, trained):
+    done = invoke(trained, "--classes", "3")
+    assert isinstance(done.exception, ArchitectureError)
+    assert "--input and --classes are for architectures" in str(done.exception)
 
 
 @pytest.mark.parametrize(

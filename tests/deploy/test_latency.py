@@ -11,6 +11,7 @@ from torch import nn
 
 from cnnlab.arch import named, parse
 from cnnlab.core.errors import ArchitectureError, CnnlabError, ImageError
+from cnnlab.deploy import export
 from cnnlab.deploy.backends import BACKENDS
 from cnnlab.deploy.latency import latency_table, measure_latency, time_calls, untrained
 
@@ -66,7 +67,6 @@ def test_the_clock_is_read_after_the_device_has_finished():
 
 
 def test_eager_reports_what_it_measured(tiny):
-    machine = Machine([7.0] * 10_000)
     before = torch.get_num_threads()
     ticks = itertools.count(0, 2_000_000)
     measured = measure_latency(
@@ -77,7 +77,6 @@ def test_eager_reports_what_it_measured(tiny):
     assert measured.architecture == TINY
     (row,) = measured.backends
     assert (row.device, row.difference, row.timing.mean, row.timing.iterations) == ("cpu", None, 2, 10)
-    assert machine.waited == 0
     assert json.loads(json.dumps(measured.to_dict()))["backends"][0]["timing"]["p95"] == 2
 
 
@@ -157,6 +156,33 @@ def test_a_compiler_that_fails_is_a_row_that_says_so(tiny, monkeypatch):
     expected = "torch.compile failed: InternalTorchDynamoError: no C++ compiler found"
     assert bad.problem == expected
     assert f"tiny, compiled: {expected}" in latency_table({"tiny": measured})
+
+
+def test_onnx_agrees_with_eager(tiny):
+    pytest.importorskip("onnxruntime")
+    (row,) = measure_latency(
+        tiny, warmup=1, iterations=10, threads=1, backends=["onnx"], device="cpu"
+    ).backends
+    assert (row.problem, row.agrees, row.device) == ("", True, "cpu")
+    assert 0 <= row.difference < 1e-5
+    assert row.timing.minimum > 0
+
+
+def test_without_onnxruntime_the_row_says_how_to_install_it(tiny, monkeypatch):
+    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxruntime" else name)
+    (row,) = measure_latency(tiny, warmup=1, iterations=10, backends=["onnx"], device="cpu").backends
+    assert row.timing is None
+    assert row.problem == 'ONNX needs onnxruntime: pip install "cnnlab[export]"'
+
+
+@pytest.mark.slow
+def test_a_compiled_network_agrees_with_eager(tiny):
+    (row,) = measure_latency(
+        tiny, warmup=1, iterations=10, threads=1, backends=["compiled"], device="cpu"
+    ).backends
+    if row.timing is None:
+        pytest.skip(row.problem)
+    assert row.agrees
 
 
 def test_bad_values_come_together(tiny):
