@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cnnlab.core.errors import RunError, StorageError
-from cnnlab.report.figures import curves, learning_curves
+from cnnlab.report.figures import accuracy_curves, curves, learning_curves
 
 
 def rows(epochs: int, *splits: str) -> list[dict[str, Any]]:
@@ -74,3 +74,25 @@ def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         learning_curves(rows(1, "train"), "title", tmp_path / "file" / "curves.png")
+
+
+def test_accuracy_curves_has_both_lines_their_last_values_and_labelled_axes(tmp_path: Path) -> None:
+    metrics = rows(8, "train", "test")
+    metrics[7]["test_accuracy"] = None
+    png, svg = accuracy_curves(metrics, tmp_path / "accuracy.png", "three seeds")
+    assert png.is_file()
+    assert svg.is_file()
+    (axes,) = curves._draw_accuracy(metrics, "three seeds", ("train", "test")).axes
+    train, test = axes.lines
+    assert train.get_color() != test.get_color()
+    assert train.get_linestyle() != test.get_linestyle()
+    assert list(train.get_ydata()) == [row["train_accuracy"] for row in metrics]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["train: 88.9% in epoch 8", "test: 87.5% in epoch 7"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "accuracy")
+
+
+def test_accuracy_curves_of_a_split_that_was_not_scored(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"on test; .* train\.test_curve"):
+        accuracy_curves(rows(3, "train", "val"), tmp_path / "accuracy.png", "title")
+    assert not list(tmp_path.iterdir())
