@@ -33,6 +33,8 @@ NOT_RUN = {
     "source .venv/bin/activate": "belongs to the shell of the person who reads",
     "cnnlab demo": "takes most of a minute; test_fresh_clone.py runs it",
     "cnnlab data get ": "downloads; the options are checked",
+    "cnnlab import-weights ": "needs published weights; tests/cli/test_cli_models.py makes some",
+    "cnnlab score resnet20.safetensors": "is made by `import-weights`",
     "git ": "not ours",
 }
 NAMED_DATA = {"cifar10", "cifar100", "mnist", "fashion-mnist"}

@@ -62,10 +62,17 @@ def test_a_program_with_the_file_alone_gets_the_same_answers(tmp_path, text, sha
         assert expected_NK.std() > 0.01
 
 
+@pytest.fixture(scope="module")
+def exported():
+    """The bytes of one export: making them takes seconds."""
+    return exporting.onnx_bytes(made(GRAY, (1, 7, 5)))
+
+
 @pytest.mark.parametrize("change", [lambda logits: logits * 1.001, lambda logits: logits * np.nan])
-def test_an_export_that_answers_otherwise_is_not_written(tmp_path, monkeypatch, change):
+def test_an_export_that_answers_otherwise_is_not_written(tmp_path, monkeypatch, exported, change):
     predictor = made(GRAY, (1, 7, 5))
     logits = predictor.logits
+    monkeypatch.setattr(exporting, "onnx_bytes", lambda predictor: exported)
     monkeypatch.setattr(predictor, "logits", lambda images: change(logits(images)))
     with pytest.raises(ExportError, match=r"was not written: its logits differ from torch's"):
         export(predictor, tmp_path / "net.onnx", {})
@@ -73,7 +80,7 @@ def test_an_export_that_answers_otherwise_is_not_written(tmp_path, monkeypatch, 
 
 
 def test_exporting_leaves_the_network_as_it_was(tmp_path):
-    predictor = made(EVERY_LAYER, (3, 24, 20))
+    predictor = made(GRAY, (1, 7, 5))
     before = {name: value.clone() for name, value in predictor.model.state_dict().items()}
     export(predictor, tmp_path / "net.onnx", {})
     after = predictor.model.state_dict()
