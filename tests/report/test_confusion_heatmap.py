@@ -39,7 +39,7 @@ def test_every_text_lies_inside_the_figure(classes: int) -> None:
     outside = [
         text
         for text, box in boxes
-        if not (0 <= box.x0 and box.x1 <= figure.bbox.x1 and 0 <= box.y0 and box.y1 <= figure.bbox.y1)
+        if not (box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1)
     ]
     assert not outside
 

@@ -67,7 +67,7 @@ class Confusion:
         head = ("true \\ predicted", *self.classes, "recall")
         rows = [
             (name, *(f"{count:,}" for count in counts), f"{recall:.1%}")
-            for name, counts, recall in zip(self.classes, self.counts_KK.tolist(), self.recall_K, strict=True)
+            for name, counts, recall in zip(self.classes, self.counts_KK.tolist(), self.recall, strict=True)
         ]
         return "\n".join(table_lines(head, rows, words=1))
 

@@ -138,10 +138,11 @@ def _draw(
     _paint(canvas, places.image, np.broadcast_to(image_HWI, (*image_HWI.shape[:2], 3)))
     _draw_ranking(canvas, write, places.image, image_name, ranking)
     _draw_legend(canvas, write, places.image, kernels_CHWI is not None)
+    large = len(maps_CHW) <= _MOST_LARGE_PANELS
     for index, (box, map_HW) in enumerate(zip(places.panels, maps_CHW, strict=True)):
         _paint(canvas, box, _coloured(_unit(map_HW)))
         write(box.left, box.top - 10, str(index), 11, weight="bold")
-        write(box.left, box.top + box.height + 9, _range(map_HW), 9, color=GREY)
+        write(box.left, box.top + box.height + 9, _range(map_HW), 9 if large else 7, color=GREY)
         if kernels_CHWI is not None:
             _paint_kernel(canvas, box, kernels_CHWI[index])
     figure.figimage(canvas)
@@ -167,7 +168,7 @@ def _draw_ranking(
     left = image.left + image.width + 2 * _GAP
     (label, probability), top = ranking[0], image.top
     write(left, top + 8, _shortened(image_name, 44), 10, color=GREY)
-    write(left, top + 42, f"{_shortened(label, 20)}  {probability:.1%}", 19, weight="bold")
+    write(left, top + 42, f"{_shortened(label, 16)}  {probability:.1%}", 19, weight="bold")
     width, height = _BAR
     for rank, (name, share) in enumerate(ranking[:_RANKED]):
         y = top + 82 + rank * (height + 9)
