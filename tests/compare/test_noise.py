@@ -19,8 +19,8 @@ def simulated(rng, num_seeds, num_examples, seed_std, example_std, residual_std,
 
 def test_known_components_are_found():
     rng = np.random.default_rng(0)
-    found = [decompose(simulated(rng, 6, 300, 0.1, 0.4, 0.3)) for _ in range(400)]
-    assert np.mean([noise.seed_variance for noise in found]) == pytest.approx(0.01, rel=0.1)
+    found = [decompose(simulated(rng, 6, 300, 0.03, 0.4, 0.3)) for _ in range(400)]
+    assert np.mean([noise.seed_variance for noise in found]) == pytest.approx(0.0009, rel=0.1)
     assert np.mean([noise.example_variance for noise in found]) == pytest.approx(0.16, rel=0.03)
     assert np.mean([noise.residual_variance for noise in found]) == pytest.approx(0.09, rel=0.03)
 

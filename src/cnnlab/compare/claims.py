@@ -35,7 +35,7 @@ class Claim:
     text: str = ""
 
     def __post_init__(self) -> None:
-        problems = [*self._problems()]
+        problems = self._problems()
         if problems:
             raise ClaimError(*(f"claim '{self}': {problem}" for problem in problems))
 

@@ -30,9 +30,6 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
-    def __neg__(self) -> "Interval":
-        return Interval(-self.high, -self.low, self.level, self.method)
-
 
 def sample(values: Iterable[float], what: str = "values") -> NDArray[np.float64]:
     """The values as an array (n,). Raises SampleError where there is none, or one that is not a finite number."""

@@ -69,8 +69,7 @@ def decompose(values_SN: ArrayLike, level: float = 0.95) -> Noise:
     ms_examples = num_seeds * float(example_means_N.var(ddof=1))
     example_error = math.sqrt(ms_examples / values.size)
     if num_seeds == 1:
-        nothing = (None,) * 3
-        return Noise(1, num_examples, mean, *nothing, None, example_error, None, None, None, None)
+        return Noise(1, num_examples, mean, None, None, None, None, example_error, None, None, None, None)
     seed_means_S = values.mean(axis=1)
     ms_seeds = num_examples * float(seed_means_S.var(ddof=1))
     rest_SN = values - seed_means_S[:, None] - example_means_N + mean
