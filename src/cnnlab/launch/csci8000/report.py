@@ -13,7 +13,7 @@ from cnnlab.inspect.counters import CounterTable, count
 from cnnlab.inspect.features import draw_feature_maps
 from cnnlab.launch.csci8000.networks import Network, Scored
 from cnnlab.launch.csci8000.training import COLUMNS, Trained
-from cnnlab.report.document import Block, Bullets, Code, Document, Paragraph, Picture, Section, Table
+from cnnlab.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Table
 from cnnlab.report.figures import accuracy_curves
 from cnnlab.report.html import write_html
 from cnnlab.report.pdf import write_pdf
@@ -201,10 +201,9 @@ def _cost(work: Coursework) -> Section:
         for name, c in counted.items()
     )
     header = ("network", "parameters", "by THOP", "MACs", "by torch", "by THOP")
-    reasons = tuple(dict.fromkeys(line for table in counted.values() for line in table.explanations))
     caption = "For one image; layer by layer in `macs.json`. Torch counts FLOPs, two of which are one MAC."
-    blocks: tuple[Block, ...] = (Table(header, rows, caption),)
-    return Section("Computation: MACs and parameters", (*blocks, Bullets(reasons)) if reasons else blocks)
+    reasons = tuple(f"{name}: {line}" for name, table in counted.items() for line in table.explanations)
+    return Section("Computation: MACs and parameters", (Table(header, rows, caption), Bullets(reasons)))
 
 
 def _speed(work: Coursework) -> Section:
@@ -231,13 +230,7 @@ def _repeat(work: Coursework) -> Section:
         image=work.image.name if work.image else "photo.png",
         image_option=image,
     )
-    return Section(
-        "How to repeat it", (Code(commands), Paragraph("The recipe, as trained:"), Code(_toml(work)))
-    )
-
-
-def _toml(work: Coursework) -> str:
-    return work.trained.saved.recipe.to_toml().strip()
+    return Section("How to repeat it", (Code(commands),))
 
 
 def _counted(network: Network) -> CounterTable:
