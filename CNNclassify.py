@@ -207,8 +207,8 @@ COMMANDS = {
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read the command line and do what it says."""
+def command_line() -> argparse.ArgumentParser:
+    """All commands with their options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -221,7 +221,12 @@ def main(arguments: list[str] | None = None) -> None:
         )
         for add_options in option_groups:
             add_options(sub)
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def main() -> None:
+    """Do what the command line says."""
+    args = command_line().parse_args()
     with errors_to_exit_codes():
         args.command(args)
 

@@ -11,6 +11,7 @@ a picture `photo.png`. What the examples say is run word by word, in this proces
 import contextlib
 import dataclasses
 import importlib
+import importlib.util
 import re
 import shlex
 import shutil
@@ -36,6 +37,7 @@ NOT_RUN = {
     "cnnlab import-weights ": "needs published weights; tests/cli/test_cli_models.py makes some",
     "cnnlab score resnet20.safetensors": "is made by `import-weights`",
     "git ": "not ours",
+    "python CNNclassify.py ": "test_cnnclassify.py runs the script; here its words must be accepted",
 }
 NAMED_DATA = {"cifar10", "cifar100", "mnist", "fashion-mnist"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -133,6 +135,11 @@ def check_exists(command):
     if words[0] == "make":
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words[1] in targets, f"the Makefile has no target for {command!r}"
+    elif words[:2] == ["python", "CNNclassify.py"]:
+        spec = importlib.util.spec_from_file_location("cnnclassify", ROOT / "CNNclassify.py")
+        script = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(script)
+        script.command_line().parse_args(words[2:])  # exits where it refuses
     elif words[0] == "cnnlab":
         assert invoke([*words[1:], "--help"]).exit_code == 0, f"{command!r} is refused"
 
@@ -156,7 +163,7 @@ def test_examples_run(file, desk, tmp_path):
         for example in examples(file):
             try:
                 run_example(example)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 problems.append(f"{example}: {example.text}\n{type(error).__name__}: {error}")
     assert not problems, "\n\n".join(problems)
 
@@ -214,7 +221,16 @@ def test_blocks_are_found():
     assert found == [(4, "console", ["$ a b"]), (7, None, ["cnnlab c  # d", "e"]), (14, "python", ["f"])]
 
 
-@pytest.mark.parametrize("command", ["cnnlab trian simplenn", "cnnlab runs ls --srot id", "rm -r runs"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cnnlab trian simplenn",
+        "cnnlab runs ls --srot id",
+        "rm -r runs",
+        "python CNNclassify.py trian",
+        "python CNNclassify.py speed --iteration many",
+    ],
+)
 def test_a_wrong_command_is_noticed(command):
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, SystemExit)):
         run_example(Example(ROOT / "README.md", 1, "shell", command))
