@@ -98,19 +98,17 @@ def test_initial_distributions():
     assert 0 < state["7.bias"].abs().max() <= 1 / math.sqrt(576)
 
 
-def test_blocks_start_as_their_shortcut():
-    model = build(named("resnet20"), (3, 32, 32))
-    nn.init.constant_(model[3].body[4].weight, 3.0)
-    initialise(model, 0)
-    x = torch.rand(4, 16, 8, 8)
-    assert torch.equal(model[3](x), x)
-    assert model[3].body[1].weight.min() == 1
+def test_networks_with_residuals_start_with_small_logits_and_whole_bodies():
+    state = weights("resnet20", 0)
+    assert state["13.weight"].std().item() == pytest.approx(0.01, rel=0.1)
+    assert not state["13.bias"].any()
+    assert all((state[f"{index}.body.4.weight"] == 1).all() for index in range(3, 12))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("simplenn", {}), ("simplenn", {"batchnorm": True}), ("resnet20", {}), ("resnet20", {"shortcut": "B"})],
+    [("simplenn", {}), ("simplenn", {"batchnorm": True}), ("resnet20", {}), ("resnet56", {"shortcut": "B"})],
 )
 def test_initial_loss_is_near_ln_of_classes(name, options, seed):
     model = build(named(name, **options), (3, 32, 32))
@@ -127,6 +125,7 @@ def test_initial_loss_is_near_ln_of_classes(name, options, seed):
 def test_pooling_before_a_rising_activation_changes_no_value_and_no_gradient(activation, pool):
     model = build(parse(f"conv 3x3 4 | {activation} | {pool} | flatten | linear 10"), (3, 13, 13))
     assert [name for name, _ in model.named_children()] == ["0", "2", "1", "3", "4"]
+    initialise(model, 0)
     images = torch.randn(8, 3, 13, 13, generator=torch.Generator().manual_seed(0))
     written = nn.Sequential(*[model.get_submodule(str(index)) for index in range(5)])
     results = []
@@ -135,5 +134,7 @@ def test_pooling_before_a_rising_activation_changes_no_value_and_no_gradient(act
         logits = network(images)
         logits.square().sum().backward()
         results.append([logits.detach(), *[p.grad.clone() for p in model.parameters()]])
-    for ours, theirs in zip(*results, strict=True):
-        assert torch.equal(ours, theirs)
+    (our_logits, *our_gradients), (their_logits, *their_gradients) = results
+    assert torch.equal(our_logits, their_logits)
+    # Where windows overlap, the slope is applied before the gradients are added up, or after: rounding differs.
+    torch.testing.assert_close(our_gradients, their_gradients, rtol=1e-6, atol=1e-6)

@@ -144,7 +144,7 @@ def test_choosing_on_test_is_refused_with_the_reason(override: str) -> None:
 
 
 def test_an_inherited_key_is_dropped_but_a_given_one_is_refused() -> None:
-    assert Recipe.load("resnet20", ["optim.name=adam"]).optim.weight_decay == 5e-4
+    assert Recipe.load("resnet20", ["optim.name=adam"]).optim.weight_decay == 2e-4
     (problem,) = problems("optim.name=adam", "optim.momentum=0.9", recipe="resnet20")
     assert problem.startswith("optim.momentum: unknown key for 'adam'")
 
