@@ -18,6 +18,7 @@ from cnnlab.compare.summary import summarise
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.files import write_atomic
 from cnnlab.core.tables import table_lines
+from cnnlab.deploy.load import origin_of
 from cnnlab.deploy.model_file import write_model
 from cnnlab.deploy.run import Run
 from cnnlab.launch.csci8000.networks import CLASSIFIER
@@ -97,8 +98,7 @@ def train_classifier(
     # By val, never by test: test accuracy is reported, it chooses nothing.
     saved = max(runs, key=lambda run: run.result["accuracy"].get("val", 0.0))
     trained = Trained(folder, tuple(runs), saved)
-    origin = {"run": saved.folder.id, "recipe_hash": saved.recipe.hash, "seed": saved.recipe.seed}
-    write_model(trained.model, saved.predictor, origin)
+    write_model(trained.model, saved.predictor, origin_of(saved.folder))
     title = f"{saved.recipe.name}, seed {saved.recipe.seed}"
     accuracy_curves(saved.metrics, trained.curves, title)
     write_atomic(folder / "seeds.csv", _csv(trained))
