@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cnnlab.deploy.model_file import read_model
+from cnnlab.report.figures.feature_maps import layout
 
 SCRIPT = Path(__file__).resolve().parents[1] / "CNNclassify.py"
 REAL_DATA = Path(os.environ.get("CNNLAB_DATA", "absent")).resolve()
@@ -142,8 +143,11 @@ def test_a_picture_is_classified_and_its_32_maps_differ(trained: tuple[Path, str
     (prediction,) = predictor.predict([photo])
     assert printed.splitlines()[0] == f"{photo}: {prediction.label}"
     assert f"{prediction.ranking[0][1]:7.2%}  {prediction.label}" in printed
+    placed = layout((32, 28, 28), (32, 32, 3), has_kernels=True)
     picture = np.asarray(Image.open(tmp_path / "CONV_rslt.png").convert("RGB"))
-    assert min(picture.shape[:2]) > 600
+    assert picture.shape == (placed.height, placed.width, 3)
+    panels = {picture[box.pixels].tobytes() for box in placed.panels}
+    assert len(panels) == 32
 
 
 def test_several_pictures_and_a_folder_get_a_figure_each(trained: tuple[Path, str], tmp_path: Path):
