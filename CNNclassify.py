@@ -12,6 +12,8 @@ The library cnnlab does everything; this file is the course's command line over 
 """
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +84,7 @@ def inference_speed_test(args: argparse.Namespace) -> "dict[str, Latency]":
             iterations=args.iterations,
             threads=args.threads,
             device=args.device,
+            backends=args.backends,
         )
         for network in _both(args)
     }
@@ -91,16 +94,20 @@ def inference_speed_test(args: argparse.Namespace) -> "dict[str, Latency]":
 
 def report(args: argparse.Namespace) -> None:
     """Write what is to be handed in, HTML and PDF with figures and tables; train what is not trained yet."""
+    from cnnlab.deploy.latency import check_timing
     from cnnlab.launch.csci8000.networks import score_test_split
-    from cnnlab.launch.csci8000.report import Coursework, write_report
+    from cnnlab.launch.csci8000.report import Coursework, check_report, write_report
 
+    check_report(args.image)
+    check_timing(args.warmup, args.iterations, args.threads, args.backends)
+    _resnet20(args)  # what can be wrong with its weights is said before anything is trained
     trained = _trained(args)
     classifier, pretrained = _both(args)
     scored = score_test_split(pretrained, args.data_dir, args.download, download_bars)
     latencies = inference_speed_test(args)
-    for path in write_report(
-        Coursework(trained, classifier, pretrained, scored, latencies, args.image), args.out
-    ):
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    work = Coursework(trained, classifier, pretrained, scored, latencies, command, args.image)
+    for path in write_report(work, args.out):
         say(f"wrote      {path}")
 
 
@@ -187,6 +194,9 @@ def _speed_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", type=Path, help="a picture instead of random pixels")
     parser.add_argument("--warmup", type=int, default=20, help="calls that are not timed (default: 20)")
     parser.add_argument("--iterations", type=int, default=500, help="calls that are timed (default: 500)")
+    parser.add_argument(
+        "--backends", nargs="+", default=["eager", "compiled", "onnx"], help="default: eager compiled onnx"
+    )
 
 
 def _report_options(parser: argparse.ArgumentParser) -> None:

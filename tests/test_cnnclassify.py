@@ -39,7 +39,7 @@ def run(*arguments: object, cwd: Path, code: int = 0) -> str:
         environment["CNNLAB_DATA"] = str(REAL_DATA)
     done = subprocess.run(  # noqa: PLW1510 - the exit code is looked at below
         [sys.executable, str(SCRIPT), *map(str, arguments)],
-        cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+        cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == code, done.stdout
     assert "Traceback" not in done.stdout
@@ -202,6 +202,35 @@ def test_without_weights_and_network_the_ways_on_are_told(tmp_path: Path):
     assert "cnnlab train resnet20" in printed
 
 
+def test_a_path_that_is_not_there_is_no_run(tmp_path: Path):
+    printed = run("resnet20", "--weights", "resnet20.th", cwd=tmp_path, code=2)
+    assert printed == "error: --weights: no such file: resnet20.th\n"
+
+
+def test_only_a_resnet_is_called_one(trained: tuple[Path, str], tmp_path: Path):
+    folder, _ = trained
+    printed = run("resnet20", "--weights", folder / "model" / "model.safetensors", cwd=tmp_path, code=2)
+    assert "expected a ResNet of 6n + 2 layers, received 'conv 5x5 32 | bn" in printed
+    assert "its 10 classes are not those of CIFAR-10" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--image", "gone.png"], 2, "gone.png"),
+        (["--iterations", 1], 2, "iterations: received 1"),
+        (["--backends", "eagre"], 2, "did you mean 'eager'"),
+        (["--weights", "gone.th"], 2, "no such file"),
+    ],
+)
+def test_a_report_is_refused_before_anything_is_trained(
+    options: list, code: int, message: str, data: Path, tmp_path: Path
+):
+    printed = run("report", *training(data), *options, "--no-download", cwd=tmp_path, code=code)
+    assert message in printed
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.realdata
 @needs_real_data
 def test_published_weights_are_converted_once_and_score_as_known(trained: tuple[Path, str], tmp_path: Path):
@@ -227,7 +256,19 @@ def test_published_weights_are_converted_once_and_score_as_known(trained: tuple[
 def test_the_report_holds_all_of_it(trained: tuple[Path, str], data: Path, tmp_path: Path):
     folder, _ = trained
     Image.new("RGB", (50, 40), (200, 30, 30)).save(tmp_path / "red.png")
-    options = ["--iterations", 10, "--warmup", 1, "--image", "red.png", "--out", "out"]
+    options = [
+        "--iterations",
+        10,
+        "--warmup",
+        1,
+        "--backends",
+        "eager",
+        "onnx",
+        "--image",
+        "red.png",
+        "--out",
+        "out",
+    ]
     networks = ["--model", folder / "model", "--weights", PRETRAINED]
     printed = run("report", *training(data), *options, *networks, cwd=tmp_path)
     assert re.search(r"^classifier +eager +cpu", printed, re.M)

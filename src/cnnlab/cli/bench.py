@@ -38,8 +38,9 @@ def latency_command(
     from cnnlab.cli.console import err
     from cnnlab.cli.networks import find_network
     from cnnlab.deploy.backends import BACKENDS
-    from cnnlab.deploy.latency import Latency, latency_table, measure_latency, untrained
+    from cnnlab.deploy.latency import Latency, check_timing, latency_table, measure_latency, untrained
 
+    check_timing(warmup, iterations, threads, backend or tuple(BACKENDS))
     found = {name: find_network(name, runs) for name in networks}
     predictors = {
         name: network.trained or untrained(network.architecture, network.input_shape)

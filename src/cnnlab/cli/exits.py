@@ -19,6 +19,9 @@ def errors_to_exit_codes() -> Iterator[None]:
     except Interrupted as stopped:
         err.print(str(stopped), markup=False)
         sys.exit(stopped.exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted", markup=False)
+        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone: nobody is left to tell.
         sys.stderr.close()

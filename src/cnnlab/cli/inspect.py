@@ -16,15 +16,6 @@ app = typer.Typer(help="Look inside a trained network: feature maps, confusion."
 _MISTAKES_SHOWN = 5
 
 
-def _png(path: Path | None) -> Path | None:
-    """The figure's name as it was given, refused where it does not end in .png."""
-    from cnnlab.core.errors import CnnlabError
-
-    if path is not None and path.suffix.lower() != ".png":
-        raise CnnlabError(f"--out: received {str(path)!r}, expected a name that ends in .png")
-    return path
-
-
 @app.callback()
 def _chosen_run(context: typer.Context, run: NetworkArgument) -> None:
     context.obj = run
@@ -48,7 +39,6 @@ def features(
     runs: RunsFolder = None,
 ) -> None:
     """Draw the maps that a layer, by default the first convolution, makes of each image."""
-    _png(out)
     from cnnlab.cli.console import out as console
     from cnnlab.deploy.load import load_predictor
     from cnnlab.inspect.features import draw_feature_maps
@@ -71,7 +61,6 @@ def confusion(
     runs: RunsFolder = None,
 ) -> None:
     """Show which classes are taken for which, from the outputs stored in the run."""
-    _png(out)
     from cnnlab.inspect.confusion import confusion_of_run
     from cnnlab.runs import find_run, runs_root
 

@@ -20,8 +20,10 @@ def fitted(
     """The network with these tensors as its weights, float32 on the CPU.
 
     `tensors` bear our names; `file_names` says what a file calls those whose names differ there. Raises WeightsError
-    with every tensor that is missing, too many, or of another shape or kind, and the layer it belongs to.
+    with every tensor that is missing, too many, of another shape or kind, or not finite, and the layer it belongs to.
+    Numbers of half precision are widened.
     """
+    tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     with torch.device("meta"):  # shapes without memory: a file that does not fit costs nothing
         model = build(architecture, input_shape)
     problems = list(_misfits(architecture, input_shape, model.state_dict(), tensors, file_names or {}))
@@ -47,6 +49,8 @@ def _misfits(
             received = f"has {_shape(given[name])}"
         elif given[name].dtype != wanted.dtype:
             received = f"is {_kind(given[name])}"
+        elif not given[name].isfinite().all():
+            received = "holds NaN or infinity"
         else:
             continue
         layer = _layer_of(name, labels)

@@ -125,7 +125,7 @@ def measure_latency(
     `threads` (all cores without) hold for torch and onnxruntime during the measurement alone. A backend that is not
     installed or fails is a row that says so. Raises CnnlabError with all bad values, ImageError.
     """
-    _check(warmup, iterations, threads, backends)
+    check_timing(warmup, iterations, threads, backends)
     target = choose_device(device)
     pixels_1CHW = _pixels(predictor.image_shape, image)
     threads_before = torch.get_num_threads()
@@ -216,7 +216,10 @@ def _cells(network: str, row: Backend) -> tuple[str, ...]:
     return (network, row.name, row.device, *numbers, parity)
 
 
-def _check(warmup: int, iterations: int, threads: int | None, backends: Sequence[str]) -> None:
+def check_timing(
+    warmup: int, iterations: int, threads: int | None = None, backends: Sequence[str] = tuple(BACKENDS)
+) -> None:
+    """Raises CnnlabError with every value that `measure_latency` would not take."""
     found = []
     for name, value, (low, high) in (
         ("warmup", warmup, _WARMUP_RANGE),

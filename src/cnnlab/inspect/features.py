@@ -73,7 +73,8 @@ def draw_feature_maps(
         zip(files, decode_files(files, (height, width), channels), strict=True), start=1
     ):
         found = _maps_of(predictor, image, str(file), row)
-        path = out if len(files) == 1 else out.with_stem(f"{out.stem}-{number}-{file.stem}")
+        digits = f"{number:0{len(str(len(files)))}}"
+        path = out if len(files) == 1 else out.with_stem(f"{out.stem}-{digits}-{file.stem}")
         feature_map_grid(
             found.maps_CHW,
             found.image_HWI,

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from cnnlab.core.errors import CnnlabError, RunError
+from cnnlab.core.errors import CnnlabError, DataError, Interrupted, RunError
+from cnnlab.data import load
 from cnnlab.deploy.run import Run
 from cnnlab.launch.one import resume, train
 from cnnlab.launch.options import Options
@@ -21,7 +22,11 @@ def train_seeds(
     were found saw different data.
     """
     recipes = [_with_seed(recipe, seed) for seed in _checked(seeds)]
-    runs = [train_or_continue(each, options, watcher) for each in recipes]
+    try:
+        runs = [train_or_continue(each, options, watcher) for each in recipes]
+    except Interrupted as stopped:
+        again = f"{stopped}; the same command again goes on with all seeds"
+        raise Interrupted(again, stopped.exit_code) from None
     digests = {run.folder.environment["data"]["digest"] for run in runs}
     if len(digests) > 1:
         names = ", ".join(run.folder.id for run in runs)
@@ -36,14 +41,38 @@ def train_or_continue(recipe: Recipe, options: Options, watcher: Watcher | None 
     earlier = find_earlier(recipe, options)
     if earlier is None:
         return train(recipe, options, watcher)
-    return Run(earlier) if earlier.result is not None else resume(earlier, options, watcher)
+    if earlier.result is None:
+        return resume(earlier, options, watcher)
+    _check_same_data(earlier, options)
+    return Run(earlier)
 
 
 def find_earlier(recipe: Recipe, options: Options) -> RunFolder | None:
     """The run with the recipe's hash that got furthest: complete, or else the one with the most epochs."""
     candidates = [path for path in run_folders(runs_root(options.runs)) if recipe.hash[:8] in path.name]
-    found = [run for run in map(RunFolder, candidates) if run.environment.get("recipe_hash") == recipe.hash]
+    found = [run for run in map(RunFolder, candidates) if _hash_of(run) == recipe.hash]
     return max(found, key=lambda run: (run.result is not None, len(run.metrics)), default=None)
+
+
+def _hash_of(run: RunFolder) -> str:
+    try:
+        return str(run.environment.get("recipe_hash"))
+    except RunError as error:
+        raise RunError(*error.problems, f"or delete {run.path}: it is then trained anew") from None
+
+
+def _check_same_data(run: RunFolder, options: Options) -> None:
+    """Raises RunError where the data that would be trained on now are not those of the finished run."""
+    try:
+        now = load(run.recipe.data.source, options.data_dir, size=run.recipe.data.size).digest
+    except DataError:
+        return  # the run is finished: it needs no data, and there are none here that could differ
+    before = run.environment["data"]["digest"]
+    if before != now:
+        raise RunError(
+            f"run {run.id} was trained on other data (digest {before[:16]}, now {now[:16]}); "
+            "point --data-dir at the original data, or give another folder of runs to train anew"
+        )
 
 
 def _with_seed(recipe: Recipe, seed: int) -> Recipe:

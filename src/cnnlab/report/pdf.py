@@ -22,7 +22,7 @@ _MARKS = {
 
 def write_pdf(document: Document, path: Path) -> None:
     """Write the report. Raises CnnlabError without Typst or for a figure that cannot be read, StorageError."""
-    typst = _typst()
+    typst = require_typst()
     with tempfile.TemporaryDirectory() as folder:
         figures = _copy_figures(document, Path(folder))
         (Path(folder) / "main.typ").write_text(typst_source(document, figures), encoding="utf-8")
@@ -65,7 +65,8 @@ def typst_string(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _typst() -> Any:
+def require_typst() -> Any:
+    """The module that sets PDFs. Raises CnnlabError with the command that installs it."""
     try:
         import typst
     except ImportError:

@@ -5,6 +5,7 @@ containers and numbers and refuses every other name before it is imported.
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of other pickle protocols, which fail below with a reason of ours
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}; expected a file of weights") from error
     except Exception as error:  # a damaged or hostile file can break the reader in any way

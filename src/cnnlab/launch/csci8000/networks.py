@@ -1,14 +1,16 @@
 """The two networks of the course at work: the classifier in `model/`, and a pretrained ResNet-20."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnlab.arch.layers import Conv, Residual
 from cnnlab.core.errors import DataError, WeightsError
 from cnnlab.data import load
 from cnnlab.data.download import ProgressDisplay
-from cnnlab.deploy.load import is_model_file, load_predictor
-from cnnlab.deploy.model_file import open_model, read_model, write_model
+from cnnlab.data.named import CIFAR10_CLASSES
+from cnnlab.deploy.load import is_model_file, load_network
+from cnnlab.deploy.model_file import TrainedNetwork, open_model, read_model, write_model
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.pretrained import fetch_weights, import_weights
 from cnnlab.deploy.score import score, scored_split
@@ -49,24 +51,49 @@ def classify(folder: Path, images: Sequence[str | Path], out: Path) -> list[tupl
 def resnet20(
     folder: Path,
     weights: str | None = None,
-    runs: Path | None = None,
     download: bool = True,
     progress: ProgressDisplay | None = None,
 ) -> Network:
-    """A pretrained ResNet-20: `weights` is a public file, a model file or a run.
+    """A pretrained CIFAR ResNet: `weights` is a public file, a model file or a run (its folder, or an id in ./runs).
 
     Without `weights` it is what an earlier call put into `folder`, else akamaster's, downloaded. A public file is
-    converted once, into `folder`. Raises WeightsError, RunError, DataError where nothing can be fetched.
+    converted once, into `folder`. Raises WeightsError for weights that are not there or not of a ResNet for CIFAR-10,
+    RunError, DataError where nothing can be fetched.
     """
     converted = folder / RESNET20
     if weights is None and converted.is_file():
-        origin = open_model(converted)
-        return Network("ResNet-20", origin.predictor, _said(origin.origin, converted))
-    if weights is not None and (is_model_file(weights) or not Path(weights).is_file()):
-        return Network("ResNet-20", load_predictor(weights, runs), weights)
-    imported = import_weights(Path(weights) if weights else _fetched(download, progress))
-    write_model(converted, imported.predictor, imported.origin)
-    return Network(f"ResNet-{imported.depth}", imported.predictor, _said(imported.origin, converted))
+        return _as_resnet(open_model(converted), str(converted))
+    if weights is None:
+        return _converted(_fetched(download, progress), converted)
+    path = Path(weights)
+    if path.is_file() and not is_model_file(path):
+        return _converted(path, converted)
+    if not path.exists() and (path.suffix or len(path.parts) > 1):
+        raise WeightsError(f"--weights: no such file: {weights}")
+    return _as_resnet(load_network(weights), weights)
+
+
+def _converted(public: Path, target: Path) -> Network:
+    imported = import_weights(public)
+    network = _as_resnet(TrainedNetwork(imported.predictor, imported.origin), str(public))
+    write_model(target, imported.predictor, imported.origin)
+    return network
+
+
+def _as_resnet(trained: TrainedNetwork, place: str) -> Network:
+    """The network by the name its depth gives it. Raises WeightsError if it is another one, or not for CIFAR-10."""
+    predictor = trained.predictor
+    bodies = [layer.body for layer in predictor.architecture.layers if isinstance(layer, Residual)]
+    convs = {sum(isinstance(layer, Conv) for layer in body) for body in bodies}
+    problems = []
+    if convs != {2} or len(bodies) % 3:
+        problems.append(f"{place}: expected a ResNet of 6n + 2 layers, received '{predictor.architecture}'")
+    if predictor.classes != CIFAR10_CLASSES:
+        problems.append(f"{place}: its {len(predictor.classes)} classes are not those of CIFAR-10")
+    if problems:
+        raise WeightsError(*problems)
+    known = [str(trained.origin[key]) for key in ("source", "file", "run") if key in trained.origin]
+    return Network(f"ResNet-{2 * len(bodies) + 2}", predictor, ", ".join(known) or place)
 
 
 @dataclass(frozen=True)
@@ -112,7 +139,3 @@ def _fetched(download: bool, progress: ProgressDisplay | None) -> Path:
         return fetch_weights(_KNOWN, progress=progress)
     except DataError as error:
         raise DataError(*error.problems, ways_on) from None
-
-
-def _said(origin: Mapping[str, object], path: Path) -> str:
-    return f"{origin.get('source', path)}, {origin['file']}" if "file" in origin else str(path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import GREY, INK, PALE, SPLIT_STYLES, save
+from cnnlab.report.figures.style import GREY, INK, PALE, SPLIT_STYLES, png_name, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,7 +113,8 @@ def feature_map_grid(
     be even areas. `layer` names the layer; `ranking` are classes with probabilities, the first is the prediction;
     `kernels_CHWI` are the filters, drawn where they see the image itself. Raises StorageError.
     """
-    save(_draw(maps_CHW, image_HWI, layer, image_name, ranking, kernels_CHWI), path, format="png", dpi=_DPI)
+    figure = _draw(maps_CHW, image_HWI, layer, image_name, ranking, kernels_CHWI)
+    save(figure, png_name(path), format="png", dpi=_DPI)
     return path
 
 
@@ -221,9 +222,11 @@ def _paint_kernel(canvas: "Pixels", panel: Box, kernel_HWI: "Values") -> None:
 
 
 def _unit(map_HW: "Values") -> "Values":
-    """The map from its minimum at 0 to its maximum at 1; a constant map is 0 throughout."""
+    """The map from its minimum at 0 to its maximum at 1; a constant map is 0.5 throughout."""
     low, high = map_HW.min(), map_HW.max()
-    unit: Values = (map_HW - low) / (high - low if high > low else np.float32(1))
+    if low == high:
+        return np.full_like(map_HW, 0.5)
+    unit: Values = (map_HW - low) / (high - low)
     return unit
 
 

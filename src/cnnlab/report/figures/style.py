@@ -8,6 +8,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 
 if TYPE_CHECKING:
@@ -32,9 +33,16 @@ def plain(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def png_name(path: Path) -> Path:
+    """The name of a figure as it was given. Raises CnnlabError where it does not end in .png."""
+    if path.suffix.lower() != ".png":
+        raise CnnlabError(f"the figure's name: received {str(path)!r}, expected one that ends in .png")
+    return path
+
+
 def save_both(figure: "Figure", path: Path) -> tuple[Path, Path]:
-    """Write `path`, a PNG, and the SVG beside it; return both paths. Raises StorageError."""
-    vector = path.with_suffix(".svg")
+    """Write `path`, a PNG, and the SVG beside it; return both paths. Raises CnnlabError, StorageError."""
+    vector = png_name(path).with_suffix(".svg")
     save(figure, path, format="png", dpi=PNG_DPI)
     save(figure, vector, format="svg", metadata={"Date": None})
     return path, vector
