@@ -131,8 +131,12 @@ def rewritten(path, change):
             ],
         ),
         (
-            lambda _, tensors: tensors.update({"5.bias": torch.zeros(3, dtype=torch.bfloat16)}),
-            ["5.bias is bfloat16"],
+            lambda _, tensors: tensors.update({"5.bias": torch.zeros(3, dtype=torch.int8)}),
+            ["5.bias is int8"],
+        ),
+        (
+            lambda _, tensors: tensors["5.bias"].__setitem__(1, torch.nan),
+            ["needs bias 3 of float32; in the file 5.bias holds NaN or infinity"],
         ),
     ],
 )
@@ -144,6 +148,14 @@ def test_a_changed_file_is_refused_with_all_that_is_wrong(tmp_path, change, mess
     for message in messages:
         assert message in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_numbers_of_half_precision_are_widened(tmp_path):
+    path = tmp_path / "net.safetensors"
+    rewritten(path, lambda _, tensors: tensors.update({"5.bias": torch.full((3,), 0.5, dtype=torch.bfloat16)}))
+    bias = read_model(path).model.get_parameter("5.bias")
+    assert bias.dtype == torch.float32
+    assert bias.tolist() == [0.5, 0.5, 0.5]
 
 
 def test_other_files_are_told_apart(tmp_path):

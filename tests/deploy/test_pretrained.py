@@ -59,7 +59,7 @@ def test_every_misfit_is_explained_by_its_layer(tmp_path):
     state = published(20, "B", "chenyaofo").state_dict()
     state["conv1.weight"] = torch.zeros(16, 1, 3, 3)
     del state["layer2.0.downsample.0.weight"]
-    state["layer3.1.bn2.weight"] = state["layer3.1.bn2.weight"].half()
+    state["layer3.1.bn2.weight"] = state["layer3.1.bn2.weight"].long()
     state["layer3.1.se.weight"] = torch.zeros(4)
     torch.save(state, tmp_path / "weights.pt")
     with pytest.raises(WeightsError) as caught:
@@ -70,7 +70,7 @@ def test_every_misfit_is_explained_by_its_layer(tmp_path):
         "in the file conv1.weight has 16x1x3x3",
         "layer 6.shortcut.conv (conv 1x1 32 stride 2 nobias) needs weight 32x16x1x1 of float32; "
         "in the file layer2.0.downsample.0.weight is missing",
-        "layer 10.body.4 (bn) needs weight 64 of float32; in the file layer3.1.bn2.weight is float16",
+        "layer 10.body.4 (bn) needs weight 64 of float32; in the file layer3.1.bn2.weight is int64",
         "no layer takes layer3.1.se.weight, 4 in the file",
     ]
 
