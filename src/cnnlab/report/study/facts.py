@@ -1,0 +1,105 @@
+"""What a study's report is made from, as plain values: who calls knows the study, this package knows only these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cnnlab.compare.verdicts import Verdict
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.suggest import did_you_mean
+from cnnlab.runs import RunFolder
+
+if TYPE_CHECKING:
+    from cnnlab.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class ArmFacts:
+    """One arm: its recipe (whatever the seed), and its complete runs by seed.
+
+    `against` is the arm it is to be compared with, in a chain the one before; None: the study's reference.
+    """
+
+    name: str
+    recipe: "Recipe"
+    runs: Mapping[int, RunFolder] = field(default_factory=dict)
+    against: str | None = None
+
+    def changes(self, base: "Recipe") -> list[tuple[str, Any, Any]]:
+        """(path, value of the base, own value) of each difference to the base, the seed apart."""
+        return [each for each in base.diff(self.recipe) if each[0] != "seed"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A replicate that was tried and did not become a run, and why."""
+
+    arm: str
+    seed: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure somebody has published for an arm; `value` in the units of `metric`, accuracies as shares."""
+
+    arm: str
+    metric: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """A study with whatever of it has been run; `seeds` are the planned ones, `base` the recipe arms are changes of.
+
+    Raises CnnlabError where `published` or `against` name an arm that is not there.
+    """
+
+    name: str
+    question: str
+    base: "Recipe"
+    arms: tuple[ArmFacts, ...]
+    seeds: tuple[int, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    published: tuple[Published, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        named = [("published figure", each.arm) for each in self.published]
+        named += [("arm to compare with", arm.against) for arm in self.arms if arm.against is not None]
+        problems = [
+            f"{what}: no arm {name!r}{did_you_mean(name, names)}" for what, name in named if name not in names
+        ]
+        if not names:
+            problems.append("a report needs a study with at least one arm")
+        if problems:
+            raise CnnlabError(*problems)
+
+    @property
+    def reference(self) -> ArmFacts:
+        """The arm that changes nothing of the base; the first one where each changes something."""
+        return next((arm for arm in self.arms if not arm.changes(self.base)), self.arms[0])
+
+    @property
+    def missing(self) -> tuple[tuple[str, int], ...]:
+        """Planned replicates (arm, seed) that have no complete run."""
+        return tuple((arm.name, seed) for arm in self.arms for seed in self.seeds if seed not in arm.runs)
+
+    @property
+    def runs(self) -> tuple[RunFolder, ...]:
+        """All complete runs, by arm and seed; a run that two arms share comes once."""
+        found = {run.path: run for arm in self.arms for _, run in sorted(arm.runs.items())}
+        return tuple(found.values())
+
+    def arm(self, name: str) -> ArmFacts:
+        """The arm of that name, which must be there."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def partner(self, arm: ArmFacts) -> ArmFacts | None:
+        """The arm that `arm` is compared with; None for the reference itself."""
+        if arm.against is not None:
+            return self.arm(arm.against)
+        return None if arm == self.reference else self.reference
