@@ -86,6 +86,10 @@ class Recipe(Section):
         """(path, our value, other's value) of each difference, labels apart; None where it is not set."""
         return differences(self.canonical(), other.canonical())
 
+    def with_seed(self, seed: int) -> "Recipe":
+        """The same recipe under another seed. Raises RecipeError for one below 0."""
+        return Recipe.from_dict({**self.model_dump(mode="json", exclude_none=True), "seed": seed})
+
     def to_toml(self) -> str:
         """The whole recipe as TOML, defaults spelled out; loading it gives an equal recipe."""
         return to_toml(self.model_dump(mode="json", exclude_none=True))
