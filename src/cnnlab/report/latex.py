@@ -43,6 +43,8 @@ _SPECIAL = {
     "·": r"\ensuremath{\cdot}",
     "²": r"\ensuremath{^2}",
     "³": r"\ensuremath{^3}",
+    "“": "``",
+    "”": "''",
     "–": "--",
     "—": "---",
     "…": r"\ldots{}",

@@ -75,7 +75,8 @@ def study_document(facts: StudyFacts, figures: Path) -> Document:
         f"Study {facts.name}",
         f"{count(len(facts.arms), 'arm')}, {seeds(facts.seeds)}, {count(len(facts.runs), 'complete run')}",
         tuple(section for section in sections if section is not None and section.blocks),
-        "Every number comes from the run folders listed above; statistics as documented in `docs/statistics.md` of cnnlab.",
+        "Every number comes from the run folders listed above; the statistics are those of cnnlab's "
+        "`docs/statistics.md`.",
     )
 
 

@@ -31,7 +31,7 @@ Quantity = Literal["accuracy", "loss"]
 Arms = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # arm -> seeds -> rows of a run
 
 _LONGEST_NAME = 26
-_MOST_MARKED_EPOCHS = 40
+_MOST_MEDIANS = 4  # of all losses: what lies higher is cut off
 _ONE_POINT = {"marker": "o", "markersize": 3.5}
 
 
@@ -47,13 +47,14 @@ def mean_curves(arms: Arms, path: Path, split: str = "val") -> Path:
 def learning_panels(arms: Arms, path: Path, quantity: Quantity) -> Path:
     """A panel for each arm: `quantity` on train and on val against the epoch, all panels on one scale.
 
+    A loss above four times the median of all losses is cut off, so that the others can be seen.
     `path` is the SVG, a PDF goes beside it. Raises RunError where no run has an epoch, StorageError.
     """
     return save_vector(_draw_panels(arms, quantity), path)
 
 
-def curves_SE(runs: Sequence[Sequence[Mapping[str, Any]]], key: str) -> NDArray[np.float64]:
-    """The values of `key`, up to the shortest run; NaN where an epoch has none, and (0, 0) where all have none."""
+def seed_curves(runs: Sequence[Sequence[Mapping[str, Any]]], key: str) -> NDArray[np.float64]:
+    """The values of `key` (S, E), up to the shortest run; NaN where an epoch has none, and (0, 0) where all have none."""
     length = min((len(rows) for rows in runs), default=0)
     values = [[float("nan") if row.get(key) is None else row[key] for row in rows[:length]] for rows in runs]
     curves = np.array(values, dtype=np.float64).reshape(len(runs), length)
@@ -63,11 +64,13 @@ def curves_SE(runs: Sequence[Sequence[Mapping[str, Any]]], key: str) -> NDArray[
 def _draw_means(arms: Arms, split: str) -> "Figure":
     from matplotlib.figure import Figure
 
-    drawn = {name: curves for name, runs in arms.items() if (curves := curves_SE(runs, f"{split}_accuracy")).size}
+    drawn = {
+        name: curves for name, runs in arms.items() if (curves := seed_curves(runs, f"{split}_accuracy")).size
+    }
     if not drawn:
         raise RunError(f"no curve to draw: no run has an accuracy on {split} by epoch")
     styles = {name: arm_style(index) for index, name in enumerate(arms)}
-    figure = Figure(figsize=(7.4, 3.9), layout="constrained")
+    figure = Figure(figsize=(7.4, 3.4), layout="constrained")
     axes = figure.subplots()
     ranked = sorted(drawn, key=lambda name: -drawn[name][:, -1].mean())
     for rank, name in enumerate(ranked):
@@ -94,13 +97,15 @@ def _draw_panels(arms: Arms, quantity: Quantity) -> "Figure":
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (name, runs) in zip(grid.flat, drawn.items(), strict=False):
         for split in ("train", "val"):
-            curves = curves_SE(runs, f"{split}_{quantity}")
+            curves = seed_curves(runs, f"{split}_{quantity}")
             if curves.size:
                 _draw_band(axes, curves, label=split, **SPLIT_STYLES[split])
         axes.set_title(shortened(name, _LONGEST_NAME), fontsize=10)
         _finish(axes, quantity)
     for axes in grid.flat[len(drawn) :]:
         axes.remove()
+    if quantity == "loss":
+        grid[0, 0].set_ylim(top=_highest_shown(list(drawn.values())))
     for column in range(columns):
         lowest = grid[(len(drawn) - 1 - column) // columns, column]
         lowest.set_xlabel("epoch")
@@ -112,10 +117,18 @@ def _draw_panels(arms: Arms, quantity: Quantity) -> "Figure":
     return figure
 
 
+def _highest_shown(arms: Sequence[Sequence[Sequence[Mapping[str, Any]]]]) -> float:
+    """The end of a loss axis: one training that blows up must not flatten all others."""
+    losses = [seed_curves(runs, f"{split}_loss").ravel() for runs in arms for split in ("train", "val")]
+    known = np.concatenate(losses)
+    known = known[np.isfinite(known)]
+    return float(1.05 * min(known.max(), _MOST_MEDIANS * np.median(known))) if known.size else 1.0
+
+
 def _draw_band(axes: "Axes", curves: NDArray[np.float64], label: str, **style: Any) -> None:
     """Mean and range over the seeds of (S, E) curves; a mark where one epoch alone would be no line."""
     epochs = np.arange(1, curves.shape[1] + 1)
-    marker = _ONE_POINT if curves.shape[1] == 1 else {}
+    marker: dict[str, Any] = _ONE_POINT if curves.shape[1] == 1 else {}
     axes.plot(epochs, curves.mean(axis=0), linewidth=1.7, label=label, **marker, **style)
     if len(curves) > 1:
         low, high = curves.min(axis=0), curves.max(axis=0)

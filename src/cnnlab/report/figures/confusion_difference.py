@@ -25,7 +25,7 @@ _LEAST_WRITTEN = 0.05  # points: what would be written as 0.0 stays empty
 def confusion_difference(
     difference_KK: NDArray[np.float64], classes: Sequence[str], path: Path, title: str
 ) -> Path:
-    """Draw the difference of two matrices of row shares (each entry -1..1): on the diagonal more is better, off it less.
+    """Draw the difference of two matrices of row shares, -1..1: on the diagonal more is better, off it less.
 
     Numbers are percentage points, for up to 20 classes. `path` is the SVG, a PDF goes beside it. Raises StorageError.
     """
@@ -67,5 +67,12 @@ def _write_points(figure: "Figure", points_KK: NDArray[np.float64], reach: float
         text = f"{value:+.1f}".replace("-", "−")
         weight = "bold" if i == j else "normal"
         axes.text(
-            j, i, text, ha="center", va="center", fontsize=8.5, fontweight=weight, color="white" if dark else INK
+            j,
+            i,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8.5,
+            fontweight=weight,
+            color="white" if dark else INK,
         )

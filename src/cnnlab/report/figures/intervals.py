@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnlab.report.figures.style import (
     ARM_COLOURS,
@@ -105,7 +105,11 @@ def _draw_panel(axes: "Axes", rows: Sequence[Dots]) -> None:
         elif row.values:
             _draw_arm(axes, place, row)
         if row.published is not None and row.name not in off_scale:
-            style = {"markerfacecolor": "white", "markeredgecolor": _PUBLISHED_COLOUR, "markeredgewidth": 1.4}
+            style: dict[str, Any] = {
+                "markerfacecolor": "white",
+                "markeredgecolor": _PUBLISHED_COLOUR,
+                "markeredgewidth": 1.4,
+            }
             axes.plot(
                 row.published, place, "D", linestyle="", markersize=6, label="published", zorder=5, **style
             )

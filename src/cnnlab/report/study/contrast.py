@@ -86,9 +86,12 @@ def _classes_table(
 ) -> Table:
     recalls = zip(classes, np.diag(right_KK), np.diag(left_KK), strict=True)
     rows = tuple(
-        (name, f"{before:.1%}", f"{after:.1%}", effect("test", after - before)) for name, before, after in recalls
+        (name, f"{before:.1%}", f"{after:.1%}", effect("test", after - before))
+        for name, before, after in recalls
     )
-    caption = "Share of each class that is recognised (recall) on test, mean over seeds; the difference in points."
+    caption = (
+        "Share of each class that is recognised (recall) on test, mean over seeds; the difference in points."
+    )
     return Table(("class", code(reference.name), code(arm.name), "difference"), rows, caption)
 
 
@@ -115,8 +118,8 @@ def _noise(arm: ArmFacts, reference: ArmFacts) -> str:
         pair = compare_correct(left_SN[0], right_SN[0])
         return (
             f"Image by image ({seeds(shared)}): {pair.left_only:,} of {pair.n:,} test images only the network of "
-            f"{code(arm.name)} has right, {pair.right_only:,} only that of {code(reference.name)}. For these two networks "
-            f"the difference is {effect('test', pair.difference)} points, on other test images within "
+            f"{code(arm.name)} has right, {pair.right_only:,} only that of {code(reference.name)}. "
+            f"For these two networks the difference is {effect('test', pair.difference)} points, on other test images within "
             f"{effect_interval('test', pair.interval)} (95%, Tango). About the recipes one seed says nothing."
         )
     noise = decompose(left_SN.astype(np.float64) - right_SN.astype(np.float64))
@@ -127,8 +130,8 @@ def _noise_text(arm: ArmFacts, reference: ArmFacts, noise: Noise) -> str:
     assert noise.seed_error is not None
     text = (
         f"Over {count(noise.seeds, 'seed')} and {noise.examples:,} test images {code(arm.name)} has "
-        f"{effect('test', noise.mean)} points more right than {code(reference.name)}. The standard error of that from the "
-        f"seeds is {100 * noise.seed_error:.2f} points, from the choice of test images "
+        f"{effect('test', noise.mean)} points more right than {code(reference.name)}. "
+        f"The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, from the choice of test images "
         f"{100 * noise.example_error:.2f}."
     )
     if noise.interval is not None:

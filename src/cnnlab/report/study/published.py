@@ -38,7 +38,9 @@ class _Row:
             return NOTHING
         if not self.ours.sign:
             return "undecided"
-        return "same" if self.ours.sign == (1 if self.figure.value > self.partner.value else -1) else "opposite"
+        return (
+            "same" if self.ours.sign == (1 if self.figure.value > self.partner.value else -1) else "opposite"
+        )
 
 
 def published_section(facts: StudyFacts) -> Section | None:
@@ -57,7 +59,16 @@ def published_section(facts: StudyFacts) -> Section | None:
 def _table(facts: StudyFacts, metric: str) -> Table:
     found = values(facts.arms, metric)
     rows = _rows(facts, metric, found)
-    header = ("arm", "published", "ours", "n", "against", "published difference", "our difference", "direction")
+    header = (
+        "arm",
+        "published",
+        "ours",
+        "n",
+        "against",
+        "published difference",
+        "our difference",
+        "direction",
+    )
     cells = tuple(_cells(metric, row, found) for row in rows)
     caption = f"{title_of(metric).capitalize()}: differences in points, ours paired by seed."
     return Table(header, cells, caption)

@@ -11,7 +11,7 @@ from pathlib import Path
 from cnnlab.compare.holm import holm
 from cnnlab.compare.metrics import Metric, tabulate
 from cnnlab.compare.paired import Comparison, compare_arms
-from cnnlab.compare.summary import Summary, summarise
+from cnnlab.compare.summary import summarise
 from cnnlab.compare.table import Beyond
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.intervals import Dots, interval_plot
@@ -19,6 +19,7 @@ from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.wording import (
     NOTHING,
     code,
+    count,
     effect,
     effect_interval,
     listed,
@@ -29,6 +30,8 @@ from cnnlab.report.study.wording import (
 )
 
 ALPHA = 0.05
+
+Found = Mapping[str, Mapping[str, Mapping[int, float]]]  # metric -> arm -> seed -> value
 
 
 @dataclass(frozen=True)
@@ -97,41 +100,39 @@ def results_section(facts: StudyFacts, figures: Path) -> Section:
     found = {metric: values(facts.arms, metric) for metric in metrics}
     blocks: list[Block] = [_arms_table(facts, found), _figure(facts, found, figures)]
     if pairs_of(facts):
-        blocks += _difference_tables(facts, found)
+        blocks.append(_differences_table(facts, found))
     return Section("Results", tuple(blocks))
 
 
-def _arms_table(facts: StudyFacts, found: Mapping[str, Mapping[str, Mapping[int, float]]]) -> Table:
+def _arms_table(facts: StudyFacts, found: Found) -> Table:
+    several = any(len(arm.runs) > 1 for arm in facts.arms)
     header = ["arm", "n"]
     for metric in found:
-        header += [title_of(metric), "95% interval"]
+        header += [title_of(metric), "95% interval"] if several else [title_of(metric)]
     rows = []
     for arm in facts.arms:
         row = [code(arm.name), str(len(arm.runs))]
         for metric, table in found.items():
             summary = summarise(table[arm.name].values()) if table[arm.name] else None
-            row += _cells(metric, summary)
+            row.append(mean_and_spread(metric, summary) if summary else NOTHING)
+            if several:
+                row.append(value_interval(metric, summary.t) if summary else NOTHING)
         rows.append(tuple(row))
-    caption = "Mean ± sample standard deviation over n seeds, and Student's interval for the mean."
-    if all(len(arm.runs) < 2 for arm in facts.arms):
-        caption = "One seed an arm: how much a seed changes is unknown, so there is neither spread nor interval."
+    if several:
+        caption = "Mean ± sample standard deviation over n seeds, and Student's interval for the mean."
+    else:
+        caption = (
+            "One seed an arm: how much another seed would change is unknown, so no interval can be given."
+        )
     if "best_val" in found:
         caption += (
-            " Best val is the highest of all epochs, so a little above what the same network would score on new images; "
-            "test is the score of that network, on images that chose nothing."
+            " Best val is the highest of all epochs, so a little above what the same network would score on new "
+            "images; test is the score of that network, on images that chose nothing."
         )
     return Table(tuple(header), tuple(rows), caption)
 
 
-def _cells(metric: str, summary: Summary | None) -> list[str]:
-    if summary is None:
-        return [NOTHING, NOTHING]
-    return [mean_and_spread(metric, summary), value_interval(metric, summary.t)]
-
-
-def _figure(
-    facts: StudyFacts, found: Mapping[str, Mapping[str, Mapping[int, float]]], figures: Path
-) -> Picture:
+def _figure(facts: StudyFacts, found: Found, figures: Path) -> Picture:
     panels = {}
     for metric, table in found.items():
         published = {each.arm: each.value for each in facts.published if each.metric == metric}
@@ -153,41 +154,38 @@ def _dots(name: str, numbers: list[float], published: float | None) -> Dots:
     return Dots(name, tuple(numbers), (interval.low, interval.high) if interval else None, published)
 
 
-def _difference_tables(
-    facts: StudyFacts, found: Mapping[str, Mapping[str, Mapping[int, float]]]
-) -> list[Block]:
-    """One table with the differences in every accuracy."""
+def _differences_table(facts: StudyFacts, found: Found) -> Table:
+    """The differences in every accuracy; intervals and p where there are seeds enough for any."""
     pairs = pairs_of(facts)
     compared = {metric: differences(pairs, table) for metric, table in found.items()}
+    tested = any(each.p_holm is not None for of_metric in compared.values() for each in of_metric)
     one_partner = len({right for _, right in pairs}) == 1
-    header = ["arm"] if one_partner else ["arm", "against"]
-    header += ["pairs"]
+    header = ["arm", "pairs"] if one_partner else ["arm", "against", "pairs"]
     for metric in compared:
-        header += [title_of(metric), "95% interval", "p"]
+        header += [title_of(metric), "95% interval", "p"] if tested else [title_of(metric)]
     rows = []
     for index, (left, right) in enumerate(pairs):
         row = [code(left)] if one_partner else [code(left), code(right)]
         first = next(iter(compared.values()))[index].comparison
         row.append(str(first.n) if first and first.paired else NOTHING)
-        for metric, all_of_them in compared.items():
-            row += _difference_cells(metric, all_of_them[index])
+        for metric, of_metric in compared.items():
+            row += _difference_cells(metric, of_metric[index], tested)
         rows.append(tuple(row))
     partner = f"{code(pairs[0][1])}" if one_partner else "the arm it is compared with"
     caption = f"Differences to {partner} in percentage points, paired by seed (– in pairs: unpaired, Welch). "
     caption += (
-        f"p is adjusted by Holm over the {len(pairs)} rows of a column; the intervals are not adjusted."
-        if any(each.p_holm is not None for each in compared[next(iter(compared))])
+        f"p is adjusted by Holm over the {count(len(pairs), 'row')} of a column; the intervals are not adjusted."
+        if tested
         else "One pair shows a difference, but not whether it is more than chance: no interval, no p."
     )
-    return [Table(tuple(header), tuple(rows), caption)]
+    return Table(tuple(header), tuple(rows), caption)
 
 
-def _difference_cells(metric: str, difference: Difference) -> list[str]:
+def _difference_cells(metric: str, difference: Difference, tested: bool) -> list[str]:
     comparison = difference.comparison
     if comparison is None:
-        return [NOTHING, NOTHING, NOTHING]
-    return [
-        effect(metric, comparison.effect),
-        effect_interval(metric, comparison.interval),
-        p_value(difference.p_holm),
-    ]
+        return [NOTHING] * (3 if tested else 1)
+    found = effect(metric, comparison.effect)
+    if not tested:
+        return [found]
+    return [found, effect_interval(metric, comparison.interval), p_value(difference.p_holm)]

@@ -1,5 +1,6 @@
 """What was run and where: cost, recipes as differences to the base, machine and versions, data, runs."""
 
+import json
 from collections.abc import Callable
 from statistics import fmean
 from typing import Any
@@ -35,8 +36,8 @@ def cost_section(facts: StudyFacts) -> Section | None:
     total = sum(sum(run.result["seconds"].values()) for run in facts.runs if run.result is not None)
     header = ("arm", "parameters", "MACs", "epochs", "training, minutes a run", "all runs, minutes")
     caption = (
-        "MACs: multiply-accumulates for one image. Training leaves out evaluation and saving; times of runs that shared a "
-        f"machine are longer. The {count(len(facts.runs), 'run')} took {minutes(total)} minutes together."
+        "MACs: multiply-accumulates for one image. Training leaves out evaluation and saving; times of runs that "
+        f"shared a machine are longer. The {count(len(facts.runs), 'run')} took {minutes(total)} minutes together."
     )
     return Section("Cost", (Table(header, tuple(rows), caption),))
 
@@ -74,11 +75,17 @@ def repeat_section(facts: StudyFacts) -> Section:
         blocks.append(Code("\n".join(facts.commands), "The commands that made the runs and this report:"))
     if facts.runs:
         rows = tuple(
-            (code(arm.name), seeds([*arm.runs]), ", ".join(code(run.id) for _, run in sorted(arm.runs.items())))
+            (
+                code(arm.name),
+                seeds([*arm.runs]),
+                ", ".join(code(run.id) for _, run in sorted(arm.runs.items())),
+            )
             for arm in facts.arms
             if arm.runs
         )
-        caption = "The run folders behind every number; each holds its recipe, environment, curves and outputs."
+        caption = (
+            "The run folders behind every number; each holds its recipe, environment, curves and outputs."
+        )
         blocks.append(Table(("arm", "seeds", "runs"), rows, caption))
     return Section("How to repeat it", tuple(blocks))
 
@@ -100,7 +107,8 @@ def images_of(environment: dict[str, Any]) -> str:
 
 
 def _setting(value: Any) -> str:
-    return "not set" if value is None else code(value)
+    """A recipe's value as TOML has it."""
+    return "not set" if value is None else code(value if isinstance(value, str) else json.dumps(value))
 
 
 def _common(runs: tuple[RunFolder, ...], read: Callable[[dict[str, Any]], str]) -> str:
@@ -139,5 +147,4 @@ _ENVIRONMENT: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("data", lambda e: f"{plain(e['data']['name'])}, digest {code(e['data']['digest'][:16])}"),
     ("images", images_of),
     ("normalisation", _statistics),
-    ("loss before training", lambda e: f"{e['initial_loss']:.3f}"),
 )

@@ -60,12 +60,13 @@ from cnnlab.optim.schedules import lr_at
 
 optimizer = {optimizer}
 steps = len(train_loader)
+total = recipe.train.epochs * steps
 for epoch in range(recipe.train.epochs):
     train_set.set_epoch(epoch)
     model.train()
     for step, (images, labels) in enumerate(train_loader, start=epoch * steps):
         for group in optimizer.param_groups:
-            group["lr"] = lr_at(recipe.schedule, recipe.optim.lr, step, steps, recipe.train.epochs * steps)
+            group["lr"] = lr_at(recipe.schedule, recipe.optim.lr, step, steps, total)
         images, labels = images.to(device), labels.to(device)
         loss = F.cross_entropy(model(images), labels{smoothing})
 {l1}        optimizer.zero_grad()
@@ -102,8 +103,9 @@ def code_section(facts: StudyFacts) -> Section:
     recipes = [arm.recipe for arm in facts.arms]
     blocks: list[Block] = [
         Paragraph(
-            "The runs were made by cnnlab's own engine, which does the same on whole batches and keeps everything in a run "
-            f"folder; {code('recipe.toml')} is the base recipe above."
+            "The runs were made by cnnlab's own engine, which does the same on whole batches and keeps everything in "
+            "a run folder."
+            + (f" {code('recipe.toml')} holds the base recipe above." if "recipe.toml" in reference else "")
         ),
         Code(_TRAIN.format(recipe=reference).rstrip(), "One run of the study:"),
         Code(_DATA.format(recipe=reference).rstrip(), "Data set and transform, in plain PyTorch:"),

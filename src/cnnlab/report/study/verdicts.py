@@ -47,7 +47,7 @@ def claims_section(facts: StudyFacts) -> Section | None:
     rows = tuple(
         (
             str(number),
-            plain(str(verdict.claim)),
+            _sentence(verdict.claim),
             f"**{verdict.verdict}**",
             _effect(verdict),
             effect_interval(verdict.claim.metric, verdict.interval),
@@ -58,8 +58,8 @@ def claims_section(facts: StudyFacts) -> Section | None:
         for number, verdict in enumerate(facts.verdicts, start=1)
     )
     caption = (
-        "Effect: mean of left minus right over n seeds; accuracies in percentage points. A claim is decided where the p "
-        f"adjusted by Holm over {count(len(rows), 'claim')} is at most 0.05; the intervals are not adjusted."
+        "Effect: mean of left minus right over n seeds; accuracies in percentage points. A claim is decided where "
+        f"the p adjusted by Holm over {count(len(rows), 'claim')} is at most 0.05; the intervals are not adjusted."
     )
     details = tuple(_detail(facts, number, verdict) for number, verdict in enumerate(facts.verdicts, start=1))
     return Section("Claims", (Table(header, rows, caption), Bullets(details)))
@@ -68,6 +68,8 @@ def claims_section(facts: StudyFacts) -> Section | None:
 def _of_all(decided: int, all_of_them: int) -> str:
     if all_of_them == 1:
         return "The one claim of the study is" if decided else "The one claim of the study is not"
+    if decided == all_of_them:
+        return f"All {all_of_them} claims of the study are"
     if not decided:
         return f"None of the {all_of_them} claims of the study is"
     return f"{decided} of {all_of_them} claims of the study {'is' if decided == 1 else 'are'}"
@@ -81,11 +83,9 @@ def _in_short(verdict: Verdict) -> str:
     else:
         found = [f"found {_effect(verdict)} {unit_of_effect(metric)}".rstrip()]
     if verdict.interval is not None:
-        found.append(
-            f"{verdict.interval.level:.0%} interval {effect_interval(metric, verdict.interval)}"
-        )
+        found.append(f"{verdict.interval.level:.0%} interval {effect_interval(metric, verdict.interval)}")
     found.append(f"n = {verdict.n}")
-    return f"{plain(str(verdict.claim))} ({', '.join(found)})"
+    return f"{_sentence(verdict.claim, quoted=True)} ({', '.join(found)})"
 
 
 def _limits(facts: StudyFacts) -> str:
@@ -96,11 +96,13 @@ def _limits(facts: StudyFacts) -> str:
         parts.append("No run is complete yet.")
     elif most == 1:
         parts.append(
-            "With one seed an arm nothing is known of how much another seed would change: a difference seen here may be "
-            "chance, and none is established."
+            "With one seed an arm nothing is known of how much another seed would change: a difference seen here "
+            "may be chance, and none is established."
         )
     if facts.missing and facts.runs:
-        parts.append(f"{count(len(facts.missing), 'planned run')} of the study {_is_or_are(len(facts.missing))} missing.")
+        parts.append(
+            f"{count(len(facts.missing), 'planned run')} of the study {_is_or_are(len(facts.missing))} missing."
+        )
     return " ".join(parts)
 
 
@@ -114,9 +116,14 @@ def _effect(verdict: Verdict) -> str:
 
 def _detail(facts: StudyFacts, number: int, verdict: Verdict) -> str:
     formal = _formal(verdict.claim)
-    return (
-        f"**Claim {number}**, {formal}: {plain(verdict.reason)}. Carried by {_runs(facts, verdict.claim.arms)}."
-    )
+    return f"**Claim {number}**, {formal}: {plain(verdict.reason)}. Carried by {_runs(facts, verdict.claim.arms)}."
+
+
+def _sentence(claim: Claim, quoted: bool = False) -> str:
+    """The claim in the words of whoever made it; without any, as it is tested."""
+    if not claim.text:
+        return _formal(claim)
+    return f"“{plain(claim.text)}”" if quoted else plain(claim.text)
 
 
 def _formal(claim: Claim) -> str:
@@ -144,7 +151,9 @@ def missing_block(facts: StudyFacts) -> Bullets | Paragraph | None:
         absent = [seed for name, seed in facts.missing if name == arm.name]
         failed = [seed for seed in absent if (arm.name, seed) in causes]
         waiting = [seed for seed in absent if seed not in failed]
-        items += [f"{code(arm.name)}, seed {seed}: failed, {plain(causes[arm.name, seed])}" for seed in failed]
+        items += [
+            f"{code(arm.name)}, seed {seed}: failed, {plain(causes[arm.name, seed])}" for seed in failed
+        ]
         if waiting:
             items.append(f"{code(arm.name)}, {seeds(waiting)}: not run yet")
     return Bullets(tuple(items))

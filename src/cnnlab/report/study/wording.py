@@ -121,4 +121,5 @@ def _signed(number: float, decimals: int, plus: bool) -> str:
 
 
 def _general(number: float) -> str:
-    return f"{number:,.4g}".replace("-", "−")
+    """Three digits; thousands in full."""
+    return (f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}").replace("-", "−")
