@@ -40,7 +40,9 @@ def test_images_are_those_of_the_engine(shapes, epoch):
     dataset.set_epoch(epoch)
     images, labels = (torch.stack(column) for column in zip(*map(as_tensors, dataset), strict=True))
 
-    resident = ResidentSplit(Split(shapes.train.images[train], shapes.train.labels[train]), torch.device("cpu"))
+    resident = ResidentSplit(
+        Split(shapes.train.images[train], shapes.train.labels[train]), torch.device("cpu")
+    )
     resident.arrange(np.arange(100), draw_epoch(AUGMENT, 7, epoch, 100, 32, 32))
     packed, expected_labels = resident.gather(0, 100)
     normalise = Normaliser(Normalisation(mean, std), 32, 32, torch.float32, torch.device("cpu"))
@@ -97,9 +99,7 @@ def test_a_pickled_split_names_its_files(shapes):
     np.testing.assert_array_equal(received.split.labels, shapes.train.labels)
 
 
-@pytest.mark.parametrize(
-    "change", [lambda images: images[10:], lambda images: images[:, ::2], lambda images: np.array(images)]
-)
+@pytest.mark.parametrize("change", [lambda images: images[10:], lambda images: images[:, ::2], np.array])
 def test_only_a_whole_map_goes_by_name(shapes, change):
     images = change(shapes.train.images)
     assert isinstance(by_name(shapes.train.images), MappedFile)

@@ -8,6 +8,7 @@ from cnnlab.cli import (
     data,
     demo,
     export,
+    grade,
     import_weights,
     inspect,
     predict,
@@ -37,6 +38,7 @@ app.command()(train.train)
 app.command()(resume.resume)
 app.command()(predict.predict)
 app.command()(score.score)
+app.command()(grade.grade)
 app.command()(export.export)
 app.command("import-weights")(import_weights.import_weights)
 app.command()(cost.cost)

@@ -29,8 +29,10 @@ class MappedFile:
 
 def by_name(array: Array | None) -> Array | MappedFile | None:
     """The place of an array that is a whole, unchangeable memory map; any other value as it is."""
-    whole = isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
-    if not whole or array.mode != "r" or not array.flags.c_contiguous:
+    if not isinstance(array, np.memmap):
+        return array
+    base: object = array.base  # the file's map itself, where the array is no view of another one
+    if not isinstance(base, mmap.mmap) or array.mode != "r" or not array.flags.c_contiguous:
         return array
     return MappedFile(str(array.filename), array.offset, array.shape, array.dtype.str)
 

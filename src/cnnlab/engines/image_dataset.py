@@ -51,7 +51,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
     def __init__(
         self,
         split: Split,
-        transform: Transform = ToTensor(),  # noqa: B008 - a frozen value
+        transform: Transform = ToTensor(),
         *,
         indices: NDArray[np.int64] | None = None,
         augment: Augment | None = None,
@@ -65,7 +65,8 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         self.split, self.transform, self.indices = split, transform, indices
         self.augment, self.seed = augment, seed
         # Shared memory: worker processes that live on see the epoch that is set here.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._drawn: tuple[int, PixelMap] | None = None
 
     def __len__(self) -> int:
