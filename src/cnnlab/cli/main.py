@@ -13,9 +13,11 @@ from cnnlab.cli import (
     inspect,
     predict,
     recipes,
+    report,
     resume,
     runs,
     score,
+    study,
     train,
 )
 from cnnlab.cli.exits import errors_to_exit_codes
@@ -42,8 +44,10 @@ app.command()(grade.grade)
 app.command()(export.export)
 app.command("import-weights")(import_weights.import_weights)
 app.command()(cost.cost)
+app.command()(report.report)
 app.add_typer(inspect.app, name="inspect")
 app.add_typer(bench.app, name="bench")
+app.add_typer(study.app, name="study")
 app.add_typer(runs.app, name="runs")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(data.app, name="data")

@@ -87,8 +87,8 @@ class Recipe(Section):
         return differences(self.canonical(), other.canonical())
 
     def with_seed(self, seed: int) -> "Recipe":
-        """The same recipe under another seed. Raises RecipeError for one below 0."""
-        return Recipe.from_dict({**self.model_dump(mode="json", exclude_none=True), "seed": seed})
+        """The same recipe under another seed, 0 or more."""
+        return self.model_copy(update={"seed": seed})
 
     def to_toml(self) -> str:
         """The whole recipe as TOML, defaults spelled out; loading it gives an equal recipe."""

@@ -43,6 +43,11 @@ class Cell:
         """The seed of its recipe."""
         return self.recipe.seed
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """Arm and seed."""
+        return self.arm, self.seed
+
     def __str__(self) -> str:
         return f"{self.arm}, seed {self.seed}"
 

@@ -85,9 +85,10 @@ def claims(given: Sequence[ClaimTable]) -> Iterator[str]:
 
 def metrics(given: Sequence[ClaimTable], published: Sequence[Published]) -> Iterator[str]:
     """Claims and published figures are of metrics that can be measured."""
-    for what, one in [*(("claim", one) for one in given), *(("published", one) for one in published)]:
+    named = [*(("claim", one.metric) for one in given), *(("published", one.metric) for one in published)]
+    for what, metric in named:
         try:
-            Metric.parse(one.metric)
+            Metric.parse(metric)
         except MetricError as error:
             yield from (f"{what}: {line}" for line in error.problems)
 

@@ -1,4 +1,4 @@
-"""The study: a question as one strict, immutable value. All that is wrong with one is said at once, before anything runs.
+"""The study: a question as one strict, immutable value. What is wrong with one is said at once, before anything runs.
 
 question = "Does batch normalisation allow a larger learning rate?"
 base = "simplenn-aug"                       # a preset or recipe file; or a table [base] with `extends`
@@ -69,7 +69,7 @@ class Study(Section):
     name: Name
     question: Name
     base: dict[str, Any]
-    factors: Annotated[dict[str, list[Any]], BeforeValidator(flat)] = {}
+    factors: Annotated[dict[str, list[Any]], BeforeValidator(flat)] = Field(default_factory=dict)
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
     arm: Annotated[tuple[NamedArm, ...], Field(strict=False)] = ()
     chain: Annotated[tuple[Chain, ...], Field(strict=False)] = ()

@@ -29,7 +29,7 @@ class NamedArm(Section):
     """A variant: what it sets differs from the base. Without `set` it is the base."""
 
     name: Name
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
 
 
 class Chain(Section):
