@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cnnlab.core.files import storage_errors
-from cnnlab.report.document import Block, Document, Paragraph, Section
+from cnnlab.report.document import Document, Paragraph, Section
 from cnnlab.report.html import write_html
 from cnnlab.report.latex import write_latex
 from cnnlab.report.pdf import write_pdf
@@ -25,7 +25,7 @@ from cnnlab.report.study.setting import (
     repeat_section,
 )
 from cnnlab.report.study.snippets import code_section
-from cnnlab.report.study.verdicts import answer, claims_section, missing_block
+from cnnlab.report.study.verdicts import absent_section, answer, claims_section
 from cnnlab.report.study.weights import weights_section
 from cnnlab.report.study.wording import count, plain, seeds
 
@@ -58,7 +58,7 @@ def study_document(facts: StudyFacts, figures: Path) -> Document:
     sections = (
         Section("Question", (Paragraph(plain(facts.question)), *design_blocks(facts))),
         Section("Answer", (Paragraph(answer(facts)),)),
-        _missing(facts),
+        absent_section(facts),
         results_section(facts, figures),
         claims_section(facts),
         published_section(facts),
@@ -78,11 +78,3 @@ def study_document(facts: StudyFacts, figures: Path) -> Document:
         "Every number comes from the run folders listed above; the statistics are those of cnnlab's "
         "`docs/statistics.md`.",
     )
-
-
-def _missing(facts: StudyFacts) -> Section | None:
-    found = missing_block(facts)
-    if found is None:
-        return None
-    blocks: tuple[Block, ...] = (found,)
-    return Section("What is missing", blocks)

@@ -54,7 +54,7 @@ def learning_panels(arms: Arms, path: Path, quantity: Quantity) -> Path:
 
 
 def seed_curves(runs: Sequence[Sequence[Mapping[str, Any]]], key: str) -> NDArray[np.float64]:
-    """The values of `key` (S, E), up to the shortest run; NaN where an epoch has none, and (0, 0) where all have none."""
+    """The values of `key` (S, E), up to the shortest run; NaN where one is missing, shape (0, 0) where all are."""
     length = min((len(rows) for rows in runs), default=0)
     values = [[float("nan") if row.get(key) is None else row[key] for row in rows[:length]] for rows in runs]
     curves = np.array(values, dtype=np.float64).reshape(len(runs), length)

@@ -65,10 +65,12 @@ def far_below(rows: Sequence[Dots]) -> frozenset[str]:
 
 def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     names = [row.name for row in next(iter(panels.values()))]
-    figure = Figure(figsize=(7.4, 0.34 * len(names) + 1.35), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.12)
+    figure = Figure(figsize=(7.4, 0.34 * len(names) + 1.35), layout=layout)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, rows) in zip(grid, panels.items(), strict=True):
         _draw_panel(axes, rows)

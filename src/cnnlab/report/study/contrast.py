@@ -119,8 +119,8 @@ def _noise(arm: ArmFacts, reference: ArmFacts) -> str:
         return (
             f"Image by image ({seeds(shared)}): {pair.left_only:,} of {pair.n:,} test images only the network of "
             f"{code(arm.name)} has right, {pair.right_only:,} only that of {code(reference.name)}. "
-            f"For these two networks the difference is {effect('test', pair.difference)} points, on other test images within "
-            f"{effect_interval('test', pair.interval)} (95%, Tango). About the recipes one seed says nothing."
+            f"For these two networks the difference is {effect('test', pair.difference)} points, on other test images "
+            f"within {effect_interval('test', pair.interval)} (95%, Tango). About the recipes one seed says nothing."
         )
     noise = decompose(left_SN.astype(np.float64) - right_SN.astype(np.float64))
     return _noise_text(arm, reference, noise)
@@ -131,8 +131,8 @@ def _noise_text(arm: ArmFacts, reference: ArmFacts, noise: Noise) -> str:
     text = (
         f"Over {count(noise.seeds, 'seed')} and {noise.examples:,} test images {code(arm.name)} has "
         f"{effect('test', noise.mean)} points more right than {code(reference.name)}. "
-        f"The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, from the choice of test images "
-        f"{100 * noise.example_error:.2f}."
+        f"The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, from the choice of "
+        f"test images {100 * noise.example_error:.2f}."
     )
     if noise.interval is not None:
         text += (

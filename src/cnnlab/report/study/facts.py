@@ -31,12 +31,13 @@ class ArmFacts:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A replicate that was tried and did not become a run, and why."""
+class Absent:
+    """A planned replicate without a complete run: how it stands ("failed", "not begun", ...), and why where known."""
 
     arm: str
     seed: int
-    cause: str
+    state: str
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Published:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """A study with whatever of it has been run; `seeds` are the planned ones, `base` the recipe arms are changes of.
+    """A study with whatever of it has been run. `base` is the recipe that the arms are changes of.
 
     Raises CnnlabError where `published` or `against` name an arm that is not there.
     """
@@ -60,11 +61,10 @@ class StudyFacts:
     question: str
     base: "Recipe"
     arms: tuple[ArmFacts, ...]
-    seeds: tuple[int, ...]
+    absent: tuple[Absent, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     published: tuple[Published, ...] = ()
-    failures: tuple[Failure, ...] = ()
-    commands: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()  # beside those that the runs remember
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -84,9 +84,15 @@ class StudyFacts:
         return next((arm for arm in self.arms if not arm.changes(self.base)), self.arms[0])
 
     @property
-    def missing(self) -> tuple[tuple[str, int], ...]:
-        """Planned replicates (arm, seed) that have no complete run."""
-        return tuple((arm.name, seed) for arm in self.arms for seed in self.seeds if seed not in arm.runs)
+    def seeds(self) -> tuple[int, ...]:
+        """All planned seeds, ascending; not every arm need have each."""
+        done = {seed for arm in self.arms for seed in arm.runs}
+        return tuple(sorted(done | {each.seed for each in self.absent}))
+
+    @property
+    def planned(self) -> int:
+        """How many replicates there are to be."""
+        return sum(len(arm.runs) for arm in self.arms) + len(self.absent)
 
     @property
     def runs(self) -> tuple[RunFolder, ...]:

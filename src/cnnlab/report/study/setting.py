@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnlab.report.document import Block, Code, Paragraph, Section, Table
 from cnnlab.report.study.facts import StudyFacts
-from cnnlab.report.study.wording import NOTHING, code, count, minutes, plain, seeds
+from cnnlab.report.study.wording import NOTHING, code, command_line, count, minutes, plain, seeds
 from cnnlab.runs import RunFolder
 
 
@@ -71,8 +71,10 @@ def environment_section(facts: StudyFacts) -> Section | None:
 def repeat_section(facts: StudyFacts) -> Section:
     """The commands, and which run folders the report was made from."""
     blocks: list[Block] = []
-    if facts.commands:
-        blocks.append(Code("\n".join(facts.commands), "The commands that made the runs and this report:"))
+    commands = dict.fromkeys([*map(_command_of, facts.runs), *facts.commands])
+    if commands:
+        caption = "The commands that made the runs and this report; options that name folders are left out:"
+        blocks.append(Code("\n".join(filter(None, commands)), caption))
     if facts.runs:
         rows = tuple(
             (
@@ -92,10 +94,9 @@ def repeat_section(facts: StudyFacts) -> Section:
 
 def design_blocks(facts: StudyFacts) -> tuple[Block, ...]:
     """How many arms, seeds and runs, as one paragraph."""
-    planned = len(facts.arms) * len(facts.seeds)
     text = (
         f"{count(len(facts.arms), 'arm')} under {count(len(facts.seeds), 'seed')} ({seeds(facts.seeds)}): "
-        f"{planned - len(facts.missing)} of {count(planned, 'run')} complete. Arms are compared with "
+        f"{facts.planned - len(facts.absent)} of {count(facts.planned, 'run')} complete. Arms are compared with "
         f"{code(facts.reference.name)} where nothing else is said."
     )
     return (Paragraph(text),)
@@ -104,6 +105,11 @@ def design_blocks(facts: StudyFacts) -> tuple[Block, ...]:
 def images_of(environment: dict[str, Any]) -> str:
     """How many images each split has."""
     return ", ".join(f"{number:,} {split}" for split, number in environment["data"]["images"].items())
+
+
+def _command_of(run: RunFolder) -> str:
+    words = run.environment.get("command")
+    return command_line(words) if words else ""
 
 
 def _setting(value: Any) -> str:

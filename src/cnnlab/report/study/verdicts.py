@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cnnlab.compare.claims import Claim
 from cnnlab.compare.verdicts import Verdict
-from cnnlab.report.document import Bullets, Paragraph, Section, Table
+from cnnlab.report.document import Bullets, Section, Table
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.wording import (
     NOTHING,
@@ -61,6 +61,12 @@ def claims_section(facts: StudyFacts) -> Section | None:
         "Effect: mean of left minus right over n seeds; accuracies in percentage points. A claim is decided where "
         f"the p adjusted by Holm over {count(len(rows), 'claim')} is at most 0.05; the intervals are not adjusted."
     )
+    if any(
+        each.interval is not None and each.interval.method.startswith("anytime") for each in facts.verdicts
+    ):
+        caption += (
+            " Seeds were added while claims were undecided: p and intervals are valid for repeated looks."
+        )
     details = tuple(_detail(facts, number, verdict) for number, verdict in enumerate(facts.verdicts, start=1))
     return Section("Claims", (Table(header, rows, caption), Bullets(details)))
 
@@ -99,15 +105,10 @@ def _limits(facts: StudyFacts) -> str:
             "With one seed an arm nothing is known of how much another seed would change: a difference seen here "
             "may be chance, and none is established."
         )
-    if facts.missing and facts.runs:
-        parts.append(
-            f"{count(len(facts.missing), 'planned run')} of the study {_is_or_are(len(facts.missing))} missing."
-        )
+    if facts.absent and facts.runs:
+        verb = "is" if len(facts.absent) == 1 else "are"
+        parts.append(f"{count(len(facts.absent), 'planned run')} of the study {verb} missing.")
     return " ".join(parts)
-
-
-def _is_or_are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def _effect(verdict: Verdict) -> str:
@@ -141,19 +142,15 @@ def _runs(facts: StudyFacts, arms: Sequence[str]) -> str:
     return listed(parts)
 
 
-def missing_block(facts: StudyFacts) -> Bullets | Paragraph | None:
-    """What is missing of a study and why; None where it is whole."""
-    if not facts.missing:
+def absent_section(facts: StudyFacts) -> Section | None:
+    """What is missing of a study and why, arm by arm; None where it is whole."""
+    if not facts.absent:
         return None
-    causes = {(failure.arm, failure.seed): failure.cause for failure in facts.failures}
-    items = []
-    for arm in facts.arms:
-        absent = [seed for name, seed in facts.missing if name == arm.name]
-        failed = [seed for seed in absent if (arm.name, seed) in causes]
-        waiting = [seed for seed in absent if seed not in failed]
-        items += [
-            f"{code(arm.name)}, seed {seed}: failed, {plain(causes[arm.name, seed])}" for seed in failed
-        ]
-        if waiting:
-            items.append(f"{code(arm.name)}, {seeds(waiting)}: not run yet")
-    return Bullets(tuple(items))
+    alike: dict[tuple[str, str, str], list[int]] = {}
+    for each in facts.absent:
+        alike.setdefault((each.arm, each.state, each.cause), []).append(each.seed)
+    items = tuple(
+        f"{code(arm)}, {seeds(numbers)}: {plain(': '.join(filter(None, (state, cause))))}"
+        for (arm, state, cause), numbers in alike.items()
+    )
+    return Section("What is missing", (Bullets(items),))

@@ -3,13 +3,16 @@
 Minus signs are real ones (U+2212); a dash (–) stands where there is nothing to write.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from cnnlab.compare.interval import Interval
 from cnnlab.compare.summary import Summary
 
 NOTHING = "–"
 
+_PLACES = {"--runs", "--out", "--data-dir", "--also"}
 _SHARES = {"best_val", "final_val", "test", "train_val_gap", "share_below"}
 _UNITS = {"epochs_to": "epochs", "seconds": "s", "images_per_second": "images/s"}
 _TITLES = {
@@ -109,6 +112,18 @@ def seeds(numbers: Sequence[int]) -> str:
 def count(number: int, noun: str) -> str:
     """1 run, 2 runs."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as one types it, without the options that say where folders lie on one machine."""
+    program, *rest = words
+    kept: list[str] = []
+    place_follows = False
+    for word in rest:
+        if not place_follows and word.partition("=")[0] not in _PLACES:
+            kept.append(Path(word).name if Path(word).is_absolute() else word)
+        place_follows = not place_follows and word in _PLACES
+    return shlex.join([Path(program).name, *kept])
 
 
 def _is_share(metric: str) -> bool:
