@@ -18,6 +18,7 @@ def report(
     study: StudyArgument,
     html: Annotated[bool, typer.Option("--html", help="One HTML file; this is the default.")] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="A PDF, set by Typst.")] = False,
+    notebook: Annotated[bool, typer.Option("--notebook", help="A Jupyter notebook.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="A LaTeX source with its figures.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to write; else reports/STUDY.")
@@ -41,10 +42,10 @@ def report(
     found = read_study(chosen, runs_root(runs), also or ())
     facts = facts_of(found, (command_line(["cnnlab", *sys.argv[1:]]),))
     folder = out or Path("reports") / chosen.name
-    for path in write_study_report(facts, folder, _formats(html, pdf, latex)):
+    for path in write_study_report(facts, folder, _formats(html, pdf, notebook, latex)):
         typer.echo(str(path))
 
 
-def _formats(html: bool, pdf: bool, latex: bool) -> "list[Format]":
-    wanted: dict[Format, bool] = {"html": html or not (pdf or latex), "pdf": pdf, "latex": latex}
-    return [name for name, asked in wanted.items() if asked]
+def _formats(html: bool, pdf: bool, notebook: bool, latex: bool) -> "list[Format]":
+    wanted: dict[Format, bool] = {"html": html, "pdf": pdf, "notebook": notebook, "latex": latex}
+    return [name for name, asked in wanted.items() if asked] or ["html"]

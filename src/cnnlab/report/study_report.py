@@ -1,4 +1,4 @@
-"""The report of a study: from plain values to a document, and that to HTML, PDF and LaTeX.
+"""The report of a study: from plain values to a document, and that to HTML, PDF, notebook and LaTeX.
 
 An incomplete study has a report too: it says what is missing, and claims nothing that its runs do not show.
 """
@@ -11,6 +11,7 @@ from cnnlab.core.files import storage_errors
 from cnnlab.report.document import Document, Paragraph, Section
 from cnnlab.report.html import write_html
 from cnnlab.report.latex import write_latex
+from cnnlab.report.notebook import write_notebook
 from cnnlab.report.pdf import write_pdf
 from cnnlab.report.study.contrast import contrast_section
 from cnnlab.report.study.curves import curves_section
@@ -29,13 +30,13 @@ from cnnlab.report.study.verdicts import absent_section, answer, claims_section
 from cnnlab.report.study.weights import weights_section
 from cnnlab.report.study.wording import count, plain, seeds
 
-Format = Literal["html", "pdf", "latex"]
+Format = Literal["html", "pdf", "notebook", "latex"]
 
 
 def write_study_report(facts: StudyFacts, out: Path, formats: Sequence[Format]) -> list[Path]:
-    """Write `report.html`, `report.pdf`, `latex/` as asked, and `figures/`, into `out`; returns what was asked for.
+    """Write `report.html`, `.pdf`, `.ipynb`, `latex/` as asked, and `figures/`, into `out`; returns what was asked for.
 
-    Raises CnnlabError where Typst is missing for a PDF, RunError for runs that lack what a report takes, StorageError.
+    Raises CnnlabError where Typst is missing for a PDF or nbformat for a notebook, RunError for runs that lack what a report takes, StorageError.
     """
     figures = out / "figures"
     with storage_errors(figures):
@@ -48,6 +49,9 @@ def write_study_report(facts: StudyFacts, out: Path, formats: Sequence[Format]) 
     if "pdf" in formats:
         write_pdf(document, out / "report.pdf")
         written.append(out / "report.pdf")
+    if "notebook" in formats:
+        write_notebook(document, out / "report.ipynb")
+        written.append(out / "report.ipynb")
     if "latex" in formats:
         written.append(write_latex(document, out / "latex"))
     return written
