@@ -125,11 +125,6 @@ class Study(Section):
         """Every arm: the grid in its order, then named arms, then chains."""
         return self._arms
 
-    def cells(self, seeds: Sequence[int] | None = None) -> tuple[Cell, ...]:
-        """Every arm under every seed, seed by seed: whoever stops early has replicates of all arms."""
-        chosen = self.seeds if seeds is None else seeds
-        return tuple(Cell(arm.name, arm.recipe.with_seed(seed)) for seed in chosen for arm in self._arms)
-
     def cell(self, arm: str, seed: int) -> Cell:
         """One arm under one seed, also a seed that the study does not have yet."""
         recipe = next(one.recipe for one in self._arms if one.name == arm)

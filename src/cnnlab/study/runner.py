@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from cnnlab.core.errors import CnnlabError, DivergedError, Interrupted, StorageError
+from cnnlab.core.errors import EXIT_CODES, CnnlabError, DivergedError, Interrupted, StorageError
 from cnnlab.core.files import storage_errors
 from cnnlab.launch.options import Options
 from cnnlab.runs import RunFolder, runs_root
@@ -114,6 +114,9 @@ def run_cells(
     """The same for some cells of a study, whose lock the caller holds."""
     wanted = ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
     todo = [record for record in records if record.state in wanted]
+    # Seed by seed, those of the definition first: whoever stops early has replicates of all arms.
+    order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
+    todo.sort(key=lambda record: order.index(record.cell.seed))
     if todo:
         crew = _prepare(runs.study, todo, options)
         watcher.on_begin(runs, todo, crew.workers, crew.threads)
@@ -283,4 +286,4 @@ def _cause(code: int, log: Path) -> str:
         return f"stopped by {signal.Signals(code - 128).name}"
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-    return f"{last.strip()} (exit code {code}; more in {log})"
+    return f"{last.strip()} (a bug: see {log})" if code not in EXIT_CODES or code == 1 else last.strip()

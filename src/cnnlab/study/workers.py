@@ -91,7 +91,7 @@ def choose_workers(num_cells: int, num_cores: int, memory: int | None = None) ->
     """
 
     def rounds(workers: int) -> float:
-        return math.ceil(num_cells / workers) / float(num_cores // workers) ** THREADS_POWER
+        return math.ceil(num_cells / workers) / math.pow(num_cores // workers, THREADS_POWER)
 
     most = min(num_cores, num_cells)
     if memory is not None:
