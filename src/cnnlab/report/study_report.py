@@ -36,7 +36,8 @@ Format = Literal["html", "pdf", "notebook", "latex"]
 def write_study_report(facts: StudyFacts, out: Path, formats: Sequence[Format]) -> list[Path]:
     """Write `report.html`, `.pdf`, `.ipynb`, `latex/` as asked, and `figures/`, into `out`; returns what was asked for.
 
-    Raises CnnlabError where Typst is missing for a PDF or nbformat for a notebook, RunError for runs that lack what a report takes, StorageError.
+    Raises CnnlabError where Typst is missing for a PDF or nbformat for a notebook, RunError for runs that lack what a
+    report takes, StorageError.
     """
     figures = out / "figures"
     with storage_errors(figures):
