@@ -16,7 +16,7 @@ from cnnlab.core.errors import CnnlabError
 from cnnlab.report.document import Bullets, Code, Document, Paragraph, Picture, Table
 from cnnlab.report.html import write_html
 from cnnlab.report.study.contrast import best_other, contrast_section, row_shares
-from cnnlab.report.study.facts import Absent, ArmFacts, Published
+from cnnlab.report.study.facts import Absent, ArmFacts, Published, StudyFacts
 from cnnlab.report.study.published import published_section
 from cnnlab.report.study.results import accuracies, differences, pairs_of, results_section, values
 from cnnlab.report.study.setting import cost_section, design_blocks, environment_section
@@ -177,6 +177,7 @@ def test_directions_of_published_figures(runs):
 
     assert directions(base=0.6, aug=0.7) == {"`base`": "–", "`aug_&_flip`": "same"}
     assert directions(base=0.7, aug=0.6)["`aug_&_flip`"] == "opposite"
+    assert list(directions(base=0.6, L1=0.5)) == ["`base`", "`L1`"]
     assert directions(aug=0.7) == {"`aug_&_flip`": "–"}, "nothing was published to compare it with"
 
 
@@ -185,6 +186,15 @@ def test_an_arm_of_a_chain_is_compared_with_the_step_before(runs, tmp_path):
     steps = (*facts.arms[:2], replace(facts.arms[2], against="aug_&_flip"))
     table = results_section(replace(facts, arms=steps), tmp_path).blocks[2]
     assert [row[:2] for row in table.rows] == [("`aug_&_flip`", "`base`"), ("`L1`", "`aug_&_flip`")]
+
+
+def test_a_step_without_a_published_neighbour_is_compared_with_the_nearest_one(runs):
+    facts = make_facts(runs)
+    base, aug, l1 = facts.arms
+    steps = (base, replace(aug, against="base"), replace(l1, against="aug_&_flip"))
+    published = (Published("base", "best_val", 0.6, "x"), Published("L1", "best_val", 0.7, "x"))
+    rows = published_section(replace(facts, arms=steps, published=published)).blocks[0].rows
+    assert [(row[0], row[4]) for row in rows] == [("`base`", "–"), ("`L1`", "`base`")]
 
 
 def test_two_arms_are_contrasted_by_val_not_by_test(runs):
@@ -252,6 +262,8 @@ def test_names_that_are_not_there_are_all_named():
         )
     assert len(caught.value.problems) == 2
     assert "did you mean 'base'" in str(caught.value)
+    with pytest.raises(CnnlabError, match="compared with itself"):
+        StudyFacts("s", "?", BASE, (ArmFacts("a", BASE, against="b"), ArmFacts("b", BASE, against="a")))
 
 
 def test_html_holds_every_cell_of_every_table(whole, tmp_path):

@@ -104,8 +104,8 @@ def _draw_panels(arms: Arms, quantity: Quantity) -> "Figure":
         _finish(axes, quantity)
     for axes in grid.flat[len(drawn) :]:
         axes.remove()
-    if quantity == "loss":
-        grid[0, 0].set_ylim(top=_highest_shown(list(drawn.values())))
+    if quantity == "loss" and (highest := _highest_shown(list(drawn.values()))):
+        grid[0, 0].set_ylim(top=highest)
     for column in range(columns):
         lowest = grid[(len(drawn) - 1 - column) // columns, column]
         lowest.set_xlabel("epoch")
@@ -117,12 +117,13 @@ def _draw_panels(arms: Arms, quantity: Quantity) -> "Figure":
     return figure
 
 
-def _highest_shown(arms: Sequence[Sequence[Sequence[Mapping[str, Any]]]]) -> float:
-    """The end of a loss axis: one training that blows up must not flatten all others."""
+def _highest_shown(arms: Sequence[Sequence[Sequence[Mapping[str, Any]]]]) -> float | None:
+    """Where to cut off a loss axis, if anywhere: one training that blows up must not flatten all others."""
     losses = [seed_curves(runs, f"{split}_loss").ravel() for runs in arms for split in ("train", "val")]
     known = np.concatenate(losses)
     known = known[np.isfinite(known)]
-    return float(1.05 * min(known.max(), _MOST_MEDIANS * np.median(known))) if known.size else 1.0
+    limit = _MOST_MEDIANS * float(np.median(known)) if known.size else 0.0
+    return limit if known.size and known.max() > limit else None
 
 
 def _draw_band(axes: "Axes", curves: NDArray[np.float64], label: str, **style: Any) -> None:
@@ -140,5 +141,5 @@ def _finish(axes: "Axes", quantity: Quantity) -> None:
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
     if quantity == "accuracy":
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     plain(axes)

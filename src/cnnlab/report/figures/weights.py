@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Weights = Mapping[str, Mapping[str, "NDArray[np.floating[Any]]"]]  # layer -> arm -> weights
 
 _BINS = (31, 81)  # of a small and of a large layer; odd, so that one bin is centred on zero
+_LEAST_RATIO = (
+    30  # of the highest density to the lowest that the axis shows: one decade at least has its label
+)
 _COVERED = 0.999  # the share of the weights, of the widest arm, that the axis shows
 
 
@@ -63,6 +66,8 @@ def _draw(layers: Weights, near_zero: float) -> "Figure":
 
 
 def _draw_layer(axes: "Axes", weights: Mapping[str, "NDArray[np.floating[Any]]"], near_zero: float) -> None:
+    from matplotlib.ticker import NullFormatter
+
     reach = max(float(np.quantile(np.abs(values), _COVERED)) for values in weights.values()) or near_zero
     few, many = _BINS
     largest = max(values.size for values in weights.values())
@@ -77,6 +82,10 @@ def _draw_layer(axes: "Axes", weights: Mapping[str, "NDArray[np.floating[Any]]"]
         )
         lines.append((f"{share_near_zero(values, near_zero):.1%}", arm_style(index)["color"]))
     axes.set_yscale("log")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    low = min(low, high / _LEAST_RATIO)
+    axes.set_ylim(low, high * (high / low) ** (0.1 * (len(weights) + 1)))  # room for the shares
     axes.set_xlim(-reach, reach)
     _write_shares(axes, lines, near_zero)
     plain(axes)

@@ -54,7 +54,7 @@ class Published:
 class StudyFacts:
     """A study with whatever of it has been run. `base` is the recipe that the arms are changes of.
 
-    Raises CnnlabError where `published` or `against` name an arm that is not there.
+    Raises CnnlabError where `published` or `against` name an arm that is not there, or `against` runs in a circle.
     """
 
     name: str
@@ -73,10 +73,25 @@ class StudyFacts:
         problems = [
             f"{what}: no arm {name!r}{did_you_mean(name, names)}" for what, name in named if name not in names
         ]
+        problems += [
+            f"arm to compare with: {arm.name!r} is compared with itself, directly or by others"
+            for arm in self.arms
+            if not problems and self._returns(arm)
+        ]
         if not names:
             problems.append("a report needs a study with at least one arm")
         if problems:
             raise CnnlabError(*problems)
+
+    def _returns(self, arm: ArmFacts) -> bool:
+        """Whether following `against` from an arm never ends."""
+        passed = {arm.name}
+        while arm.against is not None:
+            arm = self.arm(arm.against)
+            if arm.name in passed:
+                return True
+            passed.add(arm.name)
+        return False
 
     @property
     def reference(self) -> ArmFacts:

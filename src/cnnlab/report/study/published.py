@@ -86,11 +86,18 @@ def _rows(facts: StudyFacts, metric: str, found: Mapping[str, Mapping[int, float
 
 
 def _partner(facts: StudyFacts, figure: Published, figures: list[Published]) -> Published | None:
-    """The figure of the same source for the arm that the figure's arm is compared with."""
+    """The published figure to compare with, of the same source if there is one.
+
+    It is that of the arm that the figure's arm is compared with; in a chain where nothing was published for the step
+    before, that of the nearest step that has one.
+    """
     partner = facts.partner(facts.arm(figure.arm))
-    of_partner = [each for each in figures if partner is not None and each.arm == partner.name]
-    same_source = [each for each in of_partner if each.source == figure.source]
-    return next(iter([*same_source, *of_partner]), None)
+    while partner is not None:
+        of_partner = [each for each in figures if each.arm == partner.name]
+        if of_partner:
+            return next((each for each in of_partner if each.source == figure.source), of_partner[0])
+        partner = facts.partner(partner)
+    return None
 
 
 def _cells(metric: str, row: _Row, found: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
