@@ -98,14 +98,13 @@ def make_plan(runs: StudyRuns, examples: Sequence[RunFolder], options: Options, 
     """The plan of a study from stored `examples`. What cannot be forecast is listed in `problems`."""
     rates = [rate for run in examples if (rate := _rate(run)) is not None]
     problems: dict[str, None] = {}
-    cells = []
-    for record in runs.records:
-        forecast = None
+    forecasts: dict[str, Forecast] = {}
+    for arm in runs.study.arms():
         try:
-            forecast = _forecast(workload(record.cell.recipe, options), rates, crew.threads)
+            forecasts[arm.name] = _forecast(workload(arm.recipe, options), rates, crew.threads)
         except CnnlabError as error:
             problems |= dict.fromkeys(error.problems)
-        cells.append(PlannedCell(record, forecast, _left(record)))
+    cells = (PlannedCell(record, forecasts.get(record.cell.arm), _left(record)) for record in runs.records)
     return Plan(tuple(cells), crew, tuple(problems))
 
 
