@@ -40,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     if not is_terminal():
         for row in (columns, *rows):
-            say("\t".join(row))
+            print("\t".join(row), file=out.file)  # rich would turn tabs into spaces
         return
     table = Table()
     for name in columns:
