@@ -48,13 +48,18 @@ def test_texts_become_markdown_and_commands_cells(tmp_path: Path) -> None:
         Bullets(("first", "second")),
         Code("$ cnnlab train simplenn \\\n    --seed 1\n\n# then\ncnnlab runs ls"),
         Code("[optim]\nlr = 0.1", "The recipe."),
+        Code("import cnnlab\n\ncnnlab.train", "A snippet:"),
+        Code("import of nothing", ""),
     )
-    assert [cell.cell_type for cell in cells] == ["markdown", "markdown", "code", "markdown", "markdown"]
+    kinds = ["markdown", "markdown", "code", "markdown", "code", "markdown", "markdown"]
+    assert [cell.cell_type for cell in cells] == kinds
     assert cells[1].source == (
         "## Results \\#1\n\nTrained with `lr = 0.1`, **once**, [here](https://example.org).\n\n- first\n- second"
     )
     assert cells[2].source == "!cnnlab train simplenn --seed 1\n\n# then\n!cnnlab runs ls"
-    assert cells[3].source == "```\n[optim]\nlr = 0.1\n```\n\n*The recipe.*"
+    assert cells[3].source == "```\n[optim]\nlr = 0.1\n```\n\n*The recipe.*\n\n*A snippet:*"
+    assert cells[4].source == "import cnnlab\n\ncnnlab.train"
+    assert cells[5].source == "```\nimport of nothing\n```"
 
 
 def test_tables(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _COMMANDS = ("cnnlab ", "python ", "make ", "pip ")
 # As entities, because Jupyter reads HTML, and mathematics between dollars, before it reads Markdown.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}
+# Up to where a paragraph would be taken for a numbered list, a list or a rule.
+_BEGINS_LIST = re.compile(r"^(?:\d{1,9}(?=[.)](?:\s|$))|(?=[-+](?:\s|$))|(?=-[- ]*$))")
 _MARKS = {"strong_open": "**", "strong_close": "**", "em_open": "*", "em_close": "*"}
 
 
@@ -24,9 +26,10 @@ def write_notebook(document: Document, path: Path) -> None:
     for section in document.sections:
         texts = [f"## {inline_markdown(section.title)}"]
         for block in section.blocks:
-            if isinstance(block, Code) and _is_runnable(block.text):
+            if isinstance(block, Code) and (runnable := _runnable(block.text)):
+                texts += [f"*{inline_markdown(block.caption)}*"] if block.caption else []
                 cells += _flushed(format_, texts)
-                cells.append(format_.v4.new_code_cell(_shell_lines(block.text)))
+                cells.append(format_.v4.new_code_cell(runnable))
             elif isinstance(block, Picture):
                 cells += _flushed(format_, texts)
                 cells.append(_picture(format_, block))
@@ -60,8 +63,7 @@ def inline_markdown(text: str, in_table: bool = False) -> str:
             parts.append(" ")
         else:
             parts.append(_escaped(token.content))
-    # At the start of a paragraph these would begin a list or a rule.
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", "".join(parts))
+    return _BEGINS_LIST.sub(lambda found: f"{found[0]}\\", "".join(parts))
 
 
 def _escaped(text: str) -> str:
@@ -123,18 +125,24 @@ def _picture(format_: Any, picture: Picture) -> Any:
     return format_.v4.new_markdown_cell(text, attachments={name: {_MEDIA_TYPES[file.suffix]: content}})
 
 
-def _is_runnable(text: str) -> bool:
-    """Whether every line is a command, the rest of one, a remark or empty."""
-    lines = [line for line in _joined(text) if line.strip() and not line.lstrip().startswith("#")]
-    return bool(lines) and all(line.removeprefix("$ ").startswith(_COMMANDS) for line in lines)
+def _runnable(text: str) -> str:
+    """Python that imports something as it is, commands behind Jupyter's `!`; empty for all else, such as outputs."""
+    if re.search(r"^(?:from|import) ", text, re.MULTILINE) and _is_python(text):
+        return text
+    commands = [(line, bool(line.strip()) and not line.lstrip().startswith("#")) for line in _joined(text)]
+    plain = [(line.removeprefix("$ "), is_command) for line, is_command in commands]
+    given = [line for line, is_command in plain if is_command]
+    if not given or not all(line.startswith(_COMMANDS) for line in given):
+        return ""
+    return "\n".join(f"!{line}" if is_command else line for line, is_command in plain)
 
 
-def _shell_lines(text: str) -> str:
-    lines = (
-        line if not line.strip() or line.lstrip().startswith("#") else f"!{line.removeprefix('$ ')}"
-        for line in _joined(text)
-    )
-    return "\n".join(lines)
+def _is_python(text: str) -> bool:
+    try:
+        compile(text, "cell", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _joined(text: str) -> list[str]:
