@@ -38,13 +38,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    if not is_terminal():
+    console = Console()
+    if not console.is_terminal:
         for row in (columns, *rows):
-            print("\t".join(row), file=out.file)  # rich would turn tabs into spaces
+            print("\t".join(row), flush=True)  # rich would turn tabs into spaces
         return
     table = Table()
     for name in columns:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    out.print(table, soft_wrap=False)
+    console.print(table)
