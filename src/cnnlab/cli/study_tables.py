@@ -59,7 +59,9 @@ def plan_lines(plan: "Plan", budget: float | None) -> list[str]:
     if plan.seconds is not None and plan.wall_seconds is not None and plan.disk is not None:
         wall = plan.wall_seconds / _MINUTE
         cost = plan.seconds * plan.crew.threads / _MINUTE
-        workers = f"{plan.crew.workers} worker{'s' if plan.crew.workers > 1 else ''}, {plan.crew.threads} thread"
+        workers = (
+            f"{plan.crew.workers} worker{'s' if plan.crew.workers > 1 else ''}, {plan.crew.threads} thread"
+        )
         lines += [
             f"time       {wall:.0f} minutes with {workers}{'s' if plan.crew.threads > 1 else ''} each",
             f"cost       {cost:.0f} core minutes, {plan.disk / _MB:.0f} MB",
