@@ -75,7 +75,9 @@ def test_without_labels_there_are_images_alone(shapes):
     np.testing.assert_array_equal(batch[3].permute(1, 2, 0).mul(255).round().numpy(), shapes.test.images[3])
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # fork, Python 3.12
+@pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)  # fork, Python 3.12
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_worker_processes_serve_the_same_batches(shapes, start_method):
     dataset = ImageDataset(shapes.train, indices=np.arange(100, 300), augment=AUGMENT)
