@@ -2,16 +2,18 @@
 #
 #   make demo PYTHON=python3.12                  another interpreter, for a new .venv
 #   make test PYTEST_ARGS="-m 'not slow'"        part of the tests
+#   make notebooks BUDGET=short                  minutes instead of hours
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+BUDGET ?= full
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 OLD_PYTHON := cnnlab needs Python 3.11 or later; choose one: make PYTHON=python3.12 ...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench notebooks clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ lint: $(VENV)/.installed-dev  ## ruff, import contract, mypy
 
 bench: $(VENV)/.installed-dev  ## speed side by side with plain PyTorch, minutes; wants an idle machine
 	$(BIN)/python -m bench.train_speed
+
+notebooks: $(VENV)/.installed-dev  ## the courses' notebooks, made of their sources and executed on CIFAR-10
+	$(BIN)/python -m notebooks.build --budget $(BUDGET)
 
 clean:  ## remove .venv and every cache
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -36,6 +36,8 @@ NOT_RUN = {
     "cnnlab data get ": "downloads; the options are checked",
     "cnnlab import-weights ": "needs published weights; tests/cli/test_cli_models.py makes some",
     "cnnlab score resnet20.safetensors": "is made by `import-weights`",
+    "cnnlab study run ": "trains in processes of its own; tests/study runs small studies",
+    "cnnlab study settle ": "likewise",
     "git ": "not ours",
     "python CNNclassify.py ": "test_cnnclassify.py runs the script; here its words must be accepted",
 }

@@ -6,9 +6,9 @@ import sys
 import tomllib
 
 import pytest
-from arch_strategies import ARCHITECTURES
 from hypothesis import given, settings
 
+from arch_strategies import ARCHITECTURES
 from cnnlab.arch import NAMED, Architecture, named, parse
 from cnnlab.arch.layers import (
     LAYERS,

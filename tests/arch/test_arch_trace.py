@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from arch_strategies import fitting_architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from arch_strategies import fitting_architectures
 from cnnlab.arch import NAMED, Architecture, named, parse
 from cnnlab.arch.layers import LAYERS, AvgPool, Conv
 from cnnlab.arch.shapes import read_shape

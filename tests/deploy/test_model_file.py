@@ -152,7 +152,9 @@ def test_a_changed_file_is_refused_with_all_that_is_wrong(tmp_path, change, mess
 
 def test_numbers_of_half_precision_are_widened(tmp_path):
     path = tmp_path / "net.safetensors"
-    rewritten(path, lambda _, tensors: tensors.update({"5.bias": torch.full((3,), 0.5, dtype=torch.bfloat16)}))
+    rewritten(
+        path, lambda _, tensors: tensors.update({"5.bias": torch.full((3,), 0.5, dtype=torch.bfloat16)})
+    )
     bias = read_model(path).model.get_parameter("5.bias")
     assert bias.dtype == torch.float32
     assert bias.tolist() == [0.5, 0.5, 0.5]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cnnlab.cli.runs import _print_table as print_table
+from cnnlab.cli.console import print_table
 from cnnlab.cli.runs import app
 from cnnlab.core.errors import CnnlabError
 from cnnlab.recipe import Recipe

@@ -41,3 +41,11 @@ def draw_epoch(augment: Augment, seed: int, epoch: int, num_images: int, height:
         chosen_N = flip_choices(derive_generator(seed, "flip", epoch), num_images, augment.flip.p)
         columns = flip_positions(columns, chosen_N)
     return PixelMap(np.ascontiguousarray(rows), np.ascontiguousarray(columns))
+
+
+def moved(images_NHWC: NDArray[np.uint8], drawn: PixelMap) -> NDArray[np.uint8]:
+    """The images as their maps show them, uint8 N x H x W x C; black where the padding shows."""
+    each_N11 = np.arange(len(images_NHWC))[:, None, None]
+    picked = images_NHWC[each_N11, drawn.rows_NH[:, :, None], drawn.columns_NW[:, None, :]]
+    outside_NHW = (drawn.rows_NH == OUTSIDE)[:, :, None] | (drawn.columns_NW == OUTSIDE)[:, None, :]
+    return np.where(outside_NHW[..., None], np.uint8(0), picked)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlab.augment.lattice import OUTSIDE, draw_epoch
+from cnnlab.augment.lattice import draw_epoch, moved
 from cnnlab.recipe.sections import Augment
 
 
@@ -12,9 +12,4 @@ def preview_batch(
 ) -> NDArray[np.uint8]:
     """The images as a training epoch would see them, uint8 N x H x W x C, before normalisation."""
     num_images, height, width, _ = images_NHWC.shape
-    drawn = draw_epoch(augment, seed, epoch, num_images, height, width)
-    picked = images_NHWC[
-        np.arange(num_images)[:, None, None], drawn.rows_NH[:, :, None], drawn.columns_NW[:, None, :]
-    ]
-    outside = (drawn.rows_NH == OUTSIDE)[:, :, None] | (drawn.columns_NW == OUTSIDE)[:, None, :]
-    return np.where(outside[..., None], np.uint8(0), picked)
+    return moved(images_NHWC, draw_epoch(augment, seed, epoch, num_images, height, width))

@@ -1,7 +1,7 @@
 """The two consoles of the command line: what was asked for goes to stdout, the rest to stderr."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
@@ -31,3 +31,21 @@ def escape(text: str) -> str:
     from rich.markup import escape as rich_escape
 
     return rich_escape(text)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A drawn table in a terminal, tab-separated lines elsewhere."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        for row in (columns, *rows):
+            print("\t".join(row), flush=True)  # rich would turn tabs into spaces
+        return
+    table = Table()
+    for name in columns:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)

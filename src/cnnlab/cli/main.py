@@ -8,13 +8,16 @@ from cnnlab.cli import (
     data,
     demo,
     export,
+    grade,
     import_weights,
     inspect,
     predict,
     recipes,
+    report,
     resume,
     runs,
     score,
+    study,
     train,
 )
 from cnnlab.cli.exits import errors_to_exit_codes
@@ -37,11 +40,14 @@ app.command()(train.train)
 app.command()(resume.resume)
 app.command()(predict.predict)
 app.command()(score.score)
+app.command()(grade.grade)
 app.command()(export.export)
 app.command("import-weights")(import_weights.import_weights)
 app.command()(cost.cost)
+app.command()(report.report)
 app.add_typer(inspect.app, name="inspect")
 app.add_typer(bench.app, name="bench")
+app.add_typer(study.app, name="study")
 app.add_typer(runs.app, name="runs")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(data.app, name="data")

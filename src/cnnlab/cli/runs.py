@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cnnlab.cli.console import print_table
 from cnnlab.core.errors import CnnlabError, RecipeError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def list_command(
     known = [row for row in rows if row.get(sort) is not None]
     unknown = [row for row in rows if row.get(sort) is None]
     known.sort(key=lambda row: _sort_key(row[sort]), reverse=reverse)
-    _print_table(
+    print_table(
         list(_LISTED), [[_text(name, row[name]) for name in _LISTED.values()] for row in known + unknown]
     )
 
@@ -104,7 +105,7 @@ def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
     a, b = find_run(root, first), find_run(root, second)
     differences = a.recipe.diff(b.recipe)
     if differences:
-        _print_table(
+        print_table(
             ["recipe", a.id, b.id], [[path, _plain(left), _plain(right)] for path, left, right in differences]
         )
     else:
@@ -112,9 +113,7 @@ def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
     typer.echo()
     rows = [summary(a), summary(b)]
     names = ("state", "epochs", "best_val_accuracy", "best_epoch", "test_accuracy", "seconds", "device")
-    _print_table(
-        ["result", a.id, b.id], [[name, *(_text(name, row[name]) for row in rows)] for name in names]
-    )
+    print_table(["result", a.id, b.id], [[name, *(_text(name, row[name]) for row in rows)] for name in names])
 
 
 @app.command("query")
@@ -139,7 +138,7 @@ def query_command(
         csv.writer(text, lineterminator="\n").writerows([table.columns, *table.rows])
         typer.echo(text.getvalue(), nl=False)
     else:
-        _print_table(table.columns, [[_plain(value) for value in row] for row in table.rows])
+        print_table(table.columns, [[_plain(value) for value in row] for row in table.rows])
 
 
 def _without_nan(value: Any) -> Any:
@@ -202,7 +201,7 @@ def _print_epochs(rows: Sequence[Mapping[str, Any]]) -> None:
             lines += [["…"] * len(columns) + [""]] if left_out else []
             lines.append([*(_text(name, row.get(name)) for name in columns), "best" if is_best else ""])
         left_out = lines[-1][0] != _text("epoch", row["epoch"])
-    _print_table([*columns, ""], lines)
+    print_table([*columns, ""], lines)
 
 
 def _print_files(folder: "RunFolder") -> None:
@@ -210,25 +209,6 @@ def _print_files(folder: "RunFolder") -> None:
     for path in sorted(folder.path.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
             typer.echo(f"  {path}")
-
-
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A drawn table in a terminal, tab-separated lines elsewhere."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if not console.is_terminal:
-        for row in (columns, *rows):
-            typer.echo("\t".join(row))
-        return
-    table = Table()
-    for name in columns:
-        table.add_column(Text(name), overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
 
 
 def _text(name: str, value: Any) -> str:

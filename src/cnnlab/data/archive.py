@@ -1,17 +1,21 @@
-"""Reading members of a tar archive into memory. Nothing is extracted to disk, so nothing escapes a folder.
+"""Reading members of tar and zip archives into memory. Nothing is extracted to disk, so nothing escapes a folder.
 
-An archive that carries unsafe members (absolute paths, `..`, links, devices) is refused all the same: it is
+A tar archive that carries unsafe members (absolute paths, `..`, links, devices) is refused all the same: it is
 not the file it claims to be.
 """
 
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 
 from cnnlab.core.errors import DataError
 
 MAX_MEMBER_BYTES = 512 * 2**20  # the largest official member, CIFAR-100's training file, has 155 MB
+MAX_BYTES = 4 * 2**30  # of all files that are held in memory at once
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def _refuse_unsafe(member: tarfile.TarInfo, archive: Path) -> None:
@@ -45,3 +49,54 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
     if missing := sorted(set(names) - set(found)):
         raise DataError(f"{archive} lacks {', '.join(missing)}; get the official file with `cnnlab data get`")
     return found
+
+
+def read_files(archive: Path, endings: Collection[str]) -> dict[str, bytes]:
+    """The content of every file in a tar or zip archive whose name ends so, by its path in there; hidden ones apart.
+
+    Raises DataError when the archive is damaged, carries unsafe members or more than can be held in memory.
+    """
+
+    def is_wanted(name: str) -> bool:
+        path = PurePosixPath(name)
+        return path.suffix.lower() in endings and not path.name.startswith(".")
+
+    try:
+        if archive.suffix.lower() == ".zip":
+            return _read_zip(archive, is_wanted)
+        return _read_tar(archive, is_wanted)
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,  # zipfile's word for an archive with a password
+        EOFError,
+        OSError,
+        zlib.error,
+    ) as error:
+        raise DataError(f"cannot read the archive {archive}: {error}; check the file") from error
+
+
+def _read_zip(archive: Path, is_wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as opened:
+        wanted = [one for one in opened.infolist() if is_wanted(one.filename) and not one.is_dir()]
+        _refuse_large(archive, sum(one.file_size for one in wanted))
+        return {one.filename: opened.read(one) for one in wanted}
+
+
+def _read_tar(archive: Path, is_wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    total = 0
+    with tarfile.open(archive, "r:*") as tar:
+        for member in tar:
+            _refuse_unsafe(member, archive)
+            if member.isreg() and is_wanted(member.name) and (file := tar.extractfile(member)):
+                total += member.size
+                _refuse_large(archive, total)
+                found[member.name] = file.read()
+    return found
+
+
+def _refuse_large(archive: Path, num_bytes: int) -> None:
+    if num_bytes > MAX_BYTES:
+        raise DataError(f"{archive} is refused: its images have more than {MAX_BYTES >> 30} GiB; split it")

@@ -5,11 +5,13 @@ Shapes: images are uint8 N H W C (C is 1 or 3), labels are int64 N.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnnlab.core.errors import DataError
+from cnnlab.data.mapped import MappedFile, by_name, opened
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -26,6 +28,17 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, memory-mapped arrays stay files: other processes map them too, nothing is copied."""
+        return _split_from, (by_name(self.images), by_name(self.labels))
+
+
+def _split_from(images: Images | MappedFile, labels: Labels | MappedFile | None) -> Split:
+    """The inverse of `Split.__reduce__`."""
+    found = opened(images)
+    assert found is not None
+    return Split(found, opened(labels))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,157 @@
-"""`predictions.csv` as the courses ask for it: a header `id,label`, one line per image, ids from 0 in stored order."""
+"""`predictions.csv` as the courses ask for it: a header `id,label`, then a line per image with its class's number.
 
-from pathlib import Path
+The ids are 0..n-1, each once. Files of images can also be known by their names: then these are the ids.
+"""
+
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path, PurePath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
+from cnnlab.data.dataset import listed
+
+HEADER = ["id", "label"]
+
+Ids = Literal["number", "position", "name"]
 
 
-def write_predictions_csv(path: Path, logits_NK: NDArray[np.float32]) -> None:
-    """Write the predicted class index of every image. Raises StorageError."""
-    labels = logits_NK.argmax(axis=1)
-    lines = ["id,label", *(f"{index},{label}" for index, label in enumerate(labels.tolist()))]
-    write_atomic(path, "\n".join(lines) + "\n")
+class PredictionsError(CnnlabError):
+    """A file of predictions that does not have the form it must have; a line for every problem."""
+
+
+def write_predictions_csv(
+    path: Path, logits_NK: NDArray[np.float32], ids: Sequence[str] | None = None
+) -> None:
+    """Write the predicted class's number of every image; `ids` None: 0..n-1. Numbers ascend. Raises StorageError."""
+    labels = logits_NK.argmax(axis=1).tolist()
+    rows = list(zip(map(str, range(len(labels))) if ids is None else ids, labels, strict=True))
+    if all(one.isdecimal() for one, _ in rows):
+        rows.sort(key=lambda row: int(row[0]))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEADER, *rows])
+    write_atomic(path, text.getvalue())
+
+
+def ids_of(names: Sequence[str], kind: Ids | None = None) -> tuple[Ids, list[str]]:
+    """What image files are called in a table, in their order, and which kind of id that is.
+
+    `number` is the whole number that a file is named by: 17 for `test/17.png`. `position` counts from 0, `name` is the
+    file's name. By default the numbers, where every name is one: sorted by name, 10.png stands before 2.png, and
+    positions would be wrong without anybody noticing. Raises PredictionsError.
+    """
+    stems = [PurePath(name).stem for name in names]
+    is_number = [stem.isascii() and stem.isdigit() for stem in stems]
+    if kind is None:
+        kind = "number" if all(is_number) and len({int(stem) for stem in stems}) == len(stems) else "position"
+    if kind == "position":
+        return kind, [str(position) for position in range(len(names))]
+    if kind == "number" and not all(is_number):
+        wrong = [name for name, fine in zip(names, is_number, strict=True) if not fine]
+        raise PredictionsError(*listed([f"{name}: its name is not a whole number" for name in wrong]))
+    ids = [str(int(stem)) for stem in stems] if kind == "number" else [PurePath(name).name for name in names]
+    owners: dict[str, list[str]] = {}
+    for one, name in zip(ids, names, strict=True):
+        owners.setdefault(one, []).append(name)
+    shared = [
+        f"{' and '.join(files)} have the same id, {one}" for one, files in owners.items() if len(files) > 1
+    ]
+    if shared:
+        raise PredictionsError(*listed(shared))
+    return kind, ids
+
+
+def read_predictions_csv(
+    path: Path,
+    num_images: int | None = None,
+    num_classes: int | None = None,
+    ids: Collection[str] | None = None,
+    named: bool = False,
+) -> dict[str, int]:
+    """The label of every id, in the file's order.
+
+    The ids must be 0..num_images-1 (without `num_images`: up to the largest there is), or the given `ids`, or, where
+    they are `named`, just differ; labels must lie below `num_classes`. Raises PredictionsError with every problem,
+    line by line.
+    """
+    numbered = ids is None and not named
+    rows, problems = _rows(path)
+    labels: dict[str, int] = {}
+    first_line: dict[str, int] = {}
+    for line, (one, label) in rows.items():
+        if one in first_line:
+            problems[line].append(f"id {one} stands in line {first_line[one]} already")
+        elif numbered and not _is_index(one, num_images):
+            problems[line].append(f"id {one!r}, expected a whole number{_up_to(num_images)}")
+        elif ids is not None and one not in ids:
+            problems[line].append(f"id {one!r} is none of the {len(ids):,} that are expected")
+        first_line.setdefault(one, line)
+        if _is_index(label, num_classes):
+            labels.setdefault(one, int(label))
+        else:
+            problems[line].append(f"label {label!r}, expected a whole number{_up_to(num_classes)}")
+    found = [
+        f"{path}, line {line}: {problem}" for line, several in sorted(problems.items()) for problem in several
+    ]
+    if rows and (missing := _missing(first_line, num_images, ids, numbered)):
+        found.append(f"{path}: {missing}")
+    if found:
+        raise PredictionsError(*found)
+    return labels
+
+
+def _rows(path: Path) -> tuple[dict[int, tuple[str, str]], dict[int, list[str]]]:
+    """The cells of every line that has two, by line number from 1, and the problems of all lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PredictionsError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise PredictionsError(f"{path} is not text in UTF-8; expected lines of id,label") from error
+    rows: dict[int, tuple[str, str]] = {}
+    problems: dict[int, list[str]] = {}
+    reader = csv.reader(io.StringIO(text))
+    header = next(reader, [])
+    if header != HEADER:
+        problems[1] = [f"received {','.join(header)!r}, expected the header id,label"]
+    for cells in reader:
+        line = reader.line_num
+        problems[line] = []
+        if len(cells) == 2:
+            rows[line] = cells[0], cells[1]
+        else:
+            problems[line].append(f"received {','.join(cells)!r}, expected two cells, id,label")
+    if not rows:
+        problems.setdefault(1, []).append("no line with a prediction follows")
+    return rows, problems
+
+
+def _is_index(text: str, end: int | None) -> bool:
+    """Whether the text is a whole number from 0 to below `end`, written plainly: no sign, no spaces, no 007."""
+    plain = text.isascii() and text.isdigit() and len(text) < 19 and text == str(int(text))
+    return plain and (end is None or int(text) < end)
+
+
+def _up_to(end: int | None) -> str:
+    return " from 0 on" if end is None else f" from 0 to {end - 1}"
+
+
+def _missing(
+    found: Mapping[str, int], num_images: int | None, ids: Collection[str] | None, numbered: bool
+) -> str:
+    """Which ids have no line, in words; empty where none is missing."""
+    if not numbered:
+        absent = [one for one in ids or () if one not in found]
+        return f"no line for {len(absent):,} ids: {', '.join(listed(absent))}" if absent else ""
+    there = sorted(int(one) for one in found if _is_index(one, num_images))
+    end = num_images if num_images is not None else (there[-1] + 1 if there else 0)
+    gaps = [(low + 1, high - 1) for low, high in pairwise([-1, *there, end]) if high - low > 1]
+    count = sum(high - low + 1 for low, high in gaps)
+    spans = [str(low) if low == high else f"{low}..{high}" for low, high in gaps]
+    return f"no line for {count:,} ids: {', '.join(listed(spans))}" if gaps else ""

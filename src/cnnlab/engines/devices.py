@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 
+from cnnlab.core.cores import usable_cores
 from cnnlab.core.errors import CnnlabError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -41,14 +42,9 @@ def choose_device(requested: str = "auto") -> torch.device:
 
 def choose_threads(requested: int | None) -> int:
     """Threads of the CPU kernels: those asked for, else every core this process may use. Sets them."""
-    threads = requested or available_cores()
+    threads = requested or len(usable_cores())
     torch.set_num_threads(threads)
     return threads
-
-
-def available_cores() -> int:
-    """Cores this process may use, which in containers and batch jobs are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def supported_precisions(device: torch.device) -> tuple[Precision, ...]:

@@ -9,8 +9,9 @@ from cnnlab.launch.one import resume, train
 from cnnlab.launch.options import Options
 from cnnlab.launch.watch import Watcher
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.seeds import seed_problems
 from cnnlab.runs import RunFolder, runs_root
-from cnnlab.runs.reader import run_folders
+from cnnlab.runs.earlier import RunIndex, furthest
 
 
 def train_seeds(
@@ -21,7 +22,7 @@ def train_seeds(
     Raises CnnlabError for seeds that are no replicates, and as `train` and `resume` do; RunError if the runs that
     were found saw different data.
     """
-    recipes = [_with_seed(recipe, seed) for seed in _checked(seeds)]
+    recipes = [recipe.with_seed(seed) for seed in _checked(seeds)]
     try:
         runs = [train_or_continue(each, options, watcher) for each in recipes]
     except Interrupted as stopped:
@@ -49,16 +50,7 @@ def train_or_continue(recipe: Recipe, options: Options, watcher: Watcher | None 
 
 def find_earlier(recipe: Recipe, options: Options) -> RunFolder | None:
     """The run with the recipe's hash that got furthest: complete, or else the one with the most epochs."""
-    candidates = [path for path in run_folders(runs_root(options.runs)) if recipe.hash[:8] in path.name]
-    found = [run for run in map(RunFolder, candidates) if _hash_of(run) == recipe.hash]
-    return max(found, key=lambda run: (run.result is not None, len(run.metrics)), default=None)
-
-
-def _hash_of(run: RunFolder) -> str:
-    try:
-        return str(run.environment.get("recipe_hash"))
-    except RunError as error:
-        raise RunError(*error.problems, f"or delete {run.path}: it is then trained anew") from None
+    return furthest(RunIndex([runs_root(options.runs)]).runs(recipe.hash))
 
 
 def _check_same_data(run: RunFolder, options: Options) -> None:
@@ -75,18 +67,7 @@ def _check_same_data(run: RunFolder, options: Options) -> None:
         )
 
 
-def _with_seed(recipe: Recipe, seed: int) -> Recipe:
-    return Recipe.from_dict({**recipe.model_dump(mode="json", exclude_none=True), "seed": seed})
-
-
 def _checked(seeds: Sequence[int]) -> Sequence[int]:
-    repeated = sorted({seed for seed in seeds if list(seeds).count(seed) > 1})
-    problems = [
-        f"seeds: received {seed} more than once; a replicate needs a seed of its own" for seed in repeated
-    ]
-    problems += [f"seeds: received {seed}, expected 0 or more" for seed in seeds if seed < 0]
-    if not seeds:
-        problems.append("seeds: received none, expected at least one")
-    if problems:
+    if problems := seed_problems(seeds):
         raise CnnlabError(*problems)
     return seeds

@@ -55,6 +55,9 @@ def locate(location: Location, model: type[BaseModel]) -> Place:
             inner = [one for one in inner if len(inner) == 1 or one.model_fields["name"].default == kind]
             continue
         owner = inner[0] if len(inner) == 1 else None
+        if isinstance(element, int):  # an item of a list: its model is the one the list is made of
+            place, kind = Place((*place.path, element), owner, kind), ""
+            continue
         place, kind = Place((*place.path, element), owner, kind), ""
         inner = _models_of(owner, element)
     return place

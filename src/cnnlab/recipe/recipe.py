@@ -86,6 +86,10 @@ class Recipe(Section):
         """(path, our value, other's value) of each difference, labels apart; None where it is not set."""
         return differences(self.canonical(), other.canonical())
 
+    def with_seed(self, seed: int) -> "Recipe":
+        """The same recipe under another seed, 0 or more."""
+        return self.model_copy(update={"seed": seed})
+
     def to_toml(self) -> str:
         """The whole recipe as TOML, defaults spelled out; loading it gives an equal recipe."""
         return to_toml(self.model_dump(mode="json", exclude_none=True))

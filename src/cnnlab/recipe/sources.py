@@ -30,6 +30,11 @@ def read(reference: str | Path, folder: Path = Path()) -> Values:
     return _read(_find(str(reference), folder), ())
 
 
+def resolve(values: Mapping[str, Any], folder: Path = Path()) -> Values:
+    """The values of a table that may `extends` a preset, or a file in `folder`. Raises RecipeError."""
+    return _extended(values, "this table", folder, ())
+
+
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
     """`base` changed by `changes`, table by table.
 
@@ -52,11 +57,15 @@ def parse_overrides(texts: Sequence[str]) -> tuple[Values, list[str]]:
         if not (equals and all(keys) and right.strip()):
             problems.append(f"--set {text}: expected key.path=value, such as optim.lr=0.1")
             continue
-        change: Any = _override_value(right.strip())
-        for key in reversed(keys):
-            change = {key: change}
-        values = _deep_merge(values, change)
+        values = _deep_merge(values, nest(keys, _override_value(right.strip())))
     return values, problems
+
+
+def nest(keys: Sequence[str], value: Any) -> Values:
+    """`value` under a path: `nest(("optim", "lr"), 0.1)` is `{"optim": {"lr": 0.1}}`."""
+    for key in reversed(keys):
+        value = {key: value}
+    return dict(value)
 
 
 def _override_value(text: str) -> Any:
@@ -85,12 +94,17 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Values:
         raise RecipeError(f"{path.name}: extends itself ({circle}); remove one `extends`")
     values = _parse(path)
     values.setdefault("name", path.stem)
-    base = values.pop("extends", None)
+    return _extended(values, path.name, path.parent, (*seen, path))
+
+
+def _extended(given: Mapping[str, Any], where: str, folder: Path, seen: tuple[Path, ...]) -> Values:
+    values = {key: value for key, value in given.items() if key != "extends"}
+    base = given.get("extends")
     if base is None:
         return values
     if not isinstance(base, str):
-        raise RecipeError(f"{path.name}: extends: received {base!r}, expected the name of a preset or a file")
-    inherited = _read(_find(base, path.parent), (*seen, path))
+        raise RecipeError(f"{where}: extends: received {base!r}, expected the name of a preset or a file")
+    inherited = _read(_find(base, folder), seen)
     return merge({key: value for key, value in inherited.items() if key not in LABELS}, values)
 
 

@@ -59,8 +59,11 @@ def read_owner(run: Path) -> Owner | None:
 class RunLock:
     """The exclusive right to write a run folder, held from construction to `release()`."""
 
-    def __init__(self, run: Path) -> None:
-        """Take the lock at once. Raises RunError if another writer holds it, StorageError if not writable."""
+    def __init__(self, run: Path, what: str = "run") -> None:
+        """Take the lock at once. Raises RunError if another writer holds it, StorageError if not writable.
+
+        `what` is the word for what lies in the folder.
+        """
         path = run / layout.LOCK
         with storage_errors(path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -71,7 +74,7 @@ class RunLock:
                 os.write(self._descriptor, json.dumps(asdict(owner)).encode())
             except BlockingIOError:
                 os.close(self._descriptor)
-                raise RunError(_in_use(run)) from None
+                raise RunError(_in_use(run, what)) from None
             except OSError:
                 os.close(self._descriptor)
                 raise
@@ -85,7 +88,7 @@ class RunLock:
         self._descriptor = -1
 
 
-def _in_use(run: Path) -> str:
+def _in_use(run: Path, what: str) -> str:
     owner = read_owner(run)
     holder = f"process {owner.pid} on {owner.host}" if owner else "another process"
-    return f"run {run.name} is in use by {holder}; wait until it ends, or stop that process first"
+    return f"{what} {run.name} is in use by {holder}; wait until it ends, or stop that process first"

@@ -75,6 +75,24 @@ def read_npz(path: Path) -> Decoded:
     return Decoded(train, test, tuple(str(label) for label in range(num_classes)))
 
 
+def read_images(path: Path) -> npt.NDArray[np.uint8]:
+    """Unlabelled images, uint8 N H W C: the test images of a `.npz`, else its only images; or a `.npy` file.
+
+    Labels that may be there are not looked at. Raises DataError.
+    """
+    if path.suffix.lower() == ".npy":
+        try:
+            return _images(np.load(path, allow_pickle=False), str(path))
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{path} is not a readable .npy file of a plain array ({error})") from error
+    arrays = _arrays(path)
+    names = [pair[0] for pair in (*TEST_NAMES, *reversed(TRAIN_NAMES))]
+    name = next((name for name in names if name in arrays), None)
+    if name is None:
+        raise DataError(f"{path} holds no images; expected an array named {', '.join(names)}")
+    return _images(arrays[name], f"{path} {name}")
+
+
 def find_npz(path: Path) -> Found:
     """The file as a source."""
     return Found(".npz", path, (path,), lambda: read_npz(path))

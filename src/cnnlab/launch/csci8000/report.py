@@ -235,7 +235,9 @@ def _speed(work: Coursework) -> Section:
 
 
 def _repeat(work: Coursework) -> Section:
-    text = "One command trains, scores, measures and writes these pages; what is finished is not trained again."
+    text = (
+        "One command trains, scores, measures and writes these pages; what is finished is not trained again."
+    )
     return Section("How to repeat it", (Paragraph(text), Code(work.command)))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import GREY, INK, PALE, SPLIT_STYLES, png_name, save
+from cnnlab.report.figures.style import GREY, INK, PALE, SPLIT_STYLES, png_name, save, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -168,8 +168,8 @@ def _draw_ranking(
     """Right of the image: its name, the predicted class, and a bar for each of the most probable classes."""
     left = image.left + image.width + 2 * _GAP
     (label, probability), top = ranking[0], image.top
-    write(left, top + 8, _shortened(image_name, 44), 10, color=GREY)
-    write(left, top + 42, f"{_shortened(label, 16)}  {probability:.1%}", 19, weight="bold")
+    write(left, top + 8, shortened(image_name, 44), 10, color=GREY)
+    write(left, top + 42, f"{shortened(label, 16)}  {probability:.1%}", 19, weight="bold")
     width, height = _BAR
     for rank, (name, share) in enumerate(ranking[:_RANKED]):
         y = top + 82 + rank * (height + 9)
@@ -177,7 +177,7 @@ def _draw_ranking(
         canvas[bar.pixels] = _rgb(PALE)
         filled = Box(bar.left, bar.top, round(width * share), height)
         canvas[filled.pixels] = _rgb(SPLIT_STYLES["train"]["color"])
-        write(left, y, _shortened(name, 16), 10)
+        write(left, y, shortened(name, 16), 10)
         write(bar.left + width + 8, y, f"{share:.1%}", 10, color=GREY)
 
 
@@ -244,7 +244,3 @@ def _coloured(unit_HW: "Values") -> "Pixels":
 def _rgb(colour: str) -> tuple[int, int, int]:
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
-
-
-def _shortened(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -48,6 +48,31 @@ def save_both(figure: "Figure", path: Path) -> tuple[Path, Path]:
     return path, vector
 
 
+def save_vector(figure: "Figure", path: Path) -> Path:
+    """Write `path`, an SVG for pages and Typst, and beside it a PDF for LaTeX; return `path`. Raises StorageError.
+
+    Equal figures become equal bytes: a report that is written again shows no difference where there is none.
+    """
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "cnnlab", "pdf.fonttype": 42}):
+        save(figure, path, format="svg", metadata={"Date": None})
+        save(figure, path.with_suffix(".pdf"), format="pdf", metadata={"CreationDate": None})
+    return path
+
+
+def arm_style(index: int) -> dict[str, Any]:
+    """Colour and line of the arm at `index`: seven colours, then the same ones dashed, then dotted."""
+    lines = ("-", (0, (4, 1.5)), (0, (1, 1)))
+    number = len(ARM_COLOURS)
+    return {"color": ARM_COLOURS[index % number], "linestyle": lines[index // number % len(lines)]}
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, its end replaced by an ellipsis where it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def save(figure: "Figure", path: Path, **options: Any) -> None:
     """Write one file, whole or not at all; `options` are those of `Figure.savefig`. Raises StorageError."""
     content = io.BytesIO()

@@ -1,0 +1,91 @@
+"""Shows a study that runs: a table that renews itself on a terminal, one plain line per event where output is piped."""
+
+import time
+from collections.abc import Sequence
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cnnlab.cli.console import is_terminal, out, say
+from cnnlab.cli.study_tables import STATUS_COLUMNS, status_line, status_rows
+from cnnlab.runs.earlier import RunIndex
+from cnnlab.study.arms import Cell
+from cnnlab.study.record import CellRecord, StudyRuns, read_study
+from cnnlab.study.runner import StudyOptions, StudyWatcher
+
+_RENEWED_EVERY = 2.0
+
+
+def study_watcher(options: StudyOptions) -> StudyWatcher:
+    """The one that fits where the output goes."""
+    return TerminalStudyWatcher(options) if is_terminal() else PlainStudyWatcher()
+
+
+class PlainStudyWatcher:
+    """A line when a cell begins, and one when it ends. See `StudyWatcher`."""
+
+    def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
+        self.ended, self.todo = 0, len(todo)
+        say(f"study      {runs.study.name}: {status_line(runs)}")
+        say(
+            f"workers    {workers}, {threads} CPU thread{'s' if threads > 1 else ''} each; logs in {runs.folder.path}"
+        )
+
+    def on_start(self, record: CellRecord, attempt: int) -> None:
+        word = "continues" if record.run is not None and record.state != "failed" else "begins"
+        say(f"{word:<10} {record.cell}")
+
+    def on_end(self, cell: Cell, outcome: str) -> None:
+        self.ended += 1
+        say(f"ended      {cell}: {outcome} ({self.ended} of {self.todo})")
+
+    def on_tick(self) -> None:
+        pass
+
+    def on_close(self) -> None:
+        pass
+
+
+class TerminalStudyWatcher(PlainStudyWatcher):
+    """The plain lines above a table of the arms."""
+
+    def __init__(self, options: StudyOptions) -> None:
+        self.options = options
+        self.index = RunIndex([options.root, *options.also])
+        self.last = 0.0
+
+    def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
+        super().on_begin(runs, todo, workers, threads)
+        self.study = runs.study
+        self.live = Live(status_table(runs), console=out, auto_refresh=False, transient=True)
+        self.live.start()
+
+    def on_tick(self) -> None:
+        if time.monotonic() - self.last > _RENEWED_EVERY:
+            runs = read_study(self.study, self.options.root, self.options.also, self.index)
+            self.live.update(status_table(runs), refresh=True)
+            self.last = time.monotonic()
+
+    def on_close(self) -> None:
+        self.live.stop()
+
+
+def status_table(runs: StudyRuns) -> Table:
+    """How the arms stand, drawn."""
+    table = Table(title=status_line(runs), title_justify="left")
+    for name in STATUS_COLUMNS:
+        table.add_column(Text(name), justify="left" if name in ("arm", "now") else "right")
+    for row in status_rows(runs):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def watch_status(runs: StudyRuns, options: StudyOptions) -> None:
+    """The table, renewed until every cell has ended or Ctrl-C."""
+    index = RunIndex([options.root, *options.also])
+    with Live(status_table(runs), console=out, auto_refresh=False) as live:
+        while runs.missing:
+            time.sleep(_RENEWED_EVERY)
+            runs = read_study(runs.study, options.root, options.also, index)
+            live.update(status_table(runs), refresh=True)

@@ -1,0 +1,70 @@
+"""Images without labels, to be predicted: files, folders, archives of files, NumPy arrays.
+
+They are brought to the form a network takes by the one decoder. Arrays are not resized: those must have that form.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.core.errors import DataError, ImageError
+from cnnlab.data.archive import ARCHIVES, read_files
+from cnnlab.data.dataset import Images
+from cnnlab.data.encoded import Item, decode_items
+from cnnlab.data.sources.folder import ENDINGS, list_folder, printable
+from cnnlab.data.sources.npz import read_images
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """Images uint8 N H W C and what each is called; `named` says whether by the name of its file."""
+
+    images: Images
+    names: tuple[str, ...]
+    named: bool
+
+
+def read_unlabelled(places: Sequence[Path], form: tuple[int, int, int]) -> Unlabelled:
+    """Every image at `places` in the `form` (height, width, channels), folders and archives sorted by name.
+
+    `.npz` and `.npy` stand alone. Raises DataError for what holds no images, ImageError naming all undecodable ones.
+    """
+    arrays = [place for place in places if place.suffix.lower() in (".npz", ".npy")]
+    if arrays:
+        if len(places) > 1:
+            raise DataError(
+                f"{arrays[0]} is an array of images; give it alone, not with {len(places) - 1} more"
+            )
+        return _of_array(arrays[0], form)
+    items = [item for place in places for item in _items(place)]
+    if not items:
+        named = ", ".join(map(str, places)) or "nothing"
+        raise DataError(
+            f"no images to predict: received {named}, expected image files, a folder or archive of them, or .npz"
+        )
+    images, problems = decode_items(items, form)
+    if problems:
+        raise ImageError(*problems)
+    return Unlabelled(images, tuple(item.name for item in items), named=True)
+
+
+def _items(place: Path) -> list[Item]:
+    if place.is_dir():
+        return [Item(printable(path), path, None) for path in list_folder(place).images]
+    if place.name.lower().endswith(ARCHIVES):
+        files = read_files(place, ENDINGS)
+        return [Item(name, content, None) for name, content in sorted(files.items())]
+    return [Item(printable(place), place, None)]
+
+
+def _of_array(place: Path, form: tuple[int, int, int]) -> Unlabelled:
+    images = read_images(place)
+    if images.shape[1:] != form:
+        height, width, channels = form
+        raise DataError(
+            f"{place}: images are {images.shape[1:]}, the network takes {height} x {width} x {channels}; arrays are "
+            "not resized, give image files for that"
+        )
+    return Unlabelled(np.ascontiguousarray(images), tuple(map(str, range(len(images)))), named=False)

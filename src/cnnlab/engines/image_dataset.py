@@ -1,0 +1,101 @@
+"""A split as torch's tutorials know it: a `Dataset` of single images, to be served by a `DataLoader`.
+
+For those who write the loop themselves. Augmentation draws are those of the torch engine, so that image 17 of epoch 3
+is the same image here and there. Every image passes through Python on its own: the engine, which moves whole batches on
+the device (`engines/resident.py`), is many times faster.
+
+Shape legend: H x W pixels, C channels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cnnlab.augment import PixelMap, draw_epoch, moved
+from cnnlab.core.errors import DataError
+from cnnlab.data import Split
+from cnnlab.recipe.sections import Augment
+
+Transform = Callable[[NDArray[np.uint8]], Any]
+
+
+@dataclass(frozen=True)
+class ToTensor:
+    """uint8 H W C on 0..255 to float32 C H W, `(pixel / 255 - mean) / std` per channel; without them just 0..1."""
+
+    mean: Sequence[float] = (0.0,)
+    std: Sequence[float] = (1.0,)
+
+    def __call__(self, pixels_HWC: NDArray[np.uint8]) -> torch.Tensor:
+        pixels_CHW = torch.from_numpy(np.array(pixels_HWC)).permute(2, 0, 1).float() / 255
+        mean, std = (torch.tensor(tuple(values)).float().view(-1, 1, 1) for values in (self.mean, self.std))
+        return ((pixels_CHW - mean) / std).contiguous()
+
+
+class ImageDataset(torch.utils.data.Dataset[Any]):
+    """Pairs of image and label, or images alone where the split has no labels.
+
+    `indices` are the images of the split that belong to this data set, in order (`split_indices` gives them); None
+    means all. An image is drawn a crop and flip by `augment`, if there is one, then given to `transform` as uint8
+    H W C: any callable, `ToTensor(mean, std)` for one. Say `set_epoch(epoch)` before each epoch, as for torch's
+    `DistributedSampler`: another epoch, other draws; worker processes hear it, persistent ones too.
+
+    Processes started by `spawn` must be able to import `transform`; they map the images of a loaded data set from the
+    cache, no copy is made. Raises DataError for indices outside the split.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        transform: Transform = ToTensor(),
+        *,
+        indices: NDArray[np.int64] | None = None,
+        augment: Augment | None = None,
+        seed: int = 1,
+    ) -> None:
+        if indices is not None and len(indices) and not 0 <= indices.min() <= indices.max() < len(split):
+            raise DataError(
+                f"indices: received {indices.min()}..{indices.max()}, expected places of the split, "
+                f"0..{len(split) - 1}"
+            )
+        self.split, self.transform, self.indices = split, transform, indices
+        self.augment, self.seed = augment, seed
+        # Shared memory: worker processes that live on see the epoch that is set here.
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._drawn: tuple[int, PixelMap] | None = None
+
+    def __len__(self) -> int:
+        return len(self.split if self.indices is None else self.indices)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch, counted from 0, whose draws come next."""
+        self._epoch.fill_(epoch)
+
+    def __getitem__(self, index: int) -> Any:
+        index = range(len(self))[index]  # IndexError beyond the end ends a plain `for`
+        place = index if self.indices is None else int(self.indices[index])
+        pixels_HWC = self.split.images[place]
+        if self.augment is not None:
+            pixels_HWC = moved(pixels_HWC[None], self._map_of(index))[0]
+        image = self.transform(pixels_HWC)
+        return image if self.split.labels is None else (image, int(self.split.labels[place]))
+
+    def _map_of(self, index: int) -> PixelMap:
+        """This epoch's draws for one image. All images are drawn at once, at the first of an epoch."""
+        assert self.augment is not None
+        epoch = int(self._epoch)
+        if self._drawn is None or self._drawn[0] != epoch:
+            height, width = self.split.images.shape[1:3]
+            drawn = draw_epoch(self.augment, self.seed, epoch, len(self), height, width)
+            self._drawn = epoch, drawn
+        drawn = self._drawn[1]
+        return PixelMap(drawn.rows_NH[index : index + 1], drawn.columns_NW[index : index + 1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the draws: each process makes its own."""
+        return self.__dict__ | {"_drawn": None}

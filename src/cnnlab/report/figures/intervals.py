@@ -1,0 +1,147 @@
+"""Arms as dots with whiskers: every seed, their mean, its interval, and the published figure beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnlab.report.figures.style import (
+    ARM_COLOURS,
+    GREY,
+    INK,
+    LEGEND_BOX,
+    PALE,
+    plain,
+    save_vector,
+    shortened,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LONGEST_NAME = 30
+_SEED_COLOUR, _PUBLISHED_COLOUR = ARM_COLOURS[0], ARM_COLOURS[1]
+# An arm is left off the scale where the gap to the next one is this many times what all the others span, and this wide.
+_FAR, _LEAST_GAP = 2.0, 0.2
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One arm: the values of its seeds (shares, 0..1), and what is known of their mean."""
+
+    name: str
+    values: tuple[float, ...]
+    interval: tuple[float, float] | None = None
+    published: float | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return sum(self.values) / len(self.values)
+
+
+def interval_plot(panels: Mapping[str, Sequence[Dots]], path: Path) -> Path:
+    """One panel per title, the first arm on top; an arm without values has an empty row.
+
+    Arms far below all others (a training that did not learn) are not on the scale: an arrow at the left edge says
+    where they are, as on their scale nobody could see the rest. `path` is the SVG, a PDF goes beside it.
+    Raises StorageError.
+    """
+    return save_vector(_draw(panels), path)
+
+
+def far_below(rows: Sequence[Dots]) -> frozenset[str]:
+    """The arms that would squeeze all others: at most half of them, each far below the rest."""
+    ranked = sorted((row for row in rows if row.values), key=lambda row: row.mean)
+    if len(ranked) < 3:
+        return frozenset()
+    for number in range(len(ranked) // 2, 0, -1):
+        gap = ranked[number].mean - ranked[number - 1].mean
+        if gap > max(_FAR * (ranked[-1].mean - ranked[number].mean), _LEAST_GAP):
+            return frozenset(row.name for row in ranked[:number])
+    return frozenset()
+
+
+def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    names = [row.name for row in next(iter(panels.values()))]
+    layout = ConstrainedLayoutEngine(w_pad=0.12)
+    figure = Figure(figsize=(7.4, 0.34 * len(names) + 1.35), layout=layout)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, rows) in zip(grid, panels.items(), strict=True):
+        _draw_panel(axes, rows)
+        axes.set_xlabel(title)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+        plain(axes)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+    grid[0].set_yticks(range(len(names)), [shortened(name, _LONGEST_NAME) for name in names])
+    grid[0].set_ylim(len(names) - 0.4, -0.6)
+    handles = {
+        label: handle
+        for axes in grid
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside upper center",
+        ncols=len(handles),
+        fontsize=9,
+        **LEGEND_BOX,
+    )
+    return figure
+
+
+def _draw_panel(axes: "Axes", rows: Sequence[Dots]) -> None:
+    off_scale = far_below(rows)
+    for place, row in enumerate(rows):
+        axes.axhline(place, color=PALE, linewidth=0.6, zorder=0)
+        if row.name in off_scale:
+            _point_left(axes, place, f"{row.mean:.1%}")
+        elif row.values:
+            _draw_arm(axes, place, row)
+        if row.published is not None and row.name not in off_scale:
+            style: dict[str, Any] = {
+                "markerfacecolor": "white",
+                "markeredgecolor": _PUBLISHED_COLOUR,
+                "markeredgewidth": 1.4,
+            }
+            axes.plot(
+                row.published, place, "D", linestyle="", markersize=6, label="published", zorder=5, **style
+            )
+    axes.margins(x=0.06)
+    if off_scale:  # room for what the arrows say
+        low, high = axes.get_xlim()
+        axes.set_xlim(low - 0.22 * (high - low), high)
+
+
+def _draw_arm(axes: "Axes", place: int, row: Dots) -> None:
+    shift = 0.16 if len(row.values) > 1 else 0.0
+    axes.plot(
+        row.values,
+        [place + shift] * len(row.values),
+        "o",
+        color=_SEED_COLOUR,
+        alpha=0.55,
+        markersize=4,
+        markeredgewidth=0,
+        label="one seed",
+        zorder=3,
+    )
+    if len(row.values) > 1:
+        axes.plot(row.mean, place, "o", color=INK, markersize=6, label="mean", zorder=4)
+    if row.interval:
+        axes.hlines(place, *row.interval, color=INK, linewidth=1.6, label="95% interval (t)", zorder=2)
+
+
+def _point_left(axes: "Axes", place: int, text: str) -> None:
+    from matplotlib.transforms import blended_transform_factory
+
+    at_the_edge = blended_transform_factory(axes.transAxes, axes.transData)
+    axes.text(0.01, place, f"◂ {text}", transform=at_the_edge, va="center", fontsize=9, color=GREY)

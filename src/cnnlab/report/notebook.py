@@ -1,0 +1,160 @@
+"""A report as a Jupyter notebook: texts and tables as Markdown, figures inside it, commands as cells to run."""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.files import write_atomic
+from cnnlab.report.document import Block, Bullets, Code, Document, Paragraph, Picture, Table, inline_tokens
+
+_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+_COMMANDS = ("cnnlab ", "python ", "make ", "pip ")
+# As entities, because Jupyter reads HTML, and mathematics between dollars, before it reads Markdown.
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}
+# Up to where a paragraph would be taken for a numbered list, a list or a rule.
+_BEGINS_LIST = re.compile(r"^(?:\d{1,9}(?=[.)](?:\s|$))|(?=[-+](?:\s|$))|(?=-[- ]*$))")
+_MARKS = {"strong_open": "**", "strong_close": "**", "em_open": "*", "em_close": "*"}
+
+
+def write_notebook(document: Document, path: Path) -> None:
+    """Write the report. Raises CnnlabError without nbformat or for a figure that cannot be read, StorageError."""
+    format_ = _nbformat()
+    subtitle, footer = inline_markdown(document.subtitle), inline_markdown(document.footer)
+    cells = [format_.v4.new_markdown_cell(f"# {inline_markdown(document.title)}\n\n{subtitle}")]
+    for section in document.sections:
+        texts = [f"## {inline_markdown(section.title)}"]
+        for block in section.blocks:
+            if isinstance(block, Code) and (runnable := _runnable(block.text)):
+                texts += [f"*{inline_markdown(block.caption)}*"] if block.caption else []
+                cells += _flushed(format_, texts)
+                cells.append(format_.v4.new_code_cell(runnable))
+            elif isinstance(block, Picture):
+                cells += _flushed(format_, texts)
+                cells.append(_picture(format_, block))
+            else:
+                texts.append(_markdown(block))
+        cells += _flushed(format_, texts)
+    if footer:
+        cells.append(format_.v4.new_markdown_cell(f"---\n\n{footer}"))
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"  # new ones draw theirs at random: equal reports, equal files
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = format_.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    write_atomic(path, format_.writes(notebook) + "\n")
+
+
+def inline_markdown(text: str, in_table: bool = False) -> str:
+    """Running text as Jupyter's Markdown; whatever looks like HTML or mathematics in it is shown, not obeyed."""
+    parts = []
+    address = ""
+    for token in inline_tokens(text):
+        if token.type == "code_inline":
+            parts.append(_code_span(token.content, in_table))
+        elif token.type == "link_open":
+            parts.append("[")
+            address = str(token.attrGet("href") or "")
+        elif token.type == "link_close":
+            parts.append(f"]({address})")
+        elif token.type in _MARKS:
+            parts.append(_MARKS[token.type])
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append(" ")
+        else:
+            parts.append(_escaped(token.content))
+    return _BEGINS_LIST.sub(lambda found: f"{found[0]}\\", "".join(parts))
+
+
+def _escaped(text: str) -> str:
+    marked = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
+    return "".join(_ENTITIES.get(letter, letter) for letter in marked)
+
+
+def _code_span(code: str, in_table: bool) -> str:
+    fence = "`" * (max((len(run) for run in re.findall("`+", code)), default=0) + 1)
+    space = " " if "`" in code else ""
+    shown = (
+        code.replace("|", "\\|") if in_table else code
+    )  # a table's cells are told apart before its code is read
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Paragraph(text=text):
+            return inline_markdown(text)
+        case Bullets(items=items):
+            return "\n".join(f"- {inline_markdown(item)}" for item in items)
+        case Table():
+            return _table(block)
+        case Code(text=text, caption=caption):
+            fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+            shown = f"{fence}\n{text}\n{fence}"
+            return f"{shown}\n\n*{inline_markdown(caption)}*" if caption else shown
+        case Picture():
+            raise AssertionError("a picture is a cell of its own")
+
+
+def _table(table: Table) -> str:
+    def line(cells: tuple[str, ...]) -> str:
+        return f"| {' | '.join(inline_markdown(cell, in_table=True) for cell in cells)} |"
+
+    rule = f"|{'|'.join('---:' if numeric else ':---' for numeric in table.numeric)}|"
+    rows = "\n".join([line(table.header), rule, *map(line, table.rows)])
+    return f"{rows}\n\n*{inline_markdown(table.caption)}*" if table.caption else rows
+
+
+def _flushed(format_: Any, texts: list[str]) -> list[Any]:
+    """The gathered texts as one cell, none without any; the gathering begins anew."""
+    cells = [format_.v4.new_markdown_cell("\n\n".join(texts))] if texts else []
+    texts.clear()
+    return cells
+
+
+def _picture(format_: Any, picture: Picture) -> Any:
+    """The figure as the cell's attachment: the PNG where one lies beside the SVG, as more viewers show it."""
+    beside = picture.file.with_suffix(".png")
+    file = beside if beside.exists() else picture.file
+    try:
+        content = base64.b64encode(file.read_bytes()).decode()
+    except OSError as error:
+        raise CnnlabError(f"cannot read the figure {file}: {error.strerror}") from error
+    name = f"figure{file.suffix}"
+    text = f"![{_escaped(picture.alt)}](attachment:{name})\n\n*{inline_markdown(picture.caption)}*"
+    return format_.v4.new_markdown_cell(text, attachments={name: {_MEDIA_TYPES[file.suffix]: content}})
+
+
+def _runnable(text: str) -> str:
+    """Python that imports something as it is, commands behind Jupyter's `!`; empty for all else, such as outputs."""
+    if re.search(r"^(?:from|import) ", text, re.MULTILINE) and _is_python(text):
+        return text
+    commands = [(line, bool(line.strip()) and not line.lstrip().startswith("#")) for line in _joined(text)]
+    plain = [(line.removeprefix("$ "), is_command) for line, is_command in commands]
+    given = [line for line, is_command in plain if is_command]
+    if not given or not all(line.startswith(_COMMANDS) for line in given):
+        return ""
+    return "\n".join(f"!{line}" if is_command else line for line, is_command in plain)
+
+
+def _is_python(text: str) -> bool:
+    try:
+        compile(text, "cell", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _joined(text: str) -> list[str]:
+    """Lines; one that ends with a backslash is joined with the next."""
+    return re.sub(r"\s*\\\n\s*", " ", text).splitlines()
+
+
+def _nbformat() -> Any:
+    try:
+        import nbformat
+    except ImportError:
+        raise CnnlabError(
+            'a notebook needs nbformat; install it with: pip install "cnnlab[notebook]"'
+        ) from None
+    return nbformat

@@ -1,0 +1,142 @@
+"""Two arms looked at class by class and image by image, from the test outputs that every run stores.
+
+The two are the reference and, of the others, the arm with the best mean val accuracy: test chooses nothing.
+
+Shape legend: S seeds, N test images, K classes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.compare.examples import compare_correct, correct_matrix
+from cnnlab.compare.noise import Noise, decompose
+from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
+from cnnlab.report.figures.confusion_difference import confusion_difference
+from cnnlab.report.study.facts import ArmFacts, StudyFacts
+from cnnlab.report.study.results import accuracies, values
+from cnnlab.report.study.wording import code, count, effect, effect_interval, plain, seeds
+from cnnlab.runs import RunFolder
+
+_MOST_PAIRS = 6
+
+
+def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
+    """Recall by class, what changes in the confusion, images that one arm alone has right.
+
+    None where there are no two arms with the same test images. Raises RunError, StorageError.
+    """
+    arm, reference = best_other(facts), facts.reference
+    if arm is None or not reference.runs or "test" not in accuracies(facts):
+        return None
+    classes = [plain(name) for name in facts.runs[0].environment["data"]["classes"]]
+    left_KK, right_KK = _mean_shares(arm, len(classes)), _mean_shares(reference, len(classes))
+    title = f"{arm.name} minus {reference.name}, test"
+    path = confusion_difference(left_KK - right_KK, classes, figures / "confusion-difference.svg", title)
+    picture = Picture(
+        path,
+        f"How the shares of each true class move from {code(reference.name)} to {code(arm.name)}, in points "
+        "(mean over seeds). On the diagonal more is better, elsewhere less.",
+        "Difference of two confusion matrices",
+        0.9,
+    )
+    blocks: list[Block] = [
+        Paragraph(
+            f"{code(arm.name)} against {code(reference.name)}: of the other arms it has the best mean val accuracy."
+        ),
+        _classes_table(classes, left_KK, right_KK, arm, reference),
+        picture,
+        Paragraph(_moves(classes, left_KK - right_KK)),
+        Paragraph(_noise(arm, reference)),
+    ]
+    return Section("Which classes differ", tuple(blocks))
+
+
+def best_other(facts: StudyFacts) -> ArmFacts | None:
+    """Of the arms beside the reference the one with the best mean val accuracy (the first with runs, without val)."""
+    others = [arm for arm in facts.arms if arm.runs and arm != facts.reference]
+    if "best_val" not in accuracies(facts):
+        return next(iter(others), None)
+    found = values(facts.arms, "best_val")
+    means = {arm.name: float(np.mean([*found[arm.name].values()])) for arm in others}
+    return max(others, key=lambda arm: means[arm.name], default=None)
+
+
+def row_shares(run: RunFolder, num_classes: int) -> NDArray[np.float64]:
+    """The confusion matrix of the stored test outputs, (K, K), each row (a true class) as shares of its images."""
+    stored = run.logits("test")
+    cells_N = stored.labels * num_classes + stored.logits.argmax(axis=1)
+    counts_KK = np.bincount(cells_N, minlength=num_classes**2).reshape(num_classes, num_classes)
+    shares: NDArray[np.float64] = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
+    return shares
+
+
+def _mean_shares(arm: ArmFacts, num_classes: int) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.mean([row_shares(run, num_classes) for run in arm.runs.values()], axis=0)
+    return mean
+
+
+def _classes_table(
+    classes: list[str],
+    left_KK: NDArray[np.float64],
+    right_KK: NDArray[np.float64],
+    arm: ArmFacts,
+    reference: ArmFacts,
+) -> Table:
+    recalls = zip(classes, np.diag(right_KK), np.diag(left_KK), strict=True)
+    rows = tuple(
+        (name, f"{before:.1%}", f"{after:.1%}", effect("test", after - before))
+        for name, before, after in recalls
+    )
+    caption = (
+        "Share of each class that is recognised (recall) on test, mean over seeds; the difference in points."
+    )
+    return Table(("class", code(reference.name), code(arm.name), "difference"), rows, caption)
+
+
+def _moves(classes: list[str], difference_KK: NDArray[np.float64]) -> str:
+    """The confusions that change most, as a sentence."""
+    off_KK = difference_KK - np.diag(np.diag(difference_KK))
+    order = np.argsort(-np.abs(off_KK), axis=None, kind="stable")[:_MOST_PAIRS]
+    parts = []
+    for place in order:
+        i, j = divmod(int(place), len(classes))
+        if off_KK[i, j]:
+            parts.append(f"{classes[i]} taken for {classes[j]} {effect('test', off_KK[i, j])}")
+    return f"The confusions that change most, in points: {'; '.join(parts) or 'none'}."
+
+
+def _noise(arm: ArmFacts, reference: ArmFacts) -> str:
+    """What another seed and what other test images would change, for the same two arms."""
+    shared = sorted(arm.runs.keys() & reference.runs.keys())
+    if not shared:
+        return "The two arms share no seed, so their images are not compared one by one."
+    left_SN = correct_matrix([arm.runs[seed] for seed in shared])
+    right_SN = correct_matrix([reference.runs[seed] for seed in shared])
+    if len(shared) == 1:
+        pair = compare_correct(left_SN[0], right_SN[0])
+        return (
+            f"Image by image ({seeds(shared)}): {pair.left_only:,} of {pair.n:,} test images only the network of "
+            f"{code(arm.name)} has right, {pair.right_only:,} only that of {code(reference.name)}. "
+            f"For these two networks the difference is {effect('test', pair.difference)} points, on other test images "
+            f"within {effect_interval('test', pair.interval)} (95%, Tango). About the recipes one seed says nothing."
+        )
+    noise = decompose(left_SN.astype(np.float64) - right_SN.astype(np.float64))
+    return _noise_text(arm, reference, noise)
+
+
+def _noise_text(arm: ArmFacts, reference: ArmFacts, noise: Noise) -> str:
+    assert noise.seed_error is not None
+    text = (
+        f"Over {count(noise.seeds, 'seed')} and {noise.examples:,} test images {code(arm.name)} has "
+        f"{effect('test', noise.mean)} points more right than {code(reference.name)}. "
+        f"The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, from the choice of "
+        f"test images {100 * noise.example_error:.2f}."
+    )
+    if noise.interval is not None:
+        text += (
+            f" For new seeds *and* new images the 95% interval is {effect_interval('test', noise.interval)} "
+            "(the tables above speak about this test set alone)."
+        )
+    return text

@@ -1,0 +1,43 @@
+"""Learning curves of a study."""
+
+import math
+from pathlib import Path
+
+from cnnlab.report.document import Block, Paragraph, Picture, Section
+from cnnlab.report.figures.bands import Quantity, learning_panels, mean_curves
+from cnnlab.report.study.facts import StudyFacts
+
+
+def curves_section(facts: StudyFacts, figures: Path) -> Section | None:
+    """Val accuracy of all arms in one plot; then a panel an arm, train beside val. None without runs."""
+    arms = {arm.name: [run.metrics for _, run in sorted(arm.runs.items())] for arm in facts.arms if arm.runs}
+    if not arms:
+        return None
+    several = any(len(runs) > 1 for runs in arms.values())
+    seeds = "Means over seeds; the bands span the seeds that were run." if several else "One seed an arm."
+    blocks: list[Block] = [Paragraph(_before_training(facts))]
+    rows = [row for runs in arms.values() for run in runs for row in run]
+    if any(row.get("val_accuracy") is not None for row in rows):
+        path = mean_curves(arms, figures / "curves.svg")
+        caption = f"Accuracy on val by epoch. {seeds}"
+        blocks.append(Picture(path, caption, "Val accuracy against the epoch, a line for each arm"))
+    note = "Train is measured while training, on augmented images and with dropout where there is any."
+    texts: dict[Quantity, str] = {"accuracy": note, "loss": ""}
+    for quantity, text in texts.items():
+        path = learning_panels(arms, figures / f"learning-{quantity}.svg", quantity)
+        caption = f"{quantity.capitalize()} on train and val, arm by arm. {text}".rstrip()
+        alt = f"{quantity} on train and val against the epoch, a panel for each arm"
+        blocks.append(Picture(path, caption, alt))
+    return Section("Learning curves", tuple(blocks))
+
+
+def _before_training(facts: StudyFacts) -> str:
+    """The loss before the first step beside that of guessing."""
+    environments = [run.environment for run in facts.runs]
+    losses = sorted(float(each["initial_loss"]) for each in environments)
+    found = f"{losses[0]:.3f}" if losses[0] == losses[-1] else f"{losses[0]:.3f} to {losses[-1]:.3f}"
+    classes = len(environments[0]["data"]["classes"])
+    return (
+        f"Before the first step the loss is {found}. A network that gives each of {classes} classes the same "
+        f"probability has -ln(1/{classes}) = ln {classes} = {math.log(classes):.3f}."
+    )

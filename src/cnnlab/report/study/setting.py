@@ -1,0 +1,156 @@
+"""What was run and where: cost, recipes as differences to the base, machine and versions, data, runs."""
+
+import json
+from collections.abc import Callable
+from statistics import fmean
+from typing import Any
+
+from cnnlab.report.document import Block, Code, Paragraph, Section, Table
+from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.wording import NOTHING, code, command_line, count, minutes, plain, seeds
+from cnnlab.runs import RunFolder
+
+
+def cost_section(facts: StudyFacts) -> Section | None:
+    """Parameters, MACs and time of each arm, and of the whole study. None without runs."""
+    if not facts.runs:
+        return None
+    rows = []
+    for arm in facts.arms:
+        results = [run.result for run in arm.runs.values() if run.result is not None]
+        if not results:
+            rows.append((code(arm.name), *(NOTHING,) * 5))
+            continue
+        times = [sum(result["seconds"].values()) for result in results]
+        train = [result["seconds"]["train"] for result in results]
+        rows.append(
+            (
+                code(arm.name),
+                f"{results[0]['parameters']:,}",
+                f"{results[0]['macs']:,}",
+                f"{fmean(result['epochs'] for result in results):g}",
+                minutes(fmean(train)),
+                minutes(sum(times)),
+            )
+        )
+    total = sum(sum(run.result["seconds"].values()) for run in facts.runs if run.result is not None)
+    header = ("arm", "parameters", "MACs", "epochs", "training, minutes a run", "all runs, minutes")
+    caption = (
+        "MACs: multiply-accumulates for one image. Training leaves out evaluation and saving; times of runs that "
+        f"shared a machine are longer. The {count(len(facts.runs), 'run')} took {minutes(total)} minutes together."
+    )
+    return Section("Cost", (Table(header, tuple(rows), caption),))
+
+
+def recipes_section(facts: StudyFacts) -> Section:
+    """The base in full, the arms as what they change of it."""
+    rows = [
+        (code(arm.name), code(path), _setting(before), _setting(after))
+        for arm in facts.arms
+        for path, before, after in arm.changes(facts.base)
+    ]
+    unchanged = [code(arm.name) for arm in facts.arms if not arm.changes(facts.base)]
+    blocks: list[Block] = []
+    if rows:
+        note = f" {', '.join(unchanged)} is the base itself." if unchanged else ""
+        caption = f"What each arm changes of the base recipe {code(facts.base.name)}.{note}"
+        blocks.append(Table(("arm", "key", "base", "arm's value"), tuple(rows), caption))
+    blocks.append(Code(facts.base.to_toml().rstrip(), f"The base recipe, {code(facts.base.name)}, in full:"))
+    return Section("Recipes", tuple(blocks))
+
+
+def environment_section(facts: StudyFacts) -> Section | None:
+    """Machine, versions and data; where runs differ, every value with its number of runs. None without runs."""
+    if not facts.runs:
+        return None
+    rows = tuple((name, _common(facts.runs, read)) for name, read in _ENVIRONMENT)
+    caption = "The same for all runs, unless numbers of runs stand behind a value."
+    return Section("Environment", (Table(("what", "value"), rows, caption),))
+
+
+def repeat_section(facts: StudyFacts) -> Section:
+    """The commands, and which run folders the report was made from."""
+    blocks: list[Block] = []
+    commands = dict.fromkeys([*map(_command_of, facts.runs), *facts.commands])
+    if commands:
+        caption = "The commands that made the runs and this report; options that name folders are left out:"
+        blocks.append(Code("\n".join(filter(None, commands)), caption))
+    if facts.runs:
+        rows = tuple(
+            (
+                code(arm.name),
+                seeds([*arm.runs]),
+                ", ".join(code(run.id) for _, run in sorted(arm.runs.items())),
+            )
+            for arm in facts.arms
+            if arm.runs
+        )
+        caption = (
+            "The run folders behind every number; each holds its recipe, environment, curves and outputs."
+        )
+        blocks.append(Table(("arm", "seeds", "runs"), rows, caption))
+    return Section("How to repeat it", tuple(blocks))
+
+
+def design_blocks(facts: StudyFacts) -> tuple[Block, ...]:
+    """How many arms, seeds and runs, as one paragraph."""
+    text = (
+        f"{count(len(facts.arms), 'arm')} under {count(len(facts.seeds), 'seed')} ({seeds(facts.seeds)}): "
+        f"{facts.planned - len(facts.absent)} of {count(facts.planned, 'run')} complete. Arms are compared with "
+        f"{code(facts.reference.name)} where nothing else is said."
+    )
+    return (Paragraph(text),)
+
+
+def images_of(environment: dict[str, Any]) -> str:
+    """How many images each split has."""
+    return ", ".join(f"{number:,} {split}" for split, number in environment["data"]["images"].items())
+
+
+def _command_of(run: RunFolder) -> str:
+    words = run.environment.get("command")
+    return command_line(words) if words else ""
+
+
+def _setting(value: Any) -> str:
+    """A recipe's value as TOML has it."""
+    return "not set" if value is None else code(value if isinstance(value, str) else json.dumps(value))
+
+
+def _common(runs: tuple[RunFolder, ...], read: Callable[[dict[str, Any]], str]) -> str:
+    """The value that all runs share; of several each with its number of runs."""
+    found = [read(run.environment) for run in runs]
+    distinct = list(dict.fromkeys(found))
+    if len(distinct) == 1:
+        return distinct[0]
+    return "; ".join(f"{text} ({count(found.count(text), 'run')})" for text in distinct)
+
+
+def _versions(environment: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+
+
+def _statistics(environment: dict[str, Any]) -> str:
+    data = environment["data"]
+    if not data.get("mean"):
+        return "none"
+    means, deviations = ([f"{number:.4f}" for number in data[key]] for key in ("mean", "std"))
+    return f"mean {', '.join(means)}; deviation {', '.join(deviations)}"
+
+
+# Each line of the table: its name, and how it reads in an environment.
+_ENVIRONMENT: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("device", lambda e: plain(f"{e['device']['name']} ({e['device']['kind']})")),
+    ("cores, threads", lambda e: f"{e['cores']} cores, {count(e['execution']['threads'], 'thread')} a run"),
+    (
+        "precision",
+        lambda e: f"{e['execution']['precision']['value']} ({e['execution']['precision']['reason']})",
+    ),
+    ("system", lambda e: plain(f"{e['platform']}")),
+    ("Python", lambda e: e["python"]),
+    ("packages", _versions),
+    ("cnnlab", lambda e: f"{e['cnnlab']}, code {code(e['code_sha256'][:16])}"),
+    ("data", lambda e: f"{plain(e['data']['name'])}, digest {code(e['data']['digest'][:16])}"),
+    ("images", images_of),
+    ("normalisation", _statistics),
+)

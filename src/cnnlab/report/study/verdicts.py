@@ -1,0 +1,156 @@
+"""The answer and the claims: never more than the verdicts say, and with each the runs that carry it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cnnlab.compare.claims import Claim
+from cnnlab.compare.verdicts import Verdict
+from cnnlab.report.document import Bullets, Section, Table
+from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.wording import (
+    NOTHING,
+    code,
+    count,
+    effect,
+    effect_interval,
+    listed,
+    p_value,
+    plain,
+    seeds,
+    title_of,
+    unit_of_effect,
+)
+
+_OUTCOMES = ("confirmed", "refuted", "undecided")
+
+
+def answer(facts: StudyFacts) -> str:
+    """The answer in one paragraph, from the verdicts alone."""
+    verdicts = facts.verdicts
+    if not verdicts:
+        text = "The study makes no claim, so nothing is decided: the tables describe what the runs reached."
+        return " ".join(filter(None, (text, _limits(facts))))
+    decided = [verdict for verdict in verdicts if verdict.verdict != "undecided"]
+    parts = [f"{_of_all(len(decided), len(verdicts))} decided."]
+    for outcome in _OUTCOMES:
+        chosen = [verdict for verdict in verdicts if verdict.verdict == outcome]
+        if chosen:
+            parts.append(f"**{outcome.capitalize()}**: {'; '.join(map(_in_short, chosen))}.")
+    return " ".join(filter(None, (*parts, _limits(facts))))
+
+
+def claims_section(facts: StudyFacts) -> Section | None:
+    """The table of claims, and for each the reason and its runs. None without claims."""
+    if not facts.verdicts:
+        return None
+    header = ("", "claim", "verdict", "effect", "95% interval", "n", "p", "p (Holm)")
+    rows = tuple(
+        (
+            str(number),
+            _sentence(verdict.claim),
+            f"**{verdict.verdict}**",
+            _effect(verdict),
+            effect_interval(verdict.claim.metric, verdict.interval),
+            str(verdict.n),
+            p_value(verdict.p),
+            p_value(verdict.p_holm),
+        )
+        for number, verdict in enumerate(facts.verdicts, start=1)
+    )
+    caption = (
+        "Effect: mean of left minus right over n seeds; accuracies in percentage points. A claim is decided where "
+        f"the p adjusted by Holm over {count(len(rows), 'claim')} is at most 0.05; the intervals are not adjusted."
+    )
+    if any(
+        each.interval is not None and each.interval.method.startswith("anytime") for each in facts.verdicts
+    ):
+        caption += (
+            " Seeds were added while claims were undecided: p and intervals are valid for repeated looks."
+        )
+    details = tuple(_detail(facts, number, verdict) for number, verdict in enumerate(facts.verdicts, start=1))
+    return Section("Claims", (Table(header, rows, caption), Bullets(details)))
+
+
+def _of_all(decided: int, all_of_them: int) -> str:
+    if all_of_them == 1:
+        return "The one claim of the study is" if decided else "The one claim of the study is not"
+    if decided == all_of_them:
+        return f"All {all_of_them} claims of the study are"
+    if not decided:
+        return f"None of the {all_of_them} claims of the study is"
+    return f"{decided} of {all_of_them} claims of the study {'is' if decided == 1 else 'are'}"
+
+
+def _in_short(verdict: Verdict) -> str:
+    """The claim, and in brackets what was found."""
+    metric = verdict.claim.metric
+    if verdict.effect is None:
+        found = ["no effect can be given"]
+    else:
+        found = [f"found {_effect(verdict)} {unit_of_effect(metric)}".rstrip()]
+    if verdict.interval is not None:
+        found.append(f"{verdict.interval.level:.0%} interval {effect_interval(metric, verdict.interval)}")
+    found.append(f"n = {verdict.n}")
+    return f"{_sentence(verdict.claim, quoted=True)} ({', '.join(found)})"
+
+
+def _limits(facts: StudyFacts) -> str:
+    """What the number of runs forbids to conclude."""
+    most = max((len(arm.runs) for arm in facts.arms), default=0)
+    parts = []
+    if not facts.runs:
+        parts.append("No run is complete yet.")
+    elif most == 1:
+        parts.append(
+            "With one seed an arm nothing is known of how much another seed would change: a difference seen here "
+            "may be chance, and none is established."
+        )
+    if facts.absent and facts.runs:
+        verb = "is" if len(facts.absent) == 1 else "are"
+        parts.append(f"{count(len(facts.absent), 'planned run')} of the study {verb} missing.")
+    return " ".join(parts)
+
+
+def _effect(verdict: Verdict) -> str:
+    return NOTHING if verdict.effect is None else effect(verdict.claim.metric, verdict.effect)
+
+
+def _detail(facts: StudyFacts, number: int, verdict: Verdict) -> str:
+    formal = _formal(verdict.claim)
+    return f"**Claim {number}**, {formal}: {plain(verdict.reason)}. Carried by {_runs(facts, verdict.claim.arms)}."
+
+
+def _sentence(claim: Claim, quoted: bool = False) -> str:
+    """The claim in the words of whoever made it; without any, as it is tested."""
+    if not claim.text:
+        return _formal(claim)
+    return f"“{plain(claim.text)}”" if quoted else plain(claim.text)
+
+
+def _formal(claim: Claim) -> str:
+    """The claim as it is tested, in words for its metric."""
+    tested = str(replace(claim, text="")).removeprefix(f"{claim.metric}: ")
+    return f"{code(tested)} in {title_of(claim.metric)}"
+
+
+def _runs(facts: StudyFacts, arms: Sequence[str]) -> str:
+    known = {arm.name: arm.runs for arm in facts.arms}
+    parts = [
+        f"{code(name)} ({seeds([*known[name]])})" if known.get(name) else f"{code(name)} (no run yet)"
+        for name in arms
+    ]
+    return listed(parts)
+
+
+def absent_section(facts: StudyFacts) -> Section | None:
+    """What is missing of a study and why, arm by arm; None where it is whole."""
+    if not facts.absent:
+        return None
+    alike: dict[tuple[str, str, str], list[int]] = {}
+    for each in facts.absent:
+        alike.setdefault((each.arm, each.state, each.cause), []).append(each.seed)
+    items = tuple(
+        f"{code(arm)}, {seeds(numbers)}: {plain(': '.join(filter(None, (state, cause))))}"
+        for (arm, state, cause), numbers in alike.items()
+    )
+    return Section("What is missing", (Bullets(items),))

@@ -1,0 +1,85 @@
+"""Distributions of the trained weights, for studies that change a penalty on them (L1, L2)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.compare.metrics import best_weights
+from cnnlab.report.document import Picture, Section, Table
+from cnnlab.report.figures.weights import share_near_zero, weight_histograms
+from cnnlab.report.study.facts import ArmFacts, StudyFacts
+from cnnlab.report.study.wording import code
+
+NEAR_ZERO = 1e-3
+_PENALTIES = {"loss.l1", "optim.weight_decay", "optim.decay_norm_and_bias"}
+_MOST_ARMS, _MOST_LAYERS = 6, 10
+
+Weights = dict[str, dict[str, NDArray[np.floating[Any]]]]  # layer -> arm -> the weights of all seeds
+
+
+def weights_section(facts: StudyFacts, figures: Path) -> Section | None:
+    """Histograms by layer and the share of weights near zero. None where no arm changes a penalty.
+
+    Of networks with many layers the largest ones are drawn, of many arms the first. Raises RunError, StorageError.
+    """
+    arms = penalised(facts)
+    if len(arms) < 2:
+        return None
+    weights = _by_layer(arms)
+    drawn = sorted(weights, key=lambda layer: -_size(weights[layer]))[:_MOST_LAYERS]
+    shown = {layer: weights[layer] for layer in weights if layer in drawn}
+    path = weight_histograms(shown, NEAR_ZERO, figures / "weights.svg")
+    caption = (
+        "Distributions of the weights of each layer, all seeds of an arm together, of the network with the best val "
+        f"accuracy; in each panel the share of weights smaller than {NEAR_ZERO:g} in size."
+    )
+    picture = Picture(path, caption, "Histograms of weights, a panel for each layer")
+    return Section("Weights", (picture, _table(weights, [arm.name for arm in arms])))
+
+
+def penalised(facts: StudyFacts) -> list[ArmFacts]:
+    """The arms whose recipes differ from the reference's in nothing but a penalty, and that one first; with runs."""
+    reference = facts.reference
+    others = [
+        arm
+        for arm in facts.arms
+        if arm != reference and {path for path, *_ in arm.changes(reference.recipe)} <= _PENALTIES
+    ]
+    chosen = [arm for arm in (reference, *others) if arm.runs]
+    return chosen[:_MOST_ARMS] if others else []
+
+
+def _by_layer(arms: list[ArmFacts]) -> Weights:
+    """Layers in the order of computation, named by kind as the trace prints them."""
+    run = next(iter(arms[0].runs.values()))
+    data = run.environment["data"]
+    shape = tuple(data["image_shape"])
+    trace = run.recipe.arch.build(shape, len(data["classes"])).trace(shape)
+    stored = {arm.name: [best_weights(run) for run in arm.runs.values()] for arm in arms}
+    names = {f"{row.path}.weight": f"{row.path}: {row.label}" for row in trace.rows}
+    return {
+        label: {arm: np.concatenate([run[name].ravel() for run in runs]) for arm, runs in stored.items()}
+        for name, label in names.items()
+        if all(name in run for runs in stored.values() for run in runs)
+    }
+
+
+def _size(of_arms: Mapping[str, NDArray[np.floating[Any]]]) -> int:
+    return max(weights.size for weights in of_arms.values())
+
+
+def _table(weights: Weights, arms: list[str]) -> Table:
+    header = ["layer"]
+    for name in arms:
+        header += [f"{code(name)} near zero", "deviation"]
+    rows = []
+    for layer, of_arms in weights.items():
+        row = [code(layer)]
+        for name in arms:
+            row += [f"{share_near_zero(of_arms[name], NEAR_ZERO):.2%}", f"{of_arms[name].std():.4f}"]
+        rows.append(tuple(row))
+    caption = f"Share of weights with |w| < {NEAR_ZERO:g}, and their standard deviation, layer by layer."
+    return Table(tuple(header), tuple(rows), caption)

@@ -1,0 +1,140 @@
+"""Numbers and lists as a report writes them: shares in percent, their differences in points, everything with its n.
+
+Minus signs are real ones (U+2212); a dash (–) stands where there is nothing to write.
+"""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cnnlab.compare.interval import Interval
+from cnnlab.compare.summary import Summary
+
+NOTHING = "–"
+
+_PLACES = {"--runs", "--out", "--data-dir", "--also"}
+_SHARES = {"best_val", "final_val", "test", "train_val_gap", "share_below"}
+_UNITS = {"epochs_to": "epochs", "seconds": "s", "images_per_second": "images/s"}
+_TITLES = {
+    "best_val": "best val accuracy",
+    "final_val": "val accuracy after the last epoch",
+    "test": "test accuracy",
+    "train_val_gap": "train minus val accuracy",
+    "seconds": "seconds",
+    "images_per_second": "images per second",
+}
+
+
+def title_of(metric: str) -> str:
+    """A metric in words, with its parameter: `epochs_to 0.6` becomes "epochs to 0.6"."""
+    return _TITLES.get(metric, metric.replace("_", " "))
+
+
+def value(metric: str, number: float) -> str:
+    """A value of a metric with its unit: 71.34%, 12 epochs."""
+    if _is_share(metric):
+        return f"{_signed(100 * number, 2, plus=False)}%"
+    return f"{_general(number)} {unit_of_effect(metric)}".rstrip()
+
+
+def effect(metric: str, number: float) -> str:
+    """A difference, with its sign and without unit: +1.23 (points, for shares)."""
+    if _is_share(metric):
+        return _signed(100 * number, 2, plus=True)
+    return f"+{_general(number)}" if number > 0 else _general(number)
+
+
+def unit_of_effect(metric: str) -> str:
+    """The unit of a difference: "points" for shares, nothing where a metric has none."""
+    return "points" if _is_share(metric) else _UNITS.get(metric.split()[0], "")
+
+
+def effect_interval(metric: str, interval: Interval | None) -> str:
+    """The two ends of the interval of a difference."""
+    if interval is None:
+        return NOTHING
+    return f"{effect(metric, interval.low)} to {effect(metric, interval.high)}"
+
+
+def value_interval(metric: str, interval: Interval | None) -> str:
+    """The two ends of the interval of a mean."""
+    return NOTHING if interval is None else f"{value(metric, interval.low)} to {value(metric, interval.high)}"
+
+
+def mean_and_spread(metric: str, summary: Summary) -> str:
+    """Mean ± sample standard deviation; the mean alone where the spread is unknown."""
+    if summary.std is None:
+        return value(metric, summary.mean)
+    if _is_share(metric):
+        return f"{100 * summary.mean:.2f} ± {100 * summary.std:.2f}%"
+    return f"{_general(summary.mean)} ± {_general(summary.std)}"
+
+
+def p_value(p: float | None) -> str:
+    """Two digits; below a thousandth that it is so."""
+    if p is None:
+        return NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def minutes(seconds: float) -> str:
+    """Minutes with one decimal, below one with two."""
+    return f"{seconds / 60:.1f}" if seconds >= 60 else f"{seconds / 60:.2f}"
+
+
+def code(text: object) -> str:
+    """Text as code in running text, also where it holds a backtick."""
+    shown = str(text)
+    fence = "``" if "`" in shown else "`"
+    padding = " " if "`" in shown else ""
+    return f"{fence}{padding}{shown}{padding}{fence}"
+
+
+def plain(text: str) -> str:
+    """Text of a user's, which is no markup: what Markdown would read as marks is shown as it stands."""
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>&!#" else letter for letter in text)
+
+
+def listed(items: Iterable[str]) -> str:
+    """a, b and c."""
+    *first, last = list(items) or [NOTHING]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """seed 1; seeds 1, 2 and 5; runs of three or more as a range: seeds 1–3."""
+    ordered = sorted(numbers)
+    if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
+        return f"seeds {ordered[0]}–{ordered[-1]}"
+    return f"{'seed' if len(ordered) == 1 else 'seeds'} {listed(map(str, ordered))}"
+
+
+def count(number: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as one types it, without the options that say where folders lie on one machine."""
+    program, *rest = words
+    kept: list[str] = []
+    place_follows = False
+    for word in rest:
+        if not place_follows and word.partition("=")[0] not in _PLACES:
+            kept.append(Path(word).name if Path(word).is_absolute() else word)
+        place_follows = not place_follows and word in _PLACES
+    return shlex.join([Path(program).name, *kept])
+
+
+def _is_share(metric: str) -> bool:
+    return metric.split()[0] in _SHARES
+
+
+def _signed(number: float, decimals: int, plus: bool) -> str:
+    rounded = round(number, decimals) + 0.0  # no negative zero
+    return f"{rounded:{'+' if plus and rounded else ''}.{decimals}f}".replace("-", "−")
+
+
+def _general(number: float) -> str:
+    """Three digits; thousands in full."""
+    return (f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}").replace("-", "−")

@@ -1,0 +1,85 @@
+"""The report of a study: from plain values to a document, and that to HTML, PDF, notebook and LaTeX.
+
+An incomplete study has a report too: it says what is missing, and claims nothing that its runs do not show.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from cnnlab.core.files import storage_errors
+from cnnlab.report.document import Document, Paragraph, Section
+from cnnlab.report.html import write_html
+from cnnlab.report.latex import write_latex
+from cnnlab.report.notebook import write_notebook
+from cnnlab.report.pdf import write_pdf
+from cnnlab.report.study.contrast import contrast_section
+from cnnlab.report.study.curves import curves_section
+from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.published import published_section
+from cnnlab.report.study.results import results_section
+from cnnlab.report.study.setting import (
+    cost_section,
+    design_blocks,
+    environment_section,
+    recipes_section,
+    repeat_section,
+)
+from cnnlab.report.study.snippets import code_section
+from cnnlab.report.study.verdicts import absent_section, answer, claims_section
+from cnnlab.report.study.weights import weights_section
+from cnnlab.report.study.wording import count, plain, seeds
+
+Format = Literal["html", "pdf", "notebook", "latex"]
+
+
+def write_study_report(facts: StudyFacts, out: Path, formats: Sequence[Format]) -> list[Path]:
+    """Write `report.html`, `.pdf`, `.ipynb`, `latex/` as asked, and `figures/`, into `out`; returns what was asked for.
+
+    Raises CnnlabError where Typst is missing for a PDF or nbformat for a notebook, RunError for runs that lack what a
+    report takes, StorageError.
+    """
+    figures = out / "figures"
+    with storage_errors(figures):
+        figures.mkdir(parents=True, exist_ok=True)
+    document = study_document(facts, figures)
+    written = []
+    if "html" in formats:
+        write_html(document, out / "report.html")
+        written.append(out / "report.html")
+    if "pdf" in formats:
+        write_pdf(document, out / "report.pdf")
+        written.append(out / "report.pdf")
+    if "notebook" in formats:
+        write_notebook(document, out / "report.ipynb")
+        written.append(out / "report.ipynb")
+    if "latex" in formats:
+        written.append(write_latex(document, out / "latex"))
+    return written
+
+
+def study_document(facts: StudyFacts, figures: Path) -> Document:
+    """The report as a value; its figures are drawn into the folder `figures`. Raises RunError, StorageError."""
+    sections = (
+        Section("Question", (Paragraph(plain(facts.question)), *design_blocks(facts))),
+        Section("Answer", (Paragraph(answer(facts)),)),
+        absent_section(facts),
+        results_section(facts, figures),
+        claims_section(facts),
+        published_section(facts),
+        curves_section(facts, figures),
+        contrast_section(facts, figures),
+        weights_section(facts, figures),
+        cost_section(facts),
+        recipes_section(facts),
+        environment_section(facts),
+        code_section(facts),
+        repeat_section(facts),
+    )
+    return Document(
+        f"Study {facts.name}",
+        f"{count(len(facts.arms), 'arm')}, {seeds(facts.seeds)}, {count(len(facts.runs), 'complete run')}",
+        tuple(section for section in sections if section is not None and section.blocks),
+        "Every number comes from the run folders listed above; the statistics are those of cnnlab's "
+        "`docs/statistics.md`.",
+    )

@@ -1,0 +1,116 @@
+"""What must hold between the parts of a study. A problem is a line that says where, what and what to do."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cnnlab.compare.claims import Claim, ClaimError
+from cnnlab.compare.metrics import Metric, MetricError
+from cnnlab.core.errors import RecipeError
+from cnnlab.core.suggest import did_you_mean
+from cnnlab.recipe import Recipe
+from cnnlab.recipe.seeds import seed_problems
+from cnnlab.recipe.sources import Values
+from cnnlab.study.arms import Setting, grid
+from cnnlab.study.tables import ClaimTable, Published
+
+
+def seeds(given: Sequence[int]) -> Iterator[str]:
+    """Replicates need seeds, each its own."""
+    yield from seed_problems(given)
+
+
+def factors(given: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> Iterator[str]:
+    """Every factor has values, every exclusion speaks of them, and something is left."""
+    for path, values in given.items():
+        if not values:
+            yield f"factors.{path}: received no values, expected at least one"
+        for value in values:
+            if isinstance(value, Mapping):
+                yield f"factors.{path}: received a table, expected words, numbers or lists; use [[arm]] with `set`"
+    clean = True
+    for number, pattern in enumerate(exclude, start=1):
+        for path, value in pattern.items():
+            if path not in given:
+                clean = False
+                yield f"exclude {number}: {path!r} is no factor{did_you_mean(path, given)}"
+            elif value not in given[path]:
+                clean = False
+                known = ", ".join(map(str, given[path]))
+                yield f"exclude {number}: {value!r} is no value of {path}; expected one of: {known}"
+    if clean and exclude and all(given.values()) and not grid(given, exclude):
+        yield "exclude: nothing is left of the grid; remove an exclusion"
+
+
+def recipes(base: Values, drafts: Sequence[tuple[str, Values]]) -> Iterator[str]:
+    """Base and arms are recipes, no two of them the same experiment. An equal problem of many arms is said once."""
+    known = set(_recipe_problems(base))
+    yield from (f"base: {line}" for line in known)
+    where: dict[str, list[str]] = {}
+    hashes: dict[str, list[str]] = {}
+    for name, values in drafts:
+        if "seed" in values and values["seed"] != base.get("seed"):
+            yield f"arm {name!r}: sets the seed; give seeds = [...] for the whole study instead"
+        found = _recipe_problems(values)
+        for line in found:
+            where.setdefault(line, []).append(name)
+        if not found:
+            hashes.setdefault(Recipe.from_dict({**values, "seed": 1}).hash, []).append(name)
+    for line, names in where.items():
+        if line not in known:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"{line} (arm {names[0]!r}{more})"
+    for names in hashes.values():
+        distinct = dict.fromkeys(names)
+        if len(distinct) > 1:
+            same = ", ".join(map(repr, distinct))
+            yield f"arms {same} are the same experiment (equal recipe hash); keep one of them"
+
+
+def arm_names(names: Sequence[str]) -> Iterator[str]:
+    """An arm is known by its name."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield f"arm {name!r}: {count} arms have this name; expected one of a kind"
+
+
+def claims(given: Sequence[ClaimTable]) -> Iterator[str]:
+    """A claim says something: not of an arm and itself, equality within a margin."""
+    for one in given:
+        try:
+            Claim(one.left, one.relation, one.right, one.margin, one.metric, one.text)
+        except ClaimError as error:
+            yield from error.problems
+
+
+def metrics(given: Sequence[ClaimTable], published: Sequence[Published]) -> Iterator[str]:
+    """Claims and published figures are of metrics that can be measured."""
+    named = [*(("claim", one.metric) for one in given), *(("published", one.metric) for one in published)]
+    for what, metric in named:
+        try:
+            Metric.parse(metric)
+        except MetricError as error:
+            yield from (f"{what}: {line}" for line in error.problems)
+
+
+def mentions(
+    names: Sequence[str], given: Sequence[ClaimTable], published: Sequence[Published]
+) -> Iterator[str]:
+    """Claims and published figures speak of arms that are there."""
+    for one in given:
+        mentioned = [one.left, one.right] if isinstance(one.right, str) else [one.left]
+        for name in mentioned:
+            if name not in names:
+                sentence = one.text or f"{one.left} {one.relation} {one.right}"
+                yield f"claim {sentence!r}: no arm {name!r}{did_you_mean(name, names)}"
+    for figure in published:
+        if figure.arm not in names:
+            yield f"published {figure.value:g}: no arm {figure.arm!r}{did_you_mean(figure.arm, names)}"
+
+
+def _recipe_problems(values: Values) -> tuple[str, ...]:
+    try:
+        Recipe.from_dict(values)
+    except RecipeError as error:
+        return tuple(error.problems)
+    return ()

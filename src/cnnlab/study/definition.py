@@ -1,0 +1,243 @@
+"""The study: a question as one strict, immutable value. What is wrong with one is said at once, before anything runs.
+
+question = "Does batch normalisation allow a larger learning rate?"
+base = "simplenn-aug"                       # a preset or recipe file; or a table [base] with `extends`
+seeds = 3                                   # 1, 2, 3; or a list
+
+[factors]                                   # a grid: here four arms, such as "lr=0.1, bn=on"
+optim.lr = [0.01, 0.1]
+arch.options.batchnorm = [false, true]
+
+[[claim]]
+left = "lr=0.1, bn=on"
+relation = ">"
+right = "lr=0.1, bn=off"
+"""
+
+import copy
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic_core import ErrorDetails
+
+from cnnlab.compare.claims import Claim
+from cnnlab.compare.metrics import Metric
+from cnnlab.core.errors import CnnlabError, RecipeError
+from cnnlab.core.suggest import did_you_mean
+from cnnlab.recipe import Recipe
+from cnnlab.recipe.problems import describe
+from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
+from cnnlab.recipe.values import Optional, Positive, Section
+from cnnlab.study import checks
+from cnnlab.study.arms import Arm, Cell, change_of, climb, grid, grid_name
+from cnnlab.study.tables import Chain, ClaimTable, Exclusion, Name, NamedArm, Published, flat
+
+LIBRARY = Path(__file__).parent / "library"
+
+_ARM_KEYS = frozenset({"base", "factors", "exclude", "arm", "chain"})
+
+
+class StudyError(CnnlabError):
+    """A study that cannot be run."""
+
+
+def _seed_list(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return tuple(range(1, value + 1))
+    if isinstance(value, list | tuple) and all(type(seed) is int for seed in value):
+        return tuple(value)
+    raise ValueError(f"received {value!r}, expected how many seeds (1, 2, ...), or a list of them")
+
+
+def _worker_count(value: Any) -> int | str:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value  # type: ignore[no-any-return]
+    raise ValueError(f"received {value!r}, expected 'auto' or 1, 2, ...")
+
+
+class Study(Section):
+    """What is compared, under which seeds, and what is claimed of it. Made by `load` or `from_dict`.
+
+    `base` are a recipe's values, what it extends merged in; `factors` maps paths of the recipe to their values.
+    `budget` is in minutes. Claims of `[[claim]]` are `claims`; arms come from factors, `[[arm]]` and `[[chain]]`.
+    """
+
+    name: Name
+    question: Name
+    base: dict[str, Any]
+    factors: Annotated[dict[str, list[Any]], BeforeValidator(flat)] = Field(default_factory=dict)
+    exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
+    arm: Annotated[tuple[NamedArm, ...], Field(strict=False)] = ()
+    chain: Annotated[tuple[Chain, ...], Field(strict=False)] = ()
+    seeds: Annotated[tuple[int, ...], PlainValidator(_seed_list)] = (1, 2, 3)
+    budget: Optional[Positive] = None
+    workers: Annotated[int | Literal["auto"], PlainValidator(_worker_count)] = "auto"
+    launcher: Literal["local"] = "local"
+    claim: Annotated[tuple[ClaimTable, ...], Field(strict=False)] = ()
+    published: Annotated[tuple[Published, ...], Field(strict=False)] = ()
+
+    @classmethod
+    def load(
+        cls, reference: str | Path, overrides: Sequence[str] = (), seeds: Sequence[int] | int | None = None
+    ) -> "Study":
+        """A shipped study or a TOML file; `overrides` (`"train.epochs=1"`) change its base, `seeds` replaces them.
+
+        Raises StudyError with every problem.
+        """
+        path = _find(str(reference))
+        values = _parse(path)
+        values.setdefault("name", path.stem)
+        if seeds is not None:
+            values["seeds"] = seeds
+        return cls.from_dict(values, overrides, path.parent)
+
+    @classmethod
+    def from_dict(
+        cls, values: Mapping[str, Any], overrides: Sequence[str] = (), folder: Path = Path()
+    ) -> "Study":
+        """The study with these values; `folder` is where files are looked for. Raises StudyError with every problem."""
+        changes, problems = parse_overrides(overrides)
+        values, unread = _with_base(values, changes, folder)
+        problems += unread
+        bad: set[str] = {"base"} if unread else set()
+        try:
+            study = cls.model_validate(values)
+        except ValidationError as error:
+            problems += [line for finding in error.errors() for line in describe(finding, cls)]
+            rest, unusable = _good_part(values, error.errors())
+            bad |= unusable
+            study = cls.model_validate({"name": "study", "question": "?", "base": {}} | rest)
+        problems += _problems(study, bad)
+        if problems:
+            raise StudyError(*dict.fromkeys(problems))
+        return study
+
+    @cached_property
+    def base_recipe(self) -> Recipe:
+        """The recipe that every arm changes. Raises RecipeError."""
+        return Recipe.from_dict({**self.base, "name": self.name})
+
+    def arms(self) -> tuple[Arm, ...]:
+        """Every arm: the grid in its order, then named arms, then chains."""
+        return self._arms
+
+    def cell(self, arm: str, seed: int) -> Cell:
+        """One arm under one seed, also a seed that the study does not have yet."""
+        recipe = next(one.recipe for one in self._arms if one.name == arm)
+        return Cell(arm, recipe.with_seed(seed))
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What is to be decided. Raises ClaimError."""
+        return tuple(
+            Claim(one.left, one.relation, one.right, one.margin, str(Metric.parse(one.metric)), one.text)
+            for one in self.claim
+        )
+
+    @cached_property
+    def _arms(self) -> tuple[Arm, ...]:
+        return tuple(self._arm(name, values) for name, values in self.drafts())
+
+    def _arm(self, name: str, values: Values) -> Arm:
+        recipe = Recipe.from_dict({**values, "name": f"{self.name} {name}", "seed": self.seeds[0]})
+        base = self.base_recipe.with_seed(recipe.seed)
+        return Arm(name, recipe, tuple(base.diff(recipe)))
+
+    def drafts(self) -> list[tuple[str, Values]]:
+        """Name and recipe values of every arm, not yet checked."""
+        grid_arms = [
+            (grid_name(setting), merge(self.base, change_of(setting)))
+            for setting in grid(
+                {path: values for path, values in self.factors.items() if values}, self.exclude
+            )
+        ]
+        named = [(arm.name, merge(self.base, change_of(arm.set))) for arm in self.arm]
+        rungs = [climb([(step.name, step.set) for step in chain.steps], self.base) for chain in self.chain]
+        return [*grid_arms, *named, *(rung for ladder in rungs for rung in ladder)]
+
+
+def study_names() -> tuple[str, ...]:
+    """The studies that come with cnnlab."""
+    return tuple(sorted(path.stem for path in LIBRARY.glob("*.toml")))
+
+
+def _find(reference: str) -> Path:
+    names = study_names()
+    if reference in names:
+        return LIBRARY / f"{reference}.toml"
+    path = Path(reference)
+    if path.is_file():
+        return path.resolve()
+    nearest = did_you_mean(path.stem, names)
+    raise StudyError(f"study {reference!r}: neither one that comes with cnnlab nor a file{nearest}")
+
+
+def _parse(path: Path) -> Values:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise StudyError(f"{path}: not valid TOML: {error}") from error
+
+
+def _with_base(values: Mapping[str, Any], changes: Values, folder: Path) -> tuple[Values, list[str]]:
+    """The values with `base` as a recipe's own values, and what is wrong with it."""
+    given = values.get("base")
+    try:
+        if isinstance(given, str):
+            base = read(given, folder)
+        elif isinstance(given, Mapping):
+            base = resolve(given, folder)
+        elif given is None:
+            return {**values}, []  # "missing", as for every other key
+        else:
+            return {**values}, [f"base: received {given!r}, expected a preset, a recipe file or a table"]
+    except RecipeError as error:
+        return {**values, "base": {}}, [f"base: {line}" for line in error.problems]
+    unlabelled = {key: value for key, value in base.items() if key not in LABELS}
+    return {**values, "base": merge(unlabelled, changes)}, []
+
+
+def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> tuple[Values, set[str]]:
+    """The values without what is bad, so that the rest can be checked too, and the keys that had to go whole.
+
+    An unknown key goes alone, a bad claim or published figure with its table; all else takes its whole key along.
+    """
+    rest, bad = copy.deepcopy(dict(values)), set()
+    for finding in findings:
+        key, *path = finding["loc"]
+        if finding["type"] == "extra_forbidden":
+            table: Any = rest
+            for step in (key, *path)[:-1]:
+                table = table[step]
+            del table[finding["loc"][-1]]
+        elif key in ("claim", "published") and path:
+            rest[str(key)][path[0]] = None
+        else:
+            bad.add(str(key))
+    for key in ("claim", "published"):
+        if key in rest and key not in bad:
+            rest[key] = [one for one in rest[key] if one is not None]
+    return {key: value for key, value in rest.items() if key not in bad}, bad
+
+
+def _problems(study: Study, bad: set[str]) -> list[str]:
+    """What cannot be said about one key alone. `bad` keys are reported already and stand for nothing here."""
+    problems = list(checks.seeds(study.seeds)) if "seeds" not in bad else []
+    problems += checks.metrics(study.claim, study.published)
+    problems += checks.claims(study.claim)
+    if bad & _ARM_KEYS:
+        return problems
+    problems += checks.factors(study.factors, study.exclude)
+    drafts = study.drafts()
+    problems += checks.recipes(study.base, drafts)
+    problems += checks.arm_names([name for name, _ in drafts])
+    problems += checks.mentions([name for name, _ in drafts], study.claim, study.published)
+    if not drafts and not study.factors:
+        problems.append("no arms: expected [factors], [[arm]] or [[chain]]")
+    return problems

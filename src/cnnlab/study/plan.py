@@ -1,0 +1,234 @@
+"""What a study will cost, before anything runs: minutes and disk, from trainings that are stored, or from a probe.
+
+A training of n epochs is taken to cost n x (images trained + a third of the images scored) x seconds per image:
+scoring is the forward third of a step. Seconds per image come from a stored run of the same network where there is
+one; else from the run nearest in MACs, in proportion to them, which is rough and said so.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnnlab.arch.trace import Trace
+from cnnlab.core.errors import CnnlabError, DataError
+from cnnlab.launch.options import Options
+from cnnlab.recipe import Recipe
+from cnnlab.runs import RunFolder
+from cnnlab.runs.earlier import RunIndex
+from cnnlab.study.record import CellRecord, StudyRuns
+from cnnlab.study.workers import THREADS_POWER, Crew
+
+# Starting Python, importing torch, trying formats and threads, scoring the best network, drawing its curves.
+_OVERHEAD_SECONDS = 10.0
+_SCORING = 1 / 3
+# Checkpoints kept (last, the one before, best), each with weights and at most two states of the optimizer, in float32.
+_CHECKPOINT_BYTES = 3 * 3 * 4
+_FIGURES_BYTES = 300_000
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a recipe asks for: its network, and images per epoch that are trained on and scored."""
+
+    network: str
+    trace: Trace
+    trained: int
+    scored: int
+    stored: int
+    epochs: int
+    classes: int
+
+    @property
+    def images(self) -> float:
+        """Images of one epoch, a scored one counted as a third."""
+        return self.trained + _SCORING * self.scored
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One training from its beginning: `seconds` on its own threads, `disk` in bytes, `basis` says from what."""
+
+    seconds: float
+    disk: int
+    basis: str
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell, what it would cost whole, and the share that is left to do (0 where it is finished or failed)."""
+
+    record: CellRecord
+    forecast: Forecast | None
+    left: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells with their forecasts. Totals are of what is left, None where a cell has no forecast."""
+
+    cells: tuple[PlannedCell, ...]
+    crew: Crew
+    problems: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of all trainings, one after the other, each on its worker's threads."""
+        parts = [one.forecast.seconds * one.left if one.forecast else None for one in self._todo]
+        return None if None in parts else math.fsum(part for part in parts if part is not None)
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """Seconds until all are done, side by side."""
+        return None if self.seconds is None else self.seconds / self.crew.workers
+
+    @property
+    def disk(self) -> int | None:
+        """Bytes that the trainings to come will leave."""
+        parts = [one.forecast.disk if one.forecast else None for one in self._todo]
+        return None if None in parts else sum(part for part in parts if part is not None)
+
+    @property
+    def _todo(self) -> list[PlannedCell]:
+        return [one for one in self.cells if one.left > 0]
+
+
+def make_plan(runs: StudyRuns, examples: Sequence[RunFolder], options: Options, crew: Crew) -> Plan:
+    """The plan of a study from stored `examples`. What cannot be forecast is listed in `problems`."""
+    rates = [rate for run in examples if (rate := _rate(run)) is not None]
+    problems: dict[str, None] = {}
+    forecasts: dict[str, Forecast] = {}
+    for arm in runs.study.arms():
+        try:
+            forecasts[arm.name] = _forecast(workload(arm.recipe, options), rates, crew.threads)
+        except CnnlabError as error:
+            problems |= dict.fromkeys(error.problems)
+    cells = (PlannedCell(record, forecasts.get(record.cell.arm), _left(record)) for record in runs.records)
+    return Plan(tuple(cells), crew, tuple(problems))
+
+
+def stored_runs(runs: StudyRuns, roots: Sequence[Path]) -> list[RunFolder]:
+    """Every run that can serve as an example: those in the folders, and the study's probes."""
+    return RunIndex([*roots, probes_folder(runs)]).all_runs()
+
+
+def probes_folder(runs: StudyRuns) -> Path:
+    """Where the one-epoch probes of a study lie."""
+    return runs.folder.path / "probes"
+
+
+def train_probes(
+    runs: StudyRuns, examples: Sequence[RunFolder], options: Options, threads: int
+) -> list[RunFolder]:
+    """Train one epoch of each network of the study that no stored run tells about. Raises as `train` does."""
+    known = {run.environment["architecture"]["text"] for run in examples}
+    probed = []
+    for record in runs.missing:
+        network = workload(record.cell.recipe, options).network
+        if network not in known:
+            from cnnlab.launch.one import train
+
+            known.add(network)
+            recipe = _one_epoch(record.cell.recipe)
+            probed.append(train(recipe, replace(options, runs=probes_folder(runs), threads=threads)).folder)
+    return probed
+
+
+def workload(recipe: Recipe, options: Options) -> Workload:
+    """What a recipe asks for, from its data as they lie here. Raises DataError where they are not, CnnlabError."""
+    from cnnlab.data import load
+    from cnnlab.data.splits import count_of
+
+    data = load(recipe.data.source, data_dir=options.data_dir, size=recipe.data.size)
+    val = count_of(recipe.data.val, len(data.train))
+    test = len(data.test) if data.test is not None else 0
+    trained = min(len(data.train) - val, recipe.data.train_limit or len(data.train))
+    architecture = recipe.arch.build(data.image_shape, len(data.classes))
+    return Workload(
+        str(architecture),
+        architecture.trace(data.image_shape),
+        trained,
+        val + (test if recipe.train.test_curve else 0),
+        val + test,
+        recipe.train.epochs,
+        len(data.classes),
+    )
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """What a stored run tells: how long an image took it, and how much disk it left."""
+
+    run: RunFolder
+    network: str
+    macs: int
+    threads: int
+    on_cpu: bool
+    seconds_per_image: float
+    disk: int
+
+
+def _rate(run: RunFolder) -> _Rate | None:
+    """None for a run that has no epoch yet or was written by another version."""
+    rows = run.metrics
+    if not rows:
+        return None
+    environment = run.environment
+    try:
+        images, device = environment["data"]["images"], environment["device"]
+        scored = images.get("val", 0) + (images.get("test", 0) if "test_loss" in rows[-1] else 0)
+        seconds = rows[-1]["elapsed_seconds"] / len(rows)
+        return _Rate(
+            run,
+            environment["architecture"]["text"],
+            environment["architecture"]["macs"],
+            environment["execution"]["threads"],
+            device["kind"] == "cpu",
+            seconds / (images["train"] + _SCORING * scored),
+            sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
+        )
+    except KeyError:
+        return None
+
+
+def _forecast(work: Workload, rates: Sequence[_Rate], threads: int) -> Forecast:
+    """From the run that tells most: of the same network, as many threads, the nearest MACs, the latest."""
+    if not rates:
+        raise DataError(
+            "no stored run to forecast from; `--probe` trains one epoch of each network, or name a folder with --also"
+        )
+
+    def nearness(rate: _Rate) -> tuple[Any, ...]:
+        distance = abs(math.log(work.trace.macs / rate.macs)) if rate.macs and work.trace.macs else math.inf
+        return rate.network == work.network, -distance, rate.threads == threads, rate.run.created
+
+    rate = max(rates, key=nearness)
+    same = rate.network == work.network
+    seconds_per_image = rate.seconds_per_image * (1 if same else work.trace.macs / rate.macs)
+    basis = "same network" if same else f"{work.trace.macs / rate.macs:.2g} times the MACs"
+    if rate.on_cpu and rate.threads != threads:
+        seconds_per_image *= (rate.threads / threads) ** THREADS_POWER
+        basis += f", scaled from {rate.threads} threads"
+    seconds = work.epochs * work.images * seconds_per_image + _OVERHEAD_SECONDS
+    return Forecast(seconds, rate.disk if same else _disk(work), f"{rate.run.id} ({basis})")
+
+
+def _disk(work: Workload) -> int:
+    predictions = work.stored * (4 * work.classes + 16)
+    return _CHECKPOINT_BYTES * work.trace.parameters + predictions + _FIGURES_BYTES
+
+
+def _left(record: CellRecord) -> float:
+    if record.state in ("complete", "failed"):
+        return 0.0
+    done = len(record.run.metrics) if record.run else 0
+    return 1 - done / record.cell.recipe.train.epochs
+
+
+def _one_epoch(recipe: Recipe) -> Recipe:
+    """The recipe for one epoch, at a constant rate: a schedule may not fit into so short a training."""
+    values = recipe.model_dump(mode="json", exclude_none=True)
+    values["train"] = {**values["train"], "epochs": 1}
+    values["train"].pop("early_stop", None)
+    return Recipe.from_dict({**values, "name": f"probe of {recipe.name}", "schedule": {"name": "constant"}})

@@ -1,0 +1,289 @@
+"""Runs what a study still lacks, several trainings beside one another, and goes on whatever happens to one of them.
+
+Every training is a process of its own and leaves a run folder; nothing is remembered here. So a study that is killed
+goes on where it was: finished cells are found by the hash of their recipes, stopped ones continue from their last
+checkpoint. A training that diverges is a result: it is kept with its cause and not tried again unless asked for.
+"""
+
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from cnnlab.core.errors import EXIT_CODES, CnnlabError, DivergedError, Interrupted, StorageError
+from cnnlab.core.files import storage_errors
+from cnnlab.launch.options import Options
+from cnnlab.runs import RunFolder, runs_root
+from cnnlab.runs.earlier import RunIndex
+from cnnlab.runs.ownership import RunLock
+from cnnlab.study.arms import Cell
+from cnnlab.study.definition import Study
+from cnnlab.study.folder import Failure, StudyFolder
+from cnnlab.study.record import CellRecord, StudyRuns, read_cell, read_study
+from cnnlab.study.worker import Job
+from cnnlab.study.workers import Crew, Process, divide, start_worker
+from cnnlab.training.signals import StopRequest, stop_on_signals
+
+_PAUSE = 0.1
+_ATTEMPTS = 2
+# Exit codes of what is not the recipe's fault and may be mended meanwhile: the cell is tried again by the next `run`.
+_DATA, _STORAGE, _IN_USE = 3, 5, 6
+
+Start = Callable[[Job, Path], Process]
+
+
+class StudyWatcher(Protocol):
+    """What someone watching a study is told."""
+
+    def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
+        """Everything is checked; the first worker is next."""
+
+    def on_start(self, record: CellRecord, attempt: int) -> None:
+        """A worker begins a cell, or goes on with it."""
+
+    def on_end(self, cell: Cell, outcome: str) -> None:
+        """A worker has ended: `complete`, or why not."""
+
+    def on_tick(self) -> None:
+        """Called a few times a second."""
+
+    def on_close(self) -> None:
+        """The last worker has ended."""
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How a study is executed. `run` is for every worker; its `runs` is where new runs go.
+
+    `also`: more folders with runs to use, never written. `workers` None: as the study says. `retry`: try failed
+    cells again.
+    """
+
+    run: Options = field(default_factory=Options)
+    also: tuple[Path, ...] = ()
+    workers: int | Literal["auto"] | None = None
+    retry: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.workers, int) and self.workers < 1:
+            raise CnnlabError(f"--workers: received {self.workers}, expected 1 or more, or auto")
+
+    @property
+    def root(self) -> Path:
+        """The folder new runs go to."""
+        return runs_root(self.run.runs)
+
+
+def run_study(
+    study: Study,
+    options: StudyOptions,
+    watcher: StudyWatcher,
+    *,
+    seeds: Sequence[int] | None = None,
+    start: Start = start_worker,
+) -> StudyRuns:
+    """Train every cell that is neither finished nor failed; returns how the study stands then.
+
+    `seeds` are the ones to train now, None for all; those that the study did not have belong to it from now on.
+
+    Raises CnnlabError for what the user can mend before anything runs, StorageError where the disk refuses, and
+    Interrupted after Ctrl-C or SIGTERM, when all workers have saved and stopped.
+    """
+    folder = StudyFolder.of(options.root, study.name)
+    with study_lock(folder):
+        if new := [seed for seed in seeds or () if seed not in study.seeds]:
+            folder.add_seeds({arm.name: new for arm in study.arms()})
+        runs = read_study(study, options.root, options.also)
+        records = [one for one in runs.records if seeds is None or one.cell.seed in seeds]
+        return run_cells(runs, records, options, watcher, start=start)
+
+
+def run_cells(
+    runs: StudyRuns,
+    records: Sequence[CellRecord],
+    options: StudyOptions,
+    watcher: StudyWatcher,
+    *,
+    start: Start = start_worker,
+) -> StudyRuns:
+    """The same for some cells of a study, whose lock the caller holds."""
+    wanted = ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
+    todo = [record for record in records if record.state in wanted]
+    # Seed by seed, those of the definition first: whoever stops early has replicates of all arms.
+    order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
+    todo.sort(key=lambda record: order.index(record.cell.seed))
+    if todo:
+        crew = _prepare(runs.study, todo, options)
+        watcher.on_begin(runs, todo, crew.workers, crew.threads)
+        try:
+            _Session(runs.folder, options, crew, watcher, start).train(todo)
+        finally:
+            watcher.on_close()
+    return read_study(runs.study, options.root, options.also)
+
+
+@contextmanager
+def study_lock(folder: StudyFolder) -> Iterator[None]:
+    """Held while a study runs: a second process is refused at once. Raises RunError, StorageError."""
+    with storage_errors(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(folder.path, "study")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def wanted_workers(study: Study, options: StudyOptions) -> int | Literal["auto"]:
+    """What the command says, else what the study says."""
+    return study.workers if options.workers is None else options.workers
+
+
+def _prepare(study: Study, todo: Sequence[CellRecord], options: StudyOptions) -> Crew:
+    """How the cores are divided, after a look at the device and the data that all of them will need."""
+    from cnnlab.data import load
+    from cnnlab.engines import devices
+
+    device = devices.choose_device(options.run.device)
+    for data in {record.cell.recipe.data.source: record.cell.recipe.data for record in todo}.values():
+        # Once, before any worker: it is downloaded, verified and decoded here, and the workers share the result.
+        load(
+            data.source,
+            data_dir=options.run.data_dir,
+            download=options.run.download,
+            size=data.size,
+            progress=options.run.download_display,
+        )
+    return divide(
+        wanted_workers(study, options), len(todo), options.run.threads, devices.memory_available(device)
+    )
+
+
+@dataclass
+class _Active:
+    """A worker at work."""
+
+    record: CellRecord
+    process: Process
+    attempt: int
+
+
+@dataclass
+class _Session:
+    """The workers of one `run`: one slot for each share of the cores."""
+
+    folder: StudyFolder
+    options: StudyOptions
+    crew: Crew
+    watcher: StudyWatcher
+    start: Start
+    active: dict[int, _Active] = field(default_factory=dict)
+    refusals: list[CnnlabError] = field(default_factory=list)
+
+    def train(self, todo: Sequence[CellRecord]) -> None:
+        """Until all cells have ended, or a signal asks to stop; no worker is left behind in any case."""
+        waiting = deque((record, 1) for record in todo)
+        with stop_on_signals() as stop:
+            try:
+                self._loop(waiting, stop)
+            except KeyboardInterrupt:
+                raise Interrupted("stopped at once; repeat the command to go on", 130) from None
+            finally:
+                for worker in self.active.values():
+                    worker.process.end()
+        if stop:
+            raise Interrupted("stopped, all is saved; repeat the command to go on", stop.exit_code)
+        if self.refusals:
+            raise self.refusals[0]
+
+    def _loop(self, waiting: "deque[tuple[CellRecord, int]]", stop: StopRequest) -> None:
+        told = False
+        while self.active or (waiting and not stop):
+            if not stop:
+                self._fill(waiting)
+            elif not told:
+                told = True
+                for worker in self.active.values():
+                    worker.process.ask(signal.SIGTERM)
+            for slot, worker in list(self.active.items()):
+                code = worker.process.poll()
+                if code is not None:
+                    del self.active[slot]
+                    if again := self._ended(worker, code, bool(stop)):
+                        waiting.appendleft(again)
+            if any(isinstance(error, StorageError) for error in self.refusals):
+                waiting.clear()  # a disk that refuses one run refuses them all
+            self.watcher.on_tick()
+            time.sleep(_PAUSE)
+
+    def _fill(self, waiting: "deque[tuple[CellRecord, int]]") -> None:
+        for slot, cores in enumerate(self.crew.shares):
+            if waiting and slot not in self.active:
+                record, attempt = waiting.popleft()
+                self.folder.forget_failure(record.cell)
+                process = self.start(self._job(record, cores), self.folder.log(record.cell))
+                self.active[slot] = _Active(record, process, attempt)
+                self.watcher.on_start(record, attempt)
+
+    def _job(self, record: CellRecord, cores: tuple[int, ...]) -> Job:
+        run, chosen = self._to_resume(record), self.options.run
+        return Job(
+            recipe=record.cell.recipe.model_dump(mode="json", exclude_none=True),
+            resume=str(run.path) if run else None,
+            runs=str(self.options.root),
+            device=chosen.device,
+            # A run that goes on keeps its number of threads, so that it ends bitwise as if it had never stopped.
+            threads=chosen.threads or (None if run else self.crew.threads),
+            compile=chosen.compile,
+            data_dir=str(chosen.data_dir) if chosen.data_dir else None,
+            cores=cores,
+            command=tuple(sys.argv),
+        )
+
+    def _to_resume(self, record: CellRecord) -> RunFolder | None:
+        """The stopped run to go on with, if it is ours to write. One that diverged would do so again."""
+        run = record.run
+        if run is None or run.path.parent.resolve() != self.options.root.resolve():
+            return None
+        return None if run.status.state in ("diverged", "complete") else run
+
+    def _ended(self, worker: _Active, code: int, stopping: bool) -> tuple[CellRecord, int] | None:
+        """What follows from a worker's end: the cell again where it was killed for the first time."""
+        cell, log = worker.record.cell, self.folder.log(worker.record.cell)
+        if code == 0:
+            self.watcher.on_end(cell, "complete")
+            return None
+        cause = _cause(code, log)
+        killed = code < 0 or code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+        if killed and stopping:
+            self.watcher.on_end(cell, "stopped")
+            return None
+        if killed and worker.attempt < _ATTEMPTS:
+            self.watcher.on_end(cell, f"{cause}; going on with it")
+            index = RunIndex([self.options.root, *self.options.also])
+            return read_cell(cell, index, self.folder), worker.attempt + 1
+        if code in (_DATA, _STORAGE, _IN_USE):
+            kind = StorageError if code == _STORAGE else CnnlabError
+            error = kind(f"{cell}: {cause}")
+            error.exit_code = code
+            self.refusals.append(error)
+        elif code != DivergedError.exit_code:
+            self.folder.keep_failure(cell, Failure(cause, code if code > 0 else 1))
+        self.watcher.on_end(cell, cause)
+        return None
+
+
+def _cause(code: int, log: Path) -> str:
+    """Why a worker ended, in one line: the signal that killed it, or the last line that it wrote."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    if code > 128:
+        return f"stopped by {signal.Signals(code - 128).name}"
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    return f"{last.strip()} (a bug: see {log})" if code not in EXIT_CODES or code == 1 else last.strip()

@@ -1,0 +1,105 @@
+"""Adds seeds only where a claim is undecided, with tests that stay valid however often one looks.
+
+After every look the claims that are still undecided get one more seed for both of their arms, up to a cap; decided
+claims cost nothing more. The p values are those of `compare.sequential`: they hold at any time, so no number of
+looks has to be named beforehand and settling can go on next month.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cnnlab.compare.verdicts import Verdict
+from cnnlab.core.errors import CnnlabError
+from cnnlab.study.definition import Study
+from cnnlab.study.folder import StudyFolder
+from cnnlab.study.record import StudyRuns, read_study
+from cnnlab.study.runner import Start, StudyOptions, StudyWatcher, run_cells, study_lock
+from cnnlab.study.workers import start_worker
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the claims: the verdicts, and the cells that are trained because of it (none: it was the last)."""
+
+    number: int
+    verdicts: tuple[Verdict, ...]
+    next_cells: tuple[tuple[str, int], ...]
+
+
+def settle(
+    study: Study,
+    max_seeds: int,
+    options: StudyOptions,
+    watcher: StudyWatcher,
+    on_look: Callable[[Look], None],
+    *,
+    start: Start = start_worker,
+) -> Look:
+    """Run the study, then look and add seeds until every claim is decided or its arms have `max_seeds`.
+
+    Returns the last look. Raises CnnlabError for a study without claims, and as `run_study` does.
+    """
+    if not study.claims:
+        raise CnnlabError(f"study {study.name} has no claims to settle; add [[claim]] tables to it")
+    if max_seeds < len(study.seeds):
+        raise CnnlabError(
+            f"--max-seeds: received {max_seeds}, expected at least the study's own {len(study.seeds)}"
+        )
+    folder = StudyFolder.of(options.root, study.name)
+    with study_lock(folder):
+        runs = read_study(study, options.root, options.also)
+        runs = run_cells(runs, runs.records, options, watcher, start=start)
+        while True:
+            look = _look(runs, max_seeds)
+            folder.add_look(_row(look))
+            on_look(look)
+            if not look.next_cells:
+                return look
+            runs = _extend(runs, look, options, watcher, start)
+            if still := [one for one in runs.missing if one.cell.key in look.next_cells]:
+                names = ", ".join(str(one.cell) for one in still)
+                raise CnnlabError(f"{names}: being trained by another process; settle again when it is done")
+
+
+def seed_sequence(study: Study, length: int) -> list[int]:
+    """The study's seeds, then the numbers above the highest: the same for all arms, so that they stay paired."""
+    beyond = range(max(study.seeds) + 1, max(study.seeds) + 1 + length)
+    return [*study.seeds, *beyond][:length]
+
+
+def next_cells(runs: StudyRuns, verdicts: Sequence[Verdict], max_seeds: int) -> tuple[tuple[str, int], ...]:
+    """For each undecided claim the arms that lack its next seed: the first that can still give it another pair."""
+    state = {record.cell.key: record.state for record in runs.records}
+    cells: dict[tuple[str, int], None] = {}
+    for verdict in verdicts:
+        if verdict.verdict != "undecided":
+            continue
+        for seed in seed_sequence(runs.study, max_seeds):
+            states = {arm: state.get((arm, seed), "missing") for arm in verdict.claim.arms}
+            open_arms = [arm for arm in states if states[arm] not in ("complete", "failed")]
+            if open_arms and "failed" not in states.values():  # a pair of which one failed will never be one
+                cells |= dict.fromkeys((arm, seed) for arm in open_arms)
+                break
+    return tuple(cells)
+
+
+def _look(runs: StudyRuns, max_seeds: int) -> Look:
+    verdicts = runs.verdicts("repeated")
+    return Look(len(runs.folder.looks) + 1, verdicts, next_cells(runs, verdicts, max_seeds))
+
+
+def _extend(
+    runs: StudyRuns, look: Look, options: StudyOptions, watcher: StudyWatcher, start: Start
+) -> StudyRuns:
+    added: dict[str, list[int]] = {}
+    for arm, seed in look.next_cells:
+        added.setdefault(arm, []).append(seed)
+    runs.folder.add_seeds(added)
+    runs = read_study(runs.study, options.root, options.also)
+    records = [one for one in runs.records if one.cell.key in look.next_cells]
+    return run_cells(runs, records, options, watcher, start=start)
+
+
+def _row(look: Look) -> dict[str, object]:
+    verdicts = {str(one.claim): one.verdict for one in look.verdicts}
+    return {"look": look.number, "verdicts": verdicts, "next": [list(cell) for cell in look.next_cells]}

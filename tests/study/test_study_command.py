@@ -1,0 +1,106 @@
+"""`cnnlab study` from end to end on the embedded data: real workers, one of them killed on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import study_speed
+from cnnlab.runs import RunFolder
+from cnnlab.runs.reader import run_folders
+
+STUDY = """
+question = "Does batch normalisation help within two epochs?"
+seeds = 1
+
+[base]
+extends = "demo"
+data.train_limit = 640
+train.epochs = 2
+
+[factors]
+arch.options.batchnorm = [false, true]
+
+[[arm]]
+name = "too fast"
+set = { optim = { lr = 1e9 } }
+
+[[claim]]
+left = "bn=on"
+relation = ">"
+right = "bn=off"
+"""
+
+ENTRY = [sys.executable, "-c", "import sys; sys.argv[0] = 'cnnlab'; from cnnlab.cli.main import run; run()"]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "small.toml").write_text(STUDY)
+    return folder
+
+
+def cnnlab(desk: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*ENTRY, *words], cwd=desk, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing_and_a_diverged_arm_is_kept(desk: Path) -> None:
+    with subprocess.Popen(
+        [*ENTRY, "study", "run", "small.toml", "--workers", "1"], cwd=desk, stdout=subprocess.PIPE, text=True
+    ) as study:
+        _kill_the_first_worker(desk / "runs")
+        out, _ = study.communicate(timeout=300)
+    assert study.returncode == 0, out
+    assert "ended      bn=off, seed 1: killed by SIGKILL; going on with it" in out
+    assert "continues  bn=off, seed 1" in out
+    assert "failed     too fast, seed 1: DivergedError: the loss is not finite" in out
+    assert "study      small: 2 of 3 complete, 1 failed" in out
+    runs = {path.name.rpartition("-s1-")[0]: RunFolder(path) for path in run_folders(desk / "runs")}
+    assert {name: run.status.state for name, run in runs.items()} == {
+        "small-bn-off": "complete",
+        "small-bn-on": "complete",
+        "small-too-fast": "diverged",
+    }
+    again = cnnlab(desk, "study", "run", "small.toml")
+    assert "begins" not in again.stdout
+    status = cnnlab(desk, "study", "status", "small.toml").stdout.splitlines()
+    assert status[1].split("\t") == ["bn=off", "1", "", "", "", "", ""]
+    assert status[3].split("\t") == ["too fast", "", "", "", "1", "", ""]
+    claims = cnnlab(desk, "study", "claims", "small.toml").stdout
+    assert "best_val: bn=on > bn=off\tundecided" in claims
+
+
+def _kill_the_first_worker(runs: Path) -> None:
+    end = time.monotonic() + 200
+    while time.monotonic() < end:
+        for path in run_folders(runs) if runs.exists() else ():
+            lock = (path / "lock").read_text()
+            if '"pid"' in lock:
+                os.kill(int(lock.partition('"pid": ')[2].partition(",")[0]), signal.SIGKILL)
+                return
+        time.sleep(0.01)
+    raise AssertionError("no worker began")
+
+
+def test_a_bad_study_says_everything_and_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(
+        STUDY.replace('"bn=off"', '"bn=of"').replace("seeds", "sedds") + "[[exclude]]\noptim.lr = 1\n"
+    )
+    done = cnnlab(tmp_path, "study", "run", "bad.toml")
+    assert done.returncode == 2
+    assert "no arm 'bn=of'; did you mean 'bn=off'?" in done.stderr
+    assert "exclude 1: 'optim.lr' is no factor; expected one of: arch.options.batchnorm" in done.stderr
+    assert "sedds: unknown key" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_the_bench_runs(tmp_path: Path) -> None:
+    assert study_speed.main(["--quick", "--workers", "2", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "study_speed.json").exists()

@@ -1,0 +1,202 @@
+"""A study is read whole or refused with everything that is wrong with it; its arms are what was written."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnlab.recipe import Recipe
+from cnnlab.study.arms import grid, grid_name
+from cnnlab.study.definition import Study, StudyError, study_names
+
+# ruff: noqa: E501 - a table of messages reads best with a case on each line
+
+
+def make(**values: Any) -> Study:
+    return Study.from_dict({"name": "s", "question": "Why?", "base": "simplenn-aug", **values})
+
+
+def problems(**values: Any) -> list[str]:
+    with pytest.raises(StudyError) as caught:
+        make(**values)
+    return list(caught.value.problems)
+
+
+def claim(left: str, right: Any, **more: Any) -> dict[str, Any]:
+    return {"left": left, "relation": ">", "right": right, **more}
+
+
+LR = {"optim": {"lr": [0.1, 0.2]}}
+
+
+def test_grid_arms_have_readable_names_and_the_recipes_they_say() -> None:
+    study = make(factors={"optim.lr": [0.1, 1e-5], "arch": {"options": {"batchnorm": [False, True]}}})
+    expected = {
+        "lr=0.1, bn=off": Recipe.named("simplenn-aug", optim={"lr": 0.1}),
+        "lr=0.1, bn=on": Recipe.named("simplenn-bn", optim={"lr": 0.1}),
+        "lr=1e-5, bn=off": Recipe.named("simplenn-aug", optim={"lr": 1e-5}),
+        "lr=1e-5, bn=on": Recipe.named("simplenn-bn", optim={"lr": 1e-5}),
+    }
+    assert {arm.name: arm.recipe.hash for arm in study.arms()} == {k: r.hash for k, r in expected.items()}
+    assert study.arms()[1].changes == (("arch.options.batchnorm", False, True), ("optim.lr", 0.01, 0.1))
+
+
+def test_two_factors_that_end_alike_are_told_apart() -> None:
+    assert grid_name({"optim.name": "adam", "schedule.name": "cosine", "optim.lr": 0.1}) == (
+        "optim.name=adam, schedule.name=cosine, lr=0.1"
+    )
+
+
+def test_a_step_of_a_chain_adds_to_the_ones_before() -> None:
+    study = make(
+        base="simplenn",
+        arm=[{"name": "base"}],
+        chain=[
+            {
+                "name": "ladder",
+                "steps": [
+                    {"name": "crop", "set": {"augment": {"crop": {"padding": 4}}}},
+                    {"name": "+flip", "set": {"augment.flip.p": 0.5}},
+                    {"name": "+bn", "set": {"arch.options": {"batchnorm": True}}},
+                ],
+            }
+        ],
+    )
+    hashes = {arm.name: arm.recipe.hash for arm in study.arms()}
+    assert hashes["base"] == Recipe.named("simplenn").hash
+    assert hashes["+flip"] == Recipe.named("simplenn-aug").hash
+    assert hashes["+bn"] == Recipe.named("simplenn-bn").hash
+    assert len(set(hashes.values())) == 4
+
+
+def test_a_chain_may_change_the_kind_of_optimizer() -> None:
+    study = make(chain=[{"name": "c", "steps": [{"name": "adam", "set": {"optim": {"name": "adam"}}}]}])
+    assert study.arms()[0].recipe.optim.name == "adam"  # sgd's momentum is left behind
+
+
+def test_cells_are_the_arms_under_their_seeds() -> None:
+    study = make(factors=LR, seeds=[7, 3])
+    assert study.cell("lr=0.2", 3).recipe.seed == 3
+    assert study.cell("lr=0.2", 3).recipe.hash == Recipe.named("simplenn-aug", seed=3, optim={"lr": 0.2}).hash
+    assert make(factors=LR, seeds=4).seeds == (1, 2, 3, 4)
+
+
+def test_overrides_change_the_base_of_all_arms(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('question = "?"\nbase = "simplenn"\n[factors]\noptim.lr = [0.1, 0.2]\n')
+    study = Study.load(file, ["train.epochs=1"], seeds=1)
+    assert study.name == "mine"
+    assert study.seeds == (1,)
+    assert [arm.recipe.train.epochs for arm in study.arms()] == [1, 1]
+
+
+def test_a_base_of_its_own_may_extend_a_file_beside_the_study(tmp_path: Path) -> None:
+    (tmp_path / "ours.toml").write_text('extends = "simplenn"\n[optim]\nlr = 0.3\n')
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'question = "?"\n[base]\nextends = "ours.toml"\ntrain.epochs = 2\n[[arm]]\nname = "as it is"\n'
+    )
+    recipe = Study.load(file).arms()[0].recipe
+    assert (recipe.optim.lr, recipe.train.epochs) == (0.3, 2)
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    found = problems(
+        factors={"optim": {"lrr": [0.1, 0.2], "momentum": []}},
+        exclude=[{"optim.lr": 3}, {"optim.lrr": 3}],
+        arm=[
+            {"name": "x"},
+            {"name": "x"},
+            {"name": "y", "set": {"optim.lr": 0.01}},
+            {"name": "b", "set": {"optim.lr": "a"}},
+        ],
+        seeds=[1, 1, -2],
+        claim=[
+            claim("xx", "x"),
+            claim("x", "x", metric="bestval"),
+            claim("x", 0.5, relation="=>"),
+            claim("x", 1, by=2),
+        ],
+        published=[{"arm": "z", "value": 0.5, "source": "p. 1"}],
+        sedds=3,
+    )
+    assert found == [
+        "claim.2.relation: received '=>'; did you mean '>'?",
+        "claim.3.by: unknown key; expected one of: left, margin, metric, relation, right, text",
+        "sedds: unknown key; did you mean 'seeds'?",
+        "seeds: received 1 more than once; a replicate needs a seed of its own",
+        "seeds: received -2, expected 0 or more",
+        "claim: no metric 'bestval'; did you mean 'best_val'?",
+        "claim 'bestval: x > x': right: received 'x' on both sides, expected another arm or a number",
+        "factors.optim.momentum: received no values, expected at least one",
+        "exclude 1: 'optim.lr' is no factor; did you mean 'optim.lrr'?",
+        "exclude 2: 3 is no value of optim.lrr; expected one of: 0.1, 0.2",
+        "optim.lrr: unknown key for 'sgd'; did you mean 'lr'? (arm 'lrr=0.1' and 1 more)",
+        "optim.lr: received 'a', expected a number (arm 'b')",
+        "arms 'x', 'y' are the same experiment (equal recipe hash); keep one of them",
+        "arm 'x': 2 arms have this name; expected one of a kind",
+        "claim 'xx > x': no arm 'xx'; did you mean 'x'?",
+        "published 0.5: no arm 'z'; expected one of: b, lrr=0.1, lrr=0.2, x, x, y",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({}, "no arms: expected [factors], [[arm]] or [[chain]]"),
+        ({"factors": LR, "seeds": 0}, "seeds: received 0, expected how many seeds (1, 2, ...), or a list of them"),
+        ({"factors": LR, "seeds": []}, "seeds: received none, expected at least one"),
+        ({"factors": LR, "exclude": [{"optim.lr": 0.1}, {"optim.lr": 0.2}]}, "exclude: nothing is left of the grid; remove an exclusion"),
+        ({"factors": {"seed": [1, 2]}}, "arm 'seed=1': sets the seed; give seeds = [...] for the whole study instead"),
+        ({"factors": {"optim": [{"lr": 0.1}]}}, "factors.optim: received a table, expected words, numbers or lists; use [[arm]] with `set`"),
+        ({"factors": LR, "base": "simplen"}, "base: recipe 'simplen': neither a preset nor a file; did you mean 'simplenn'?"),
+        ({"factors": LR, "base": {"extends": "simplenn", "optm": {}}}, "base: optm: unknown key; did you mean 'optim'?"),
+        ({"factors": LR, "base": 3}, "base: received 3, expected a preset, a recipe file or a table"),
+        ({"factors": LR, "budget": -1}, "budget: received -1, expected a value greater than 0"),
+        ({"factors": LR, "workers": "many"}, "workers: received 'many', expected 'auto' or 1, 2, ..."),
+        ({"factors": LR, "arm": [{"set": {}}]}, "arm.0.name: missing, expected a value"),
+        ({"factors": LR, "arm": [{"name": "a", "sett": {}}]}, "arm.0.sett: unknown key; did you mean 'set'?"),
+        ({"factors": LR, "claim": [claim("lr=0.1", "lr=0.2", metric="epochs_to")]}, "claim: metric 'epochs_to': received 'epochs_to', expected a positive number as in 'epochs_to 0.6'"),
+    ],
+)  # fmt: skip
+def test_one_thing_wrong(values: dict[str, Any], problem: str) -> None:
+    assert problem in problems(**values)
+
+
+def test_unknown_study_names_the_nearest() -> None:
+    with pytest.raises(StudyError, match="did you mean 'lab2-batchnorm-lr'"):
+        Study.load("lab2-batchnrm-lr")
+
+
+@given(
+    sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    excluded=st.lists(st.dictionaries(st.integers(0, 2), st.integers(0, 2), min_size=1), max_size=3),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_grid_is_the_product_without_what_is_excluded(
+    sizes: list[int], excluded: list[dict[int, int]]
+) -> None:
+    factors = {f"f{number}": list(range(size)) for number, size in enumerate(sizes)}
+    patterns = [{f"f{k}": v for k, v in one.items()} for one in excluded]
+    expected = [
+        values
+        for values in itertools.product(*factors.values())
+        if not any(all(k < len(values) and values[k] == v for k, v in one.items()) for one in excluded)
+    ]
+    assert [tuple(one.values()) for one in grid(factors, patterns)] == expected
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_shipped_studies_are_sound(name: str) -> None:
+    study = Study.load(name)
+    assert study.question.endswith("?")
+    assert len(study.seeds) >= 1
+    assert len(study.arms()) >= 2
+    assert study.claim, "a shipped study decides something"
+    for arm in study.arms():
+        assert not arm.recipe.warnings, arm.name
+        for figure in study.published:
+            assert "ECE 661" in figure.source

@@ -1,0 +1,111 @@
+"""Seeds are added where a claim is undecided, nowhere else, and not for ever."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_studies import FakeCrew, FakeWorker, Told, write_run
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.recipe import Recipe
+from cnnlab.study.definition import Study
+from cnnlab.study.record import read_study
+from cnnlab.study.runner import StudyOptions
+from cnnlab.study.settle import Look, seed_sequence, settle
+from cnnlab.study.worker import Job
+
+
+@pytest.fixture
+def study() -> Study:
+    """One claim that is plain at once, one that chance decides, one that stays on the border."""
+    return Study.from_dict(
+        {
+            "name": "three",
+            "question": "Which?",
+            "base": "demo",
+            "factors": {"optim.lr": [0.01, 0.02, 0.03, 0.04]},
+            "seeds": 3,
+            "claim": [
+                {"left": "lr=0.02", "relation": ">", "right": "lr=0.01"},
+                {"left": "lr=0.04", "relation": ">", "right": "lr=0.03"},
+            ],
+        }
+    )
+
+
+class Scored(FakeCrew):
+    """Workers whose runs have the val accuracy that is asked for."""
+
+    def __init__(self, root: Path, val: Callable[[float, int], float]) -> None:
+        super().__init__(root)
+        self.val = val
+
+    def start(self, job: Job, log: Path) -> FakeWorker:
+        recipe = Recipe.from_dict(job.recipe)
+        self.jobs.append(job)
+        write_run(self.root, recipe, val=self.val(recipe.optim.lr, recipe.seed))
+        return FakeWorker([0])
+
+    @property
+    def seeds(self) -> dict[float, list[int]]:
+        trained: dict[float, list[int]] = {}
+        for job in self.jobs:
+            recipe = Recipe.from_dict(job.recipe)
+            trained.setdefault(recipe.optim.lr, []).append(recipe.seed)
+        return trained
+
+
+def val(lr: float, seed: int) -> float:
+    """lr=0.02 beats 0.01 by far under every seed; 0.03 and 0.04 take turns."""
+    wobble = 0.001 * ((seed * 7) % 5)
+    if lr < 0.025:
+        return 0.5 + 10 * lr + wobble / (1 if lr == 0.01 else 1.3)
+    return 0.6 + (0.01 if (seed % 2 == 0) == (lr == 0.04) else 0.0) + wobble
+
+
+def test_only_the_arms_of_undecided_claims_get_seeds(study: Study, options: StudyOptions, told: Told) -> None:
+    crew, looks = Scored(options.root, val), []
+    last = settle(study, 6, options, told, looks.append, start=crew.start)
+    assert crew.seeds == {
+        0.01: [1, 2, 3],
+        0.02: [1, 2, 3],
+        0.03: [1, 2, 3, 4, 5, 6],
+        0.04: [1, 2, 3, 4, 5, 6],
+    }
+    assert [one.verdict for one in last.verdicts] == ["confirmed", "undecided"]
+    assert [look.number for look in looks] == [1, 2, 3, 4]
+    assert looks[0].next_cells == (("lr=0.04", 4), ("lr=0.03", 4))
+    assert last.next_cells == ()
+    assert last.verdicts[0].interval.method == "anytime t"  # type: ignore[union-attr]
+
+
+def test_settling_goes_on_where_it_ended(study: Study, options: StudyOptions, told: Told) -> None:
+    crew, looks = Scored(options.root, val), list[Look]()
+    settle(study, 4, options, told, looks.append, start=crew.start)
+    before = len(crew.jobs)
+    settle(study, 5, options, told, looks.append, start=crew.start)
+    assert [Recipe.from_dict(job.recipe).seed for job in crew.jobs[before:]] == [5, 5]
+    runs = read_study(study, options.root)
+    assert runs.looks == "repeated"
+    assert sorted(runs.finished["lr=0.04"]) == [1, 2, 3, 4, 5]
+    assert sorted(runs.finished["lr=0.01"]) == [1, 2, 3]
+
+
+def test_a_pair_that_failed_is_passed_over(study: Study, options: StudyOptions, told: Told) -> None:
+    write_run(options.root, study.cell("lr=0.04", 4).recipe, state="diverged")
+    crew = Scored(options.root, val)
+    settle(study, 5, options, told, lambda look: None, start=crew.start)
+    assert crew.seeds[0.03] == [1, 2, 3, 4, 5]
+    assert crew.seeds[0.04] == [1, 2, 3, 5]
+
+
+def test_seeds_follow_those_of_the_study(study: Study) -> None:
+    other = study.model_copy(update={"seeds": (3, 8)})
+    assert seed_sequence(other, 4) == [3, 8, 9, 10]
+
+
+def test_what_cannot_be_settled_is_said(study: Study, options: StudyOptions, told: Told) -> None:
+    with pytest.raises(CnnlabError, match="--max-seeds: received 2"):
+        settle(study, 2, options, told, lambda look: None)
+    with pytest.raises(CnnlabError, match="no claims to settle"):
+        settle(study.model_copy(update={"claim": ()}), 5, options, told, lambda look: None)
