@@ -96,7 +96,7 @@ def _document(work: Coursework, out: Path) -> Document:
         "CSCI 8000, homework 1: a CNN classifier for CIFAR-10",
         f"{len(work.trained.runs)} seeds of `{work.trained.saved.recipe.name}`, a pretrained {work.pretrained.name}",
         tuple(sections),
-        f"Trained on {machine['device']['name']} ({machine['execution']['threads']} CPU threads, "
+        f"Trained on {machine['device']['name']} ({_threads(machine['execution']['threads'])}, "
         f"{machine['execution']['precision']['value']}), {machine['created'][:10]}; "
         f"Python {machine['python']}, torch {machine['versions']['torch']}. "
         f"Data: {machine['data']['name']}, digest `{machine['data']['digest'][:16]}`.",
@@ -157,7 +157,7 @@ def _training(work: Coursework, out: Path) -> Section:
                 out / "accuracy.svg",
                 f"Accuracy by epoch of seed {recipe.seed}, the best by val.",
                 "Train and test accuracy by epoch",
-                0.8,
+                0.66,
             ),
         ),
     )
@@ -175,6 +175,7 @@ def _picture(work: Coursework, image: Path, out: Path) -> Section:
                 out / "CONV_rslt.png",
                 "What the 32 filters of the first layer make of it (`CONV_rslt.png`).",
                 "32 feature maps in a grid",
+                0.9,
             ),
         ),
     )
@@ -198,7 +199,7 @@ def _resnet20(work: Coursework, out: Path) -> Section:
                 out / "resnet20-confusion.svg",
                 "Confusion matrix: counts and shares.",
                 "Confusion matrix",
-                0.85,
+                0.72,
             ),
             Table(("true", "taken for", "images", "of its class"), mistakes, "The most frequent mistakes."),
         ),
@@ -228,7 +229,7 @@ def _speed(work: Coursework) -> Section:
     one = next(iter(work.latencies.values()))
     caption = (
         f"Milliseconds for a single image, a batch of one: {one.iterations:,} timed calls after {one.warmup:,} of "
-        f"warm-up, {one.threads} CPU threads, {', '.join(one.devices.values())}."
+        f"warm-up, {_threads(one.threads)}, {', '.join(one.devices.values())}."
     )
     header = ("network", "run by", "mean", "median", "p95", "p99", "logits against eager")
     return Section("Inference speed", (Table(header, tuple(rows), caption),))
@@ -253,6 +254,10 @@ def _augmentation(recipe: Recipe) -> str:
 
 def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.3f}" for value in values)
+
+
+def _threads(number: int) -> str:
+    return f"{number} CPU thread" + ("s" if number > 1 else "")
 
 
 def _counted(network: Network) -> CounterTable:
