@@ -32,7 +32,7 @@ def train(args: argparse.Namespace) -> None:
     trained = _trained(args)
     say("")
     say(trained.table())
-    say(f"model      {trained.model} (seed {trained.saved.recipe.seed}, the best by val)")
+    say(f"model      {trained.model} (seed {trained.saved.recipe.seed}, {trained.why_saved})")
     say(f"curves     {trained.curves}")
 
 

@@ -20,7 +20,7 @@ from cnnlab.report.figures import confusion_heatmap
 
 CLASSIFIER, RESNET20 = "model.safetensors", "resnet20.safetensors"
 _KNOWN = "akamaster-resnet20"
-_FIRST_CONV = "0"
+FIRST_CONV = "0"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def classify(folder: Path, images: Sequence[str | Path], out: Path) -> list[tupl
 
     Raises WeightsError without a model, ImageError naming every image that cannot be taken, StorageError.
     """
-    return draw_feature_maps(classifier(folder).predictor, images, out, layer=_FIRST_CONV)
+    return draw_feature_maps(classifier(folder).predictor, images, out, layer=FIRST_CONV)
 
 
 def resnet20(

@@ -11,12 +11,11 @@ from cnnlab.core.files import storage_errors, write_atomic
 from cnnlab.data import decode_image
 from cnnlab.deploy.latency import Latency
 from cnnlab.inspect.counters import CounterTable, count
-from cnnlab.inspect.features import draw_feature_maps
-from cnnlab.launch.csci8000.networks import Network, Scored
+from cnnlab.inspect.features import FeatureMaps, draw_feature_maps
+from cnnlab.launch.csci8000.networks import FIRST_CONV, Network, Scored
 from cnnlab.launch.csci8000.training import COLUMNS, Trained
 from cnnlab.recipe import Recipe
 from cnnlab.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Table
-from cnnlab.report.figures import accuracy_curves
 from cnnlab.report.html import write_html
 from cnnlab.report.pdf import require_typst, write_pdf
 
@@ -44,53 +43,60 @@ def check_report(image: Path | None) -> None:
         decode_image(image)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What is worked out once, for a file and for the pages: counters by network, and the picture with its maps."""
+
+    counted: Mapping[str, CounterTable]
+    picture: FeatureMaps | None
+
+
 def write_report(work: Coursework, out: Path) -> list[Path]:
     """Write `report.html`, `report.pdf` and the files they are made of into `out`; returns all paths.
 
     Raises CnnlabError where Typst is missing, ImageError for the picture, StorageError.
     """
-    files = _write_parts(work, out)
-    document = _document(work, out)
+    files = _write_files(work, out)
+    drawn = _draw_picture(work, out)
+    counted = {
+        network.name: count(network.predictor.architecture, network.predictor.image_shape)
+        for network in (work.classifier, work.pretrained)
+    }
+    write_atomic(out / "macs.json", _json({name: table.to_dict() for name, table in counted.items()}))
+    document = _document(work, _Parts(counted, drawn[0][1] if drawn else None), out)
     write_html(document, out / "report.html")
     write_pdf(document, out / "report.pdf")
-    return [out / "report.html", out / "report.pdf", *files]
+    pages = [out / "report.html", out / "report.pdf"]
+    return [*pages, *files, out / "macs.json", *(path for path, _ in drawn)]
 
 
-def _write_parts(work: Coursework, out: Path) -> list[Path]:
-    """Figures and tables, as files of their own."""
-    saved = work.trained.saved
-    curves = accuracy_curves(
-        saved.metrics, out / "accuracy.png", f"{saved.recipe.name}, seed {saved.recipe.seed}"
-    )
+def _write_files(work: Coursework, out: Path) -> list[Path]:
+    """Figures and tables of what came before, as files of their own."""
+    from_training = [work.trained.seeds, work.trained.curves, work.trained.curves.with_suffix(".svg")]
     matrix = work.scored.draw(out / "resnet20-confusion.png")
-    work.scored.confusion.write_csv(out / "resnet20-confusion.csv")
     with storage_errors(out):
-        shutil.copyfile(work.trained.folder / "seeds.csv", out / "seeds.csv")
-    write_atomic(out / "recipe.toml", saved.recipe.to_toml())
-    macs = {network.name: _counted(network).to_dict() for network in (work.classifier, work.pretrained)}
-    write_atomic(out / "macs.json", json.dumps(macs, indent=1) + "\n")
+        for file in from_training:
+            shutil.copyfile(file, out / file.name)
+    work.scored.confusion.write_csv(out / "resnet20-confusion.csv")
+    write_atomic(out / "recipe.toml", work.trained.saved.recipe.to_toml())
     latencies = {name: latency.to_dict() for name, latency in work.latencies.items()}
-    write_atomic(out / "latency.json", json.dumps(latencies, indent=1) + "\n")
-    files = [*curves, matrix, matrix.with_suffix(".svg")]
-    files += [
-        out / name
-        for name in ("resnet20-confusion.csv", "seeds.csv", "recipe.toml", "macs.json", "latency.json")
-    ]
-    if work.image is not None:
-        files += [
-            path
-            for path, _ in draw_feature_maps(
-                work.classifier.predictor, [work.image], out / "CONV_rslt.png", "0"
-            )
-        ]
-    return files
+    write_atomic(out / "latency.json", _json(latencies))
+    names = ("resnet20-confusion.csv", "recipe.toml", "latency.json")
+    copied = (out / file.name for file in from_training)
+    return [*copied, matrix, matrix.with_suffix(".svg"), *(out / name for name in names)]
 
 
-def _document(work: Coursework, out: Path) -> Document:
+def _draw_picture(work: Coursework, out: Path) -> list[tuple[Path, FeatureMaps]]:
+    if work.image is None:
+        return []
+    return draw_feature_maps(work.classifier.predictor, [work.image], out / "CONV_rslt.png", FIRST_CONV)
+
+
+def _document(work: Coursework, parts: _Parts, out: Path) -> Document:
     sections = [_network(work), _training(work, out)]
-    if work.image is not None:
-        sections.append(_picture(work, work.image, out))
-    sections += [_resnet20(work, out), _cost(work), _speed(work), _repeat(work)]
+    if parts.picture is not None:
+        sections.append(_picture(parts.picture, out))
+    sections += [_resnet20(work, out), _cost(parts.counted), _speed(work), _repeat(work)]
     machine = work.trained.saved.folder.environment
     return Document(
         "CSCI 8000, homework 1: a CNN classifier for CIFAR-10",
@@ -155,7 +161,7 @@ def _training(work: Coursework, out: Path) -> Section:
             Paragraph(f"**{trained.verdict[0].upper()}{trained.verdict[1:]}.**"),
             Picture(
                 out / "accuracy.svg",
-                f"Accuracy by epoch of seed {recipe.seed}, the best by val.",
+                f"Accuracy by epoch of seed {recipe.seed}, {trained.why_saved}.",
                 "Train and test accuracy by epoch",
                 0.66,
             ),
@@ -163,13 +169,13 @@ def _training(work: Coursework, out: Path) -> Section:
     )
 
 
-def _picture(work: Coursework, image: Path, out: Path) -> Section:
-    (prediction,) = work.classifier.predictor.predict([image])
+def _picture(maps: FeatureMaps, out: Path) -> Section:
+    prediction = maps.prediction
     rows = tuple((name, f"{probability:.2%}") for name, probability in prediction.ranking[:5])
     return Section(
         "A picture of our own",
         (
-            Paragraph(f"`{image.name}` is taken for **{prediction.label}**."),
+            Paragraph(f"`{Path(prediction.image).name}` is taken for **{prediction.label}**."),
             Table(("class", "probability"), rows, "The five most probable classes."),
             Picture(
                 out / "CONV_rslt.png",
@@ -206,8 +212,7 @@ def _resnet20(work: Coursework, out: Path) -> Section:
     )
 
 
-def _cost(work: Coursework) -> Section:
-    counted = {network.name: _counted(network) for network in (work.classifier, work.pretrained)}
+def _cost(counted: Mapping[str, CounterTable]) -> Section:
     rows = tuple(
         (name, *(f"{n:,}" for n in (c.parameters, c.thop_parameters, c.macs, c.torch_macs, c.thop_macs)))
         for name, c in counted.items()
@@ -260,8 +265,8 @@ def _threads(number: int) -> str:
     return f"{number} CPU thread" + ("s" if number > 1 else "")
 
 
-def _counted(network: Network) -> CounterTable:
-    return count(network.predictor.architecture, network.predictor.image_shape)
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1) + "\n"
 
 
 def _agreement(difference: float | None) -> str:

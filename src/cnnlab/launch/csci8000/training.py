@@ -53,6 +53,18 @@ class Trained:
         return self.folder / "accuracy.png"
 
     @property
+    def seeds(self) -> Path:
+        """The table of seeds, as CSV."""
+        return self.folder / "seeds.csv"
+
+    @property
+    def why_saved(self) -> str:
+        """What the saved seed is among all."""
+        return (
+            "the best by val" if "val" in self.saved.result["accuracy"] else "the first: no val to choose by"
+        )
+
+    @property
     def test_accuracies(self) -> tuple[float, ...]:
         """Of each seed's network, in the order of the seeds."""
         return tuple(run.accuracy("test") for run in self.runs)
@@ -75,11 +87,13 @@ class Trained:
         accuracies = self.test_accuracies
         summary = summarise(accuracies)
         reached = "reached" if min(accuracies) >= REQUIRED_ACCURACY else "NOT reached"
-        return (
-            f"test accuracy: mean {summary.mean:.2%}, standard deviation {100 * summary.population_std:.2f} points "
-            f"(numpy.std: of the population, n = {summary.n}); "
-            f"{REQUIRED_ACCURACY:.0%} for every seed: {reached}"
+        deviation = (
+            f"standard deviation {100 * summary.population_std:.2f} points "
+            f"(numpy.std: of the population, n = {summary.n})"
+            if summary.n > 1
+            else "no standard deviation of one seed"
         )
+        return f"test accuracy: mean {summary.mean:.2%}, {deviation}; {REQUIRED_ACCURACY:.0%} for every seed: {reached}"
 
     def table(self) -> str:
         """The rows and the verdict as text."""
@@ -101,7 +115,7 @@ def train_classifier(
     write_model(trained.model, saved.predictor, origin_of(saved.folder))
     title = f"{saved.recipe.name}, seed {saved.recipe.seed}"
     accuracy_curves(saved.metrics, trained.curves, title)
-    write_atomic(folder / "seeds.csv", _csv(trained))
+    write_atomic(trained.seeds, _csv(trained))
     return trained
 
 
