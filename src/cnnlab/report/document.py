@@ -90,6 +90,11 @@ class Document:
     sections: tuple[Section, ...]
     footer: str = ""
 
+    @property
+    def pictures(self) -> list[Picture]:
+        """Every picture, in reading order."""
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Picture)]
+
 
 def inline_tokens(text: str) -> Sequence[Token]:
     """The inline tokens of running text, in reading order."""

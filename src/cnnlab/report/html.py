@@ -3,14 +3,12 @@
 import base64
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.report.document import Document, inline_tokens
+from cnnlab.report.templating import MEDIA_TYPES, read_figure, render
 
-_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _TAGS = {
     "strong_open": "<strong>",
     "strong_close": "</strong>",
@@ -22,17 +20,9 @@ _TAGS = {
 
 def write_html(document: Document, path: Path) -> None:
     """Write the report. Raises CnnlabError for a figure that cannot be read, StorageError."""
-    environment = Environment(
-        loader=PackageLoader("cnnlab.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["inline"] = inline_html
-    environment.filters["data_uri"] = data_uri
-    environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
-    write_atomic(path, environment.get_template("document.html.j2").render(document=document))
+    filters = {"inline": inline_html, "data_uri": data_uri}
+    page = render("document.html.j2", filters, syntax={"autoescape": True}, document=document)
+    write_atomic(path, page)
 
 
 def inline_html(text: str) -> Markup:
@@ -54,8 +44,4 @@ def inline_html(text: str) -> Markup:
 
 def data_uri(file: Path) -> str:
     """A figure as a data URI."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise CnnlabError(f"cannot read the figure {file}: {error.strerror}") from error
-    return f"data:{_MEDIA_TYPES[file.suffix]};base64,{base64.b64encode(content).decode()}"
+    return f"data:{MEDIA_TYPES[file.suffix]};base64,{base64.b64encode(read_figure(file)).decode()}"

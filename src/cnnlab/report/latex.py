@@ -6,11 +6,9 @@ LaTeX reads no SVG: of such a figure the PDF of the same name beside it is taken
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import storage_errors, write_atomic
-from cnnlab.report.document import Document, Picture, Table, inline_tokens
+from cnnlab.report.document import Document, Table, inline_tokens
+from cnnlab.report.templating import read_figure, render
 
 SOURCE = "report.tex"
 
@@ -51,6 +49,15 @@ _SPECIAL = {
     "→": r"\ensuremath{\rightarrow}",
     "\u00a0": "~",
 }
+# LaTeX is full of braces: the template marks its own words with angles.
+_SYNTAX = {
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+    "comment_start_string": "<#",
+    "comment_end_string": "#>",
+}
 _MARKS = {
     "strong_open": r"\textbf{",
     "strong_close": "}",
@@ -68,14 +75,10 @@ def write_latex(document: Document, folder: Path) -> Path:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     names = {}
-    for number, picture in enumerate(_pictures(document), start=1):
+    for number, picture in enumerate(document.pictures, start=1):
         source = readable_figure(picture.file)
         name = f"figure-{number}{source.suffix}"
-        try:
-            content = source.read_bytes()
-        except OSError as error:
-            raise CnnlabError(f"cannot read the figure {source}: {error.strerror}") from error
-        write_atomic(folder / name, content)
+        write_atomic(folder / name, read_figure(source))
         names[picture.file] = name
     write_atomic(folder / SOURCE, latex_source(document, names))
     return folder / SOURCE
@@ -83,25 +86,13 @@ def write_latex(document: Document, folder: Path) -> Path:
 
 def latex_source(document: Document, figures: dict[Path, str]) -> str:
     """The report as LaTeX; `figures` maps each picture's file to its name beside the source."""
-    environment = Environment(
-        loader=PackageLoader("cnnlab.report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # LaTeX is full of braces: the template marks its own words with angles.
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-    )
-    environment.filters["inline"] = inline_latex
-    environment.filters["escape_latex"] = escape_latex
-    environment.filters["verbatim"] = verbatim
-    environment.filters["columns"] = column_types
-    environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
-    return environment.get_template("document.tex.j2").render(document=document, figures=figures)
+    filters = {
+        "inline": inline_latex,
+        "escape_latex": escape_latex,
+        "verbatim": verbatim,
+        "columns": column_types,
+    }
+    return render("document.tex.j2", filters, syntax=_SYNTAX, document=document, figures=figures)
 
 
 def inline_latex(text: str) -> str:
@@ -155,12 +146,6 @@ def readable_figure(file: Path) -> Path:
         return file
     others = [file.with_suffix(suffix) for suffix in (".pdf", ".png")]
     return next((other for other in others if other.exists()), others[0])
-
-
-def _pictures(document: Document) -> list[Picture]:
-    blocks = (block for section in document.sections for block in section.blocks)
-    pictures = {block.file: block for block in blocks if isinstance(block, Picture)}
-    return list(pictures.values())
 
 
 def _letter(letter: str) -> str:

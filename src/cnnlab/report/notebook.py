@@ -8,8 +8,8 @@ from typing import Any
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.report.document import Block, Bullets, Code, Document, Paragraph, Picture, Table, inline_tokens
+from cnnlab.report.templating import MEDIA_TYPES, read_figure
 
-_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _COMMANDS = ("cnnlab ", "python ", "make ", "pip ")
 # As entities, because Jupyter reads HTML, and mathematics between dollars, before it reads Markdown.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}
@@ -116,13 +116,10 @@ def _picture(format_: Any, picture: Picture) -> Any:
     """The figure as the cell's attachment: the PNG where one lies beside the SVG, as more viewers show it."""
     beside = picture.file.with_suffix(".png")
     file = beside if beside.exists() else picture.file
-    try:
-        content = base64.b64encode(file.read_bytes()).decode()
-    except OSError as error:
-        raise CnnlabError(f"cannot read the figure {file}: {error.strerror}") from error
+    content = base64.b64encode(read_figure(file)).decode()
     name = f"figure{file.suffix}"
     text = f"![{_escaped(picture.alt)}](attachment:{name})\n\n*{inline_markdown(picture.caption)}*"
-    return format_.v4.new_markdown_cell(text, attachments={name: {_MEDIA_TYPES[file.suffix]: content}})
+    return format_.v4.new_markdown_cell(text, attachments={name: {MEDIA_TYPES[file.suffix]: content}})
 
 
 def _runnable(text: str) -> str:

@@ -1,15 +1,13 @@
 """A report as PDF, set by Typst: no browser, no TeX. SVG figures stay vector."""
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
-from cnnlab.report.document import Document, Picture, inline_tokens
+from cnnlab.report.document import Document, inline_tokens
+from cnnlab.report.templating import read_figure, render
 
 _MARKS = {
     "strong_open": "#strong[",
@@ -32,13 +30,8 @@ def write_pdf(document: Document, path: Path) -> None:
 
 def typst_source(document: Document, figures: dict[Path, str]) -> str:
     """The report in Typst's language; `figures` maps each picture's file to its name beside the source."""
-    environment = Environment(
-        loader=PackageLoader("cnnlab.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["inline"] = inline_typst
-    environment.filters["string"] = typst_string
-    environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
-    return environment.get_template("document.typ.j2").render(document=document, figures=figures)
+    filters = {"inline": inline_typst, "string": typst_string}
+    return render("document.typ.j2", filters, document=document, figures=figures)
 
 
 def inline_typst(text: str) -> str:
@@ -75,13 +68,10 @@ def require_typst() -> Any:
 
 
 def _copy_figures(document: Document, folder: Path) -> dict[Path, str]:
-    pictures = [
-        block for section in document.sections for block in section.blocks if isinstance(block, Picture)
-    ]
-    names = {picture.file: f"figure-{index}{picture.file.suffix}" for index, picture in enumerate(pictures)}
+    names = {
+        picture.file: f"figure-{index}{picture.file.suffix}"
+        for index, picture in enumerate(document.pictures)
+    }
     for file, name in names.items():
-        try:
-            shutil.copyfile(file, folder / name)
-        except OSError as error:
-            raise CnnlabError(f"cannot read the figure {file}: {error.strerror}") from error
+        (folder / name).write_bytes(read_figure(file))
     return names

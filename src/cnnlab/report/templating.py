@@ -1,0 +1,36 @@
+"""What the renderers of a document share: their templates, and the content of its figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cnnlab.core.errors import CnnlabError
+
+MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def render(template: str, filters: Mapping[str, Any], /, *, syntax: Any = None, **values: Any) -> str:
+    """A template of `report/templates` with these values; `syntax` are Jinja's options where its words differ.
+
+    In a template, `block is block("Table")` asks for the kind of a block.
+    """
+    environment = Environment(
+        loader=PackageLoader("cnnlab.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **(syntax or {}),
+    )
+    environment.filters.update(filters)
+    environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
+    return environment.get_template(template).render(values)
+
+
+def read_figure(file: Path) -> bytes:
+    """The content of a figure. Raises CnnlabError where it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CnnlabError(f"cannot read the figure {file}: {error.strerror}") from error
