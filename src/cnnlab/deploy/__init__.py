@@ -1,1 +1,1 @@
-"""A trained run put to use: predictions for images, tables to hand in."""
+"""A trained network put to use: predictions, scores, model files, ONNX, latency; published weights read."""

@@ -1,1 +1,1 @@
-"""Figures of runs. The only place that draws with matplotlib."""
+"""What is handed in: figures, tables, and documents as HTML, PDF, LaTeX and notebooks. Never imports torch."""
