@@ -38,6 +38,7 @@ NOT_RUN = {
     "cnnlab score resnet20.safetensors": "is made by `import-weights`",
     "cnnlab study run ": "trains in processes of its own; tests/study runs small studies",
     "cnnlab study settle ": "likewise",
+    "cnnlab study search ": "likewise",
     "git ": "not ours",
     "python CNNclassify.py ": "test_cnnclassify.py runs the script; here its words must be accepted",
 }

@@ -74,6 +74,7 @@ class FakeCrew:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"worker says {state}\n")
         if state == "complete" and job.resume:
+            (Path(job.resume) / "result.json").write_text('{"accuracy": {"val": 0.5, "test": 0.5}}')
             (Path(job.resume) / "COMPLETE").write_text("")
         elif state != "nothing" and not job.resume:
             write_run(self.root, recipe, val=0.5 + recipe.optim.lr + recipe.seed / 1000, state=state)

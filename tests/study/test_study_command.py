@@ -76,16 +76,62 @@ def test_a_killed_worker_costs_nothing_and_a_diverged_arm_is_kept(desk: Path) ->
     assert "best_val: bn=on > bn=off\tundecided" in claims
 
 
-def _kill_the_first_worker(runs: Path) -> None:
+SEARCH = """
+question = "Which rate?"
+seeds = 1
+
+[base]
+extends = "demo"
+data.train_limit = 640
+train.epochs = 2
+
+[factors]
+optim.lr = { low = 1e-3, high = 0.1, log = true }
+"""
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_goes_on_with_its_trial(tmp_path: Path) -> None:
+    (tmp_path / "find.toml").write_text(SEARCH)
+    command = ["study", "search", "find.toml", "--workers", "1", "--trials", "2"]
+    with subprocess.Popen([*ENTRY, *command], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as killed:
+        first = _run_that_has_begun(tmp_path / "runs")
+        killed.kill()
+        out, _ = killed.communicate()
+    assert "ended" not in out
+    _wait_until_released(first)
+    done = cnnlab(tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    assert f"continues  trial 0: lr={RunFolder(first).recipe.optim.lr:.4g}" in done.stdout
+    assert len(run_folders(tmp_path / "runs")) == 2
+    assert "trials     2, all in runs/studies/find/trials.csv" in done.stdout
+    confirm = cnnlab(tmp_path, "study", "status", "runs/studies/find/confirm.toml")
+    assert confirm.stdout.splitlines()[1].split("\t")[0] == "base"
+    grid = cnnlab(tmp_path, "study", "run", "find.toml")
+    assert grid.returncode == 2
+    assert "`cnnlab study search` tries some of it" in grid.stderr
+
+
+def _run_that_has_begun(runs: Path) -> Path:
     end = time.monotonic() + 200
     while time.monotonic() < end:
         for path in run_folders(runs) if runs.exists() else ():
-            lock = (path / "lock").read_text()
-            if '"pid"' in lock:
-                os.kill(int(lock.partition('"pid": ')[2].partition(",")[0]), signal.SIGKILL)
-                return
+            if '"pid"' in (path / "lock").read_text():
+                return path
         time.sleep(0.01)
     raise AssertionError("no worker began")
+
+
+def _wait_until_released(run: Path) -> None:
+    """A worker whose study is gone saves and stops by itself."""
+    end = time.monotonic() + 100
+    while time.monotonic() < end and RunFolder(run).status.state == "running":
+        time.sleep(0.05)
+
+
+def _kill_the_first_worker(runs: Path) -> None:
+    lock = (_run_that_has_begun(runs) / "lock").read_text()
+    os.kill(int(lock.partition('"pid": ')[2].partition(",")[0]), signal.SIGKILL)
 
 
 def test_a_bad_study_says_everything_and_starts_nothing(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ app = typer.Typer(
     help="Compare recipes under several seeds, and judge claims about them.", no_args_is_help=True
 )
 
+_TRIALS_SHOWN = 10
+
 StudyArgument = Annotated[
     str,
     typer.Argument(
@@ -59,7 +61,13 @@ def list_command() -> None:
 
     studies = [Study.load(name) for name in study_names()]
     rows = [
-        [one.name, str(len(one.arms())), str(len(one.seeds)), str(len(one.claim)), one.question]
+        [
+            one.name,
+            "search" if one.to_search else str(len(one.arms())),
+            str(len(one.seeds)),
+            str(len(one.claim)),
+            one.question,
+        ]
         for one in studies
     ]
     print_table(["study", "arms", "seeds", "claims", "question"], rows)
@@ -189,6 +197,55 @@ def settle_command(
     chosen = _options(options(device, threads, compile, data_dir, runs, download), also, workers)
     last = settle(value, max_seeds, chosen, study_watcher(chosen), show)
     print_table(CLAIM_COLUMNS, claim_rows(last.verdicts))
+
+
+@app.command("search")
+def search_command(
+    study: StudyArgument,
+    changes: SetOption = None,
+    method: Annotated[
+        str | None, typer.Option(help="random, or bayes (Optuna's TPE). Else as the study says, else bayes.")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="Settings to try in all, those of earlier calls counted. Else as the study says."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where Optuna keeps the trials; else SQLite beside the runs."),
+    ] = None,
+    workers: WorkersOption = None,
+    threads: WorkerThreadsOption = None,
+    device: DeviceOption = "auto",
+    compile: CompileOption = "auto",
+    data_dir: DataDirOption = None,
+    runs: RunsOption = None,
+    also: AlsoOption = None,
+    download: DownloadOption = True,
+) -> None:
+    """Search the factors of a study for the recipe that is best on val; repeat it to go on, or to try more."""
+    from cnnlab.cli.console import print_table, say
+    from cnnlab.cli.study_tables import search_columns, search_rows
+    from cnnlab.cli.study_watch import SearchLines
+    from cnnlab.study.search import search_study
+
+    if method not in (None, "random", "bayes"):
+        raise CnnlabError(f"--method: received {method!r}, expected random or bayes")
+    value = _load(study, changes)
+    chosen = _options(options(device, threads, compile, data_dir, runs, download), also, workers)
+    found = search_study(
+        value,
+        chosen,
+        SearchLines(),
+        method=method,  # type: ignore[arg-type]
+        trials=trials,
+        storage=storage,
+    )
+    print_table(search_columns(value), search_rows(found, _TRIALS_SHOWN))
+    say(f"trials     {len(found.trials)}, all in {found.table}")
+    if found.confirmation is not None:
+        say("note       chosen from many, the best look better than they are: compare them under new seeds")
+        say(f"next       cnnlab study run {found.confirmation}")
 
 
 @app.command("claims")

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnlab.compare.verdicts import Verdict
+    from cnnlab.study.definition import Study
     from cnnlab.study.plan import Plan
     from cnnlab.study.record import CellRecord, StudyRuns
+    from cnnlab.study.search import Search
 
 STATUS_COLUMNS = ("arm", "complete", "running", "stopped", "failed", "missing", "now")
 PLAN_COLUMNS = ("arm", "seed", "recipe", "state", "minutes", "MB")
@@ -88,6 +90,28 @@ def claim_rows(verdicts: Iterable["Verdict"]) -> list[list[str]]:
 def reason_lines(verdicts: Sequence["Verdict"]) -> list[str]:
     """Why each verdict is what it is."""
     return [f"{one.verdict:<10} {one.claim}: {one.reason}" for one in verdicts]
+
+
+def search_columns(study: "Study") -> tuple[str, ...]:
+    """The columns of `search_rows`: a factor each, by the last word of its path."""
+    return ("trial", *(path.rpartition(".")[2] for path in study.factors), "best_val", "cause")
+
+
+def search_rows(search: "Search", most: int) -> list[list[str]]:
+    """The best trials of a search, then those without an accuracy, `most` in all."""
+    from cnnlab.study.arms import value_text
+    from cnnlab.study.search import shortened
+
+    failed = [one for one in search.trials if one.val is None]
+    return [
+        [
+            str(one.number),
+            *(value_text(value) for value in shortened(one.setting).values()),
+            "" if one.val is None else f"{one.val:.4f}",
+            one.cause,
+        ]
+        for one in [*search.ranking, *failed][:most]
+    ]
 
 
 def _progress(record: "CellRecord") -> str:

@@ -13,6 +13,7 @@ from cnnlab.runs.earlier import RunIndex
 from cnnlab.study.arms import Cell
 from cnnlab.study.record import CellRecord, StudyRuns, read_study
 from cnnlab.study.runner import StudyOptions, StudyWatcher
+from cnnlab.study.search import Trial
 
 _RENEWED_EVERY = 2.0
 
@@ -69,6 +70,29 @@ class TerminalStudyWatcher(PlainStudyWatcher):
 
     def on_close(self) -> None:
         self.live.stop()
+
+
+class SearchLines(PlainStudyWatcher):
+    """A line for each trial that begins or ends, with the best so far and the time left. See `SearchWatcher`."""
+
+    def on_search(self, done: int, trials: int, workers: int, threads: int) -> None:
+        self.done, self.trials, self.began, self.now = done, trials, time.monotonic(), 0
+        say(f"search     {done} of {trials} trials done")
+        say(f"workers    {workers}, {threads} CPU thread{'s' if threads > 1 else ''} each")
+
+    def on_end(self, cell: Cell, outcome: str) -> None:
+        if outcome != "complete":  # of the others `on_trial` tells, with what came out
+            say(f"ended      {cell}: {outcome}")
+
+    def on_trial(self, trial: Trial, best: Trial | None) -> None:
+        self.now += 1
+        ended = self.done + self.now
+        left = (time.monotonic() - self.began) / self.now * (self.trials - ended)
+        val = "no result" if trial.val is None else f"{trial.val:.2%} val"
+        leader = f"; best {best.val:.2%} (trial {best.number})" if best is not None else ""
+        say(
+            f"ended      trial {trial.number}: {val}{leader}; {ended} of {self.trials}, about {left / 60:.0f} min left"
+        )
 
 
 def status_table(runs: StudyRuns) -> Table:

@@ -8,7 +8,7 @@ Three ways to say what is compared, which may stand side by side:
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +54,21 @@ class Cell:
 
 def grid(factors: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> list[Setting]:
     """Every combination of the factors' values, the last factor fastest, without those that `exclude` matches."""
-    if not factors:
-        return []
-    combinations = (
-        dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())
-    )
-    return [one for one in combinations if not any(_matches(one, pattern) for pattern in exclude)]
+    return list(combinations(factors, exclude)) if factors else []
+
+
+def combinations(factors: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> Iterator[Setting]:
+    """The same one by one: a grid that is searched may have millions."""
+    for values in itertools.product(*factors.values()):
+        setting = dict(zip(factors, values, strict=True))
+        if not any(matches(setting, pattern) for pattern in exclude):
+            yield setting
+
+
+def star(factors: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """One combination with every factor's first value, and those that differ from it in one factor."""
+    first = {path: values[0] for path, values in factors.items()}
+    return [first, *({**first, path: one} for path, values in factors.items() for one in values[1:])]
 
 
 def grid_name(setting: Setting) -> str:
@@ -68,7 +77,7 @@ def grid_name(setting: Setting) -> str:
     words = []
     for (path, value), end in zip(setting.items(), ends, strict=True):
         key = _SHORT.get(end, end) if ends.count(end) == 1 else path
-        words.append(f"{key}={_value_text(value)}")
+        words.append(f"{key}={value_text(value)}")
     return ", ".join(words)
 
 
@@ -90,11 +99,13 @@ def climb(steps: Sequence[tuple[str, Setting]], base: Values) -> list[tuple[str,
     return rungs
 
 
-def _matches(setting: Setting, pattern: Setting) -> bool:
+def matches(setting: Setting, pattern: Setting) -> bool:
+    """Whether the setting has the values that the pattern names."""
     return all(path in setting and setting[path] == value for path, value in pattern.items())
 
 
-def _value_text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A factor's value in a name or a table: `on`, `1e-5`, `[1 2]`."""
     match value:
         case bool():
             return "on" if value else "off"
@@ -102,5 +113,5 @@ def _value_text(value: Any) -> str:
             short = f"{value:g}" if float(f"{value:g}") == value else repr(value)
             return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].replace("+", ""), short)
         case list() | tuple():
-            return "[" + " ".join(map(_value_text, value)) + "]"
+            return "[" + " ".join(map(value_text, value)) + "]"
     return str(value)

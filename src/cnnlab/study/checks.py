@@ -11,8 +11,8 @@ from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.seeds import seed_problems
 from cnnlab.recipe.sources import Values
-from cnnlab.study.arms import Setting, grid
-from cnnlab.study.tables import ClaimTable, Published
+from cnnlab.study.arms import Setting, combinations
+from cnnlab.study.tables import ClaimTable, Published, Range
 
 
 def seeds(given: Sequence[int]) -> Iterator[str]:
@@ -20,9 +20,10 @@ def seeds(given: Sequence[int]) -> Iterator[str]:
     yield from seed_problems(given)
 
 
-def factors(given: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> Iterator[str]:
+def factors(given: Mapping[str, Sequence[Any] | Range], exclude: Sequence[Setting]) -> Iterator[str]:
     """Every factor has values, every exclusion speaks of them, and something is left."""
-    for path, values in given.items():
+    lists = {path: values for path, values in given.items() if not isinstance(values, Range)}
+    for path, values in lists.items():
         if not values:
             yield f"factors.{path}: received no values, expected at least one"
         for value in values:
@@ -34,11 +35,14 @@ def factors(given: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> I
             if path not in given:
                 clean = False
                 yield f"exclude {number}: {path!r} is no factor{did_you_mean(path, given)}"
-            elif value not in given[path]:
+            elif path not in lists:
                 clean = False
-                known = ", ".join(map(str, given[path]))
+                yield f"exclude {number}: {path} is a range; expected factors with values"
+            elif value not in lists[path]:
+                clean = False
+                known = ", ".join(map(str, lists[path]))
                 yield f"exclude {number}: {value!r} is no value of {path}; expected one of: {known}"
-    if clean and exclude and all(given.values()) and not grid(given, exclude):
+    if clean and exclude and all(lists.values()) and not any(combinations(lists, exclude)):
         yield "exclude: nothing is left of the grid; remove an exclusion"
 
 

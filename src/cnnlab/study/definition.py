@@ -15,6 +15,7 @@ right = "lr=0.1, bn=off"
 """
 
 import copy
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -33,10 +34,22 @@ from cnnlab.recipe.problems import describe
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
 from cnnlab.recipe.values import Optional, Positive, Section
 from cnnlab.study import checks
-from cnnlab.study.arms import Arm, Cell, change_of, climb, grid, grid_name
-from cnnlab.study.tables import Chain, ClaimTable, Exclusion, Name, NamedArm, Published, flat
+from cnnlab.study.arms import Arm, Cell, change_of, climb, grid, grid_name, star
+from cnnlab.study.tables import (
+    Chain,
+    ClaimTable,
+    Exclusion,
+    Name,
+    NamedArm,
+    Published,
+    Range,
+    SearchTable,
+    factor_values,
+)
 
 LIBRARY = Path(__file__).parent / "library"
+
+_GRID_LIMIT = 1000
 
 _ARM_KEYS = frozenset({"base", "factors", "exclude", "arm", "chain"})
 
@@ -62,14 +75,18 @@ def _worker_count(value: Any) -> int | str:
 class Study(Section):
     """What is compared, under which seeds, and what is claimed of it. Made by `load` or `from_dict`.
 
-    `base` are a recipe's values, what it extends merged in; `factors` maps paths of the recipe to their values.
+    `base` are a recipe's values, what it extends merged in; `factors` maps paths of the recipe to their values; a
+    range instead of values is for a search alone: such factors make no arms, and `search` says how they are tried.
     `budget` is in minutes. Claims of `[[claim]]` are `claims`; arms come from factors, `[[arm]]` and `[[chain]]`.
     """
 
     name: Name
     question: Name
     base: dict[str, Any]
-    factors: Annotated[dict[str, list[Any]], BeforeValidator(flat)] = Field(default_factory=dict)
+    factors: Annotated[dict[str, list[Any] | Range], BeforeValidator(factor_values)] = Field(
+        default_factory=dict
+    )
+    search: SearchTable = SearchTable()
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
     arm: Annotated[tuple[NamedArm, ...], Field(strict=False)] = ()
     chain: Annotated[tuple[Chain, ...], Field(strict=False)] = ()
@@ -125,6 +142,12 @@ class Study(Section):
         """Every arm: the grid in its order, then named arms, then chains."""
         return self._arms
 
+    @property
+    def to_search(self) -> bool:
+        """Whether the factors span more than a grid: a range, or over a thousand combinations."""
+        lists = [values for values in self.factors.values() if isinstance(values, list)]
+        return len(lists) < len(self.factors) or math.prod(map(len, lists)) > _GRID_LIMIT
+
     def cell(self, arm: str, seed: int) -> Cell:
         """One arm under one seed, also a seed that the study does not have yet."""
         recipe = next(one.recipe for one in self._arms if one.name == arm)
@@ -140,6 +163,10 @@ class Study(Section):
 
     @cached_property
     def _arms(self) -> tuple[Arm, ...]:
+        if self.to_search:
+            raise StudyError(
+                f"the factors of study {self.name} span more than a grid; `cnnlab study search` tries some of it"
+            )
         return tuple(self._arm(name, values) for name, values in self.drafts())
 
     def _arm(self, name: str, values: Values) -> Arm:
@@ -148,13 +175,14 @@ class Study(Section):
         return Arm(name, recipe, tuple(base.diff(recipe)))
 
     def drafts(self) -> list[tuple[str, Values]]:
-        """Name and recipe values of every arm, not yet checked."""
-        grid_arms = [
-            (grid_name(setting), merge(self.base, change_of(setting)))
-            for setting in grid(
-                {path: values for path, values in self.factors.items() if values}, self.exclude
-            )
-        ]
+        """Name and recipe values of every arm, not yet checked; of what is to be searched, some points at its edges."""
+        values = {
+            path: given if isinstance(given, list) else [given.low, given.high]
+            for path, given in self.factors.items()
+            if given
+        }
+        settings = star(values) if self.to_search else grid(values, self.exclude)
+        grid_arms = [(grid_name(setting), merge(self.base, change_of(setting))) for setting in settings]
         named = [(arm.name, merge(self.base, change_of(arm.set))) for arm in self.arm]
         rungs = [climb([(step.name, step.set) for step in chain.steps], self.base) for chain in self.chain]
         return [*grid_arms, *named, *(rung for ladder in rungs for rung in ladder)]

@@ -56,6 +56,16 @@ class StudyWatcher(Protocol):
         """The last worker has ended."""
 
 
+class Feed(Protocol):
+    """Where the cells to be trained come from, one whenever a worker is free."""
+
+    def take(self) -> CellRecord | None:
+        """The next one; None when there is no other."""
+
+    def ended(self, cell: Cell) -> None:
+        """The cell is finished or has failed. Not told of one that was stopped or refused: it is to be tried again."""
+
+
 @dataclass(frozen=True)
 class StudyOptions:
     """How a study is executed. `run` is for every worker; its `runs` is where new runs go.
@@ -118,13 +128,26 @@ def run_cells(
     order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
     todo.sort(key=lambda record: order.index(record.cell.seed))
     if todo:
-        crew = _prepare(runs.study, todo, options)
+        crew = prepare(runs.study, [record.cell for record in todo], len(todo), options)
         watcher.on_begin(runs, todo, crew.workers, crew.threads)
-        try:
-            _Session(runs.folder, options, crew, watcher, start).train(todo)
-        finally:
-            watcher.on_close()
+        train_feed(runs.folder, _InOrder(deque(todo)), crew, options, watcher, start=start)
     return read_study(runs.study, options.root, options.also)
+
+
+def train_feed(
+    folder: StudyFolder,
+    feed: Feed,
+    crew: Crew,
+    options: StudyOptions,
+    watcher: StudyWatcher,
+    *,
+    start: Start = start_worker,
+) -> None:
+    """Train all that the feed has to give, into a study folder whose lock the caller holds. Raises as `run_study`."""
+    try:
+        _Session(folder, feed, options, crew, watcher, start).train()
+    finally:
+        watcher.on_close()
 
 
 @contextmanager
@@ -144,13 +167,13 @@ def wanted_workers(study: Study, options: StudyOptions) -> int | Literal["auto"]
     return study.workers if options.workers is None else options.workers
 
 
-def _prepare(study: Study, todo: Sequence[CellRecord], options: StudyOptions) -> Crew:
-    """How the cores are divided, after a look at the device and the data that all of them will need."""
+def prepare(study: Study, cells: Sequence[Cell], count: int, options: StudyOptions) -> Crew:
+    """How the cores are divided among `count` trainings, after a look at the device and the data that `cells` need."""
     from cnnlab.data import load
     from cnnlab.engines import devices
 
     device = devices.choose_device(options.run.device)
-    for data in {record.cell.recipe.data.source: record.cell.recipe.data for record in todo}.values():
+    for data in {cell.recipe.data.source: cell.recipe.data for cell in cells}.values():
         # Once, before any worker: it is downloaded, verified and decoded here, and the workers share the result.
         load(
             data.source,
@@ -160,8 +183,21 @@ def _prepare(study: Study, todo: Sequence[CellRecord], options: StudyOptions) ->
             progress=options.run.download_display,
         )
     return divide(
-        wanted_workers(study, options), len(todo), options.run.threads, devices.memory_available(device)
+        wanted_workers(study, options), count, options.run.threads, devices.memory_available(device)
     )
+
+
+@dataclass
+class _InOrder:
+    """The feed of a list."""
+
+    waiting: deque[CellRecord]
+
+    def take(self) -> CellRecord | None:
+        return self.waiting.popleft() if self.waiting else None
+
+    def ended(self, cell: Cell) -> None:
+        pass
 
 
 @dataclass
@@ -178,19 +214,20 @@ class _Session:
     """The workers of one `run`: one slot for each share of the cores."""
 
     folder: StudyFolder
+    feed: Feed
     options: StudyOptions
     crew: Crew
     watcher: StudyWatcher
     start: Start
     active: dict[int, _Active] = field(default_factory=dict)
+    again: deque[tuple[CellRecord, int]] = field(default_factory=deque)
     refusals: list[CnnlabError] = field(default_factory=list)
 
-    def train(self, todo: Sequence[CellRecord]) -> None:
+    def train(self) -> None:
         """Until all cells have ended, or a signal asks to stop; no worker is left behind in any case."""
-        waiting = deque((record, 1) for record in todo)
         with stop_on_signals() as stop:
             try:
-                self._loop(waiting, stop)
+                self._loop(stop)
             except KeyboardInterrupt:
                 raise Interrupted("stopped at once; repeat the command to go on", 130) from None
             finally:
@@ -201,12 +238,14 @@ class _Session:
         if self.refusals:
             raise self.refusals[0]
 
-    def _loop(self, waiting: "deque[tuple[CellRecord, int]]", stop: StopRequest) -> None:
+    def _loop(self, stop: StopRequest) -> None:
         told = False
-        while self.active or (waiting and not stop):
-            if not stop:
-                self._fill(waiting)
-            elif not told:
+        while True:
+            if not stop and not self._disk_refuses:
+                self._fill()
+            if not self.active:
+                return
+            if stop and not told:
                 told = True
                 for worker in self.active.values():
                     worker.process.ask(signal.SIGTERM)
@@ -214,17 +253,21 @@ class _Session:
                 code = worker.process.poll()
                 if code is not None:
                     del self.active[slot]
-                    if again := self._ended(worker, code, bool(stop)):
-                        waiting.appendleft(again)
-            if any(isinstance(error, StorageError) for error in self.refusals):
-                waiting.clear()  # a disk that refuses one run refuses them all
+                    self._ended(worker, code, bool(stop))
             self.watcher.on_tick()
             time.sleep(_PAUSE)
 
-    def _fill(self, waiting: "deque[tuple[CellRecord, int]]") -> None:
+    @property
+    def _disk_refuses(self) -> bool:
+        """A disk that refuses one run refuses them all."""
+        return any(isinstance(error, StorageError) for error in self.refusals)
+
+    def _fill(self) -> None:
         for slot, cores in enumerate(self.crew.shares):
-            if waiting and slot not in self.active:
-                record, attempt = waiting.popleft()
+            if slot not in self.active:
+                record, attempt = self.again.popleft() if self.again else (self.feed.take(), 1)
+                if record is None:
+                    return
                 self.folder.forget_failure(record.cell)
                 process = self.start(self._job(record, cores), self.folder.log(record.cell))
                 self.active[slot] = _Active(record, process, attempt)
@@ -252,30 +295,33 @@ class _Session:
             return None
         return None if run.status.state in ("diverged", "complete") else run
 
-    def _ended(self, worker: _Active, code: int, stopping: bool) -> tuple[CellRecord, int] | None:
-        """What follows from a worker's end: the cell again where it was killed for the first time."""
+    def _ended(self, worker: _Active, code: int, stopping: bool) -> None:
+        """What follows from a worker's end: the cell once more where it was killed for the first time."""
         cell, log = worker.record.cell, self.folder.log(worker.record.cell)
         if code == 0:
             self.watcher.on_end(cell, "complete")
-            return None
+            self.feed.ended(cell)
+            return
         cause = _cause(code, log)
         killed = code < 0 or code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
         if killed and stopping:
             self.watcher.on_end(cell, "stopped")
-            return None
+            return
         if killed and worker.attempt < _ATTEMPTS:
             self.watcher.on_end(cell, f"{cause}; going on with it")
             index = RunIndex([self.options.root, *self.options.also])
-            return read_cell(cell, index, self.folder), worker.attempt + 1
+            self.again.append((read_cell(cell, index, self.folder), worker.attempt + 1))
+            return
+        self.watcher.on_end(cell, cause)
         if code in (_DATA, _STORAGE, _IN_USE):
             kind = StorageError if code == _STORAGE else CnnlabError
             error = kind(f"{cell}: {cause}")
             error.exit_code = code
             self.refusals.append(error)
-        elif code != DivergedError.exit_code:
+            return
+        if code != DivergedError.exit_code:
             self.folder.keep_failure(cell, Failure(cause, code if code > 0 else 1))
-        self.watcher.on_end(cell, cause)
-        return None
+        self.feed.ended(cell)
 
 
 def _cause(code: int, log: Path) -> str:

@@ -1,15 +1,20 @@
 """The tables of a study file. Their field names are the TOML keys."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
 from cnnlab.compare.claims import Relation
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe.canonical import leaves
-from cnnlab.recipe.values import Real, Section
+from cnnlab.recipe.values import Count, Real, Section
 
 Name = Annotated[str, Field(min_length=1)]
+_RANGE_KEYS = ("low", "high", "log")
 
 
 def _number_or_arm(value: Any) -> str | float:
@@ -23,6 +28,73 @@ def _number_or_arm(value: Any) -> str | float:
 def flat(value: Any) -> Any:
     """`{optim = {lr = 0.1}}` as `{"optim.lr" = 0.1}`: TOML reads unquoted dots as tables."""
     return dict(leaves(value)) if isinstance(value, Mapping) else value
+
+
+def factor_values(value: Any) -> Any:
+    """Factors as path -> list of values, or `Range`: a table of plain numbers, where a grid has lists."""
+    if not isinstance(value, Mapping):
+        return value
+    factors, problems = dict(_factors(value, "")), []
+    for path, given in factors.items():
+        if isinstance(given, Mapping):
+            try:
+                factors[path] = Range.read(given)
+            except CnnlabError as error:
+                problems += [f"{path}: {line}" for line in error.problems]
+    if problems:
+        raise CnnlabError(*problems)
+    return factors
+
+
+def _factors(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and any(isinstance(one, list | Mapping) for one in value.values()):
+            yield from _factors(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from `low` to `high`, for a search; whole ones if both are. `log`: evenly by their logarithms."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> "Range":
+        """From a table of a study file. Raises CnnlabError with every problem."""
+        problems = [
+            f"unknown key {key!r}{did_you_mean(key, _RANGE_KEYS)}" for key in table if key not in _RANGE_KEYS
+        ]
+        ends = [table.get(key) for key in ("low", "high")]
+        numbers = [one for one in ends if isinstance(one, int | float) and not isinstance(one, bool)]
+        if len(numbers) < 2 or not all(map(math.isfinite, numbers)):
+            problems.append(
+                f"received {dict(table)!r}, expected a list, or a range such as {{ low = 0.01, high = 1 }}"
+            )
+        elif numbers[0] >= numbers[1]:
+            problems.append(f"received low {ends[0]!r}, high {ends[1]!r}, expected low below high")
+        elif table.get("log") and numbers[0] <= 0:
+            problems.append(f"received low {ends[0]!r}, expected more than 0 for a range by logarithms")
+        if not isinstance(table.get("log", False), bool):
+            problems.append(f"log: received {table['log']!r}, expected true or false")
+        if problems:
+            raise CnnlabError(*problems)
+        return cls(numbers[0], numbers[1], table.get("log", False))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers only."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class SearchTable(Section):
+    """How `cnnlab study search` tries the factors if its options do not say otherwise."""
+
+    method: Literal["random", "bayes"] = "bayes"
+    trials: Count = 20
 
 
 class NamedArm(Section):

@@ -1,0 +1,175 @@
+"""Which setting of a study's factors to try next: Optuna's answer, remembered in its storage.
+
+A search is known in the storage by the study's name and what it searches: other factors or another base begin anew.
+Several machines may share one storage; each goes on with its own trials alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.seeding import derive_generator, derive_seed
+from cnnlab.study.arms import Setting, combinations, matches
+from cnnlab.study.definition import Study
+from cnnlab.study.tables import Range
+
+if TYPE_CHECKING:
+    import optuna
+
+Method = Literal["random", "bayes"]
+Factor = list[Any] | Range
+
+# How often Optuna may repeat itself before a setting is drawn from those that are left.
+_ATTEMPTS = 5
+# User attributes of trials in the storage: who trains it, and that it was never trained.
+_OWNER, _REPEATED = "owner", "repeated"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A setting in the storage. `ended` without `val`: its training failed."""
+
+    number: int
+    setting: Setting
+    val: float | None
+    ended: bool
+    owner: str
+
+
+class Proposals:
+    """The trials of one search. `owner` names who trains those that are asked for here.
+
+    Raises CnnlabError where Optuna is missing or the storage cannot be used.
+    """
+
+    def __init__(self, study: Study, storage: str, owner: str) -> None:
+        module = require_optuna()
+        self.factors: dict[str, Factor] = study.factors
+        self.exclude, self.seed, self.owner = study.exclude, study.seeds[0], owner
+        self.lists = {path: values for path, values in self.factors.items() if not isinstance(values, Range)}
+        self.size: int | None = None
+        """How many settings there are; None where a factor is a range."""
+        if len(self.lists) == len(self.factors):
+            self.size = sum(1 for _ in combinations(self.lists, self.exclude))
+        self.distributions = {path: _distribution(values) for path, values in self.factors.items()}
+        try:
+            self._study: optuna.Study = module.create_study(
+                study_name=f"{study.name} {_fingerprint(study)}",
+                storage=storage,
+                direction="maximize",
+                load_if_exists=True,
+            )
+        except Exception as error:  # whatever SQLAlchemy, a database driver or Optuna make of a bad address
+            reason = str(error).partition("\n")[0]
+            raise CnnlabError(
+                f"--storage {storage}: cannot be used: {reason or type(error).__name__}"
+            ) from error
+
+    def all(self) -> list[Proposal]:
+        """Every trial, in the order in which they were asked for."""
+        trials = (one for one in self._study.get_trials(deepcopy=False) if _OWNER in one.user_attrs)
+        return [
+            Proposal(
+                one.number,
+                self._setting(one.params),
+                one.value,
+                one.state.is_finished(),
+                one.user_attrs[_OWNER],
+            )
+            for one in trials
+        ]
+
+    def ask(self, method: Method) -> Proposal | None:
+        """A setting that nobody has tried; None where a grid has been tried whole."""
+        import optuna
+
+        tried = [one.setting for one in self.all()]
+        if len(tried) == self.size:
+            return None
+        for _ in range(_ATTEMPTS):
+            trial = self._ask(method)
+            setting = self._setting(trial.params)
+            if setting not in tried and not any(matches(setting, pattern) for pattern in self.exclude):
+                return self._own(trial, setting)
+            trial.set_user_attr(_REPEATED, True)
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        drawn = self._draw(tried)
+        self._study.enqueue_trial({path: _stored(value) for path, value in drawn.items()})
+        return self._own(self._study.ask(self.distributions), drawn)
+
+    def tell(self, number: int, val: float | None) -> None:
+        """A trial has ended with that accuracy, or without any."""
+        from optuna.trial import TrialState
+
+        self._study.tell(number, val, state=TrialState.FAIL if val is None else TrialState.COMPLETE)
+
+    def _ask(self, method: Method) -> "optuna.Trial":
+        import optuna
+
+        # A sampler for each trial: one made anew after an interruption would begin with the same numbers again.
+        number = len(self._study.get_trials(deepcopy=False))
+        seed = derive_seed(self.seed, "search", number) % 2**32
+        self._study.sampler = (
+            optuna.samplers.RandomSampler(seed)
+            if method == "random"
+            else optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        )
+        return self._study.ask(self.distributions)
+
+    def _own(self, trial: "optuna.Trial", setting: Setting) -> Proposal:
+        trial.set_user_attr(_OWNER, self.owner)
+        return Proposal(trial.number, setting, None, False, self.owner)
+
+    def _draw(self, tried: list[Setting]) -> Setting:
+        """One of a grid's settings that are left."""
+        if self.size is None:
+            raise CnnlabError(
+                f"the search repeats itself after {len(tried)} trials: widen the ranges of its factors"
+            )
+        left = [one for one in combinations(self.lists, self.exclude) if one not in tried]
+        return left[derive_generator(self.seed, "search", len(tried)).integers(len(left))]
+
+    def _setting(self, params: Mapping[str, Any]) -> Setting:
+        return {path: _value(values, params[path]) for path, values in self.factors.items()}
+
+
+def require_optuna() -> Any:
+    """The module. Raises CnnlabError where it is not installed."""
+    try:
+        import optuna
+    except ImportError:
+        raise CnnlabError('a search needs Optuna; install it with: pip install "cnnlab[search]"') from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the watcher of the search tells what happens
+    return optuna
+
+
+def _fingerprint(study: Study) -> str:
+    """What is searched, in eight digits: the base, the factors, the seed."""
+    space = [str(values) for values in study.factors.items()] + [str(one) for one in study.exclude]
+    text = "\n".join([study.base_recipe.with_seed(study.seeds[0]).hash, *space])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _distribution(values: Factor) -> "optuna.distributions.BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if not isinstance(values, Range):
+        return CategoricalDistribution([_stored(value) for value in values])
+    if values.whole:
+        return IntDistribution(int(values.low), int(values.high), log=values.log)
+    return FloatDistribution(values.low, values.high, log=values.log)
+
+
+def _stored(value: Any) -> Any:
+    """A value of a list as Optuna can keep it: lists as text."""
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def _value(values: Factor, stored: Any) -> Any:
+    """The other way round."""
+    if isinstance(values, Range):
+        return stored
+    return next(one for one in values if _stored(one) == stored and type(_stored(one)) is type(stored))
