@@ -64,6 +64,17 @@ def test_each_format_is_written_where_it_is_asked_for(desk):
     assert not list((desk / "runs").glob("studies"))
 
 
+def test_tables_alone_draw_nothing(desk):
+    done = CliRunner().invoke(app, ["report", "lab.toml", "--csv"])
+    assert done.exit_code == 0, done.exception
+    assert done.stdout.split() == ["reports/lab/tables"]
+    assert [path.name for path in Path("reports/lab").iterdir()] == ["tables"]
+    rows = Path("reports/lab/tables/runs.csv").read_text().splitlines()
+    assert [row.split(",")[2] for row in rows[1:]] == [
+        *("not begun", "not begun", "complete", "complete", "complete", "not begun"),
+    ]
+
+
 def test_html_is_the_default(desk):
     done = CliRunner().invoke(app, ["report", "lab.toml"])
     assert done.stdout.split() == ["reports/lab/report.html"]

@@ -17,8 +17,9 @@ from cnnlab.report.document import Bullets, Code, Document, Paragraph, Picture, 
 from cnnlab.report.html import write_html
 from cnnlab.report.study.contrast import best_other, contrast_section, row_shares
 from cnnlab.report.study.facts import Absent, ArmFacts, Published, StudyFacts
+from cnnlab.report.study.numbers import accuracies, differences, pairs_of, values
 from cnnlab.report.study.published import published_section
-from cnnlab.report.study.results import accuracies, differences, pairs_of, results_section, values
+from cnnlab.report.study.results import results_section
 from cnnlab.report.study.setting import cost_section, design_blocks, environment_section
 from cnnlab.report.study.verdicts import absent_section, answer, claims_section
 from cnnlab.report.study.weights import penalised

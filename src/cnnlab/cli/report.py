@@ -20,6 +20,7 @@ def report(
     pdf: Annotated[bool, typer.Option("--pdf", help="A PDF, set by Typst.")] = False,
     notebook: Annotated[bool, typer.Option("--notebook", help="A Jupyter notebook.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="A LaTeX source with its figures.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="The numbers as CSV tables, in full precision.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to write; else reports/STUDY.")
     ] = None,
@@ -42,10 +43,7 @@ def report(
     found = read_study(chosen, runs_root(runs), also or ())
     facts = facts_of(found, (command_line(["cnnlab", *sys.argv[1:]]),))
     folder = out or Path("reports") / chosen.name
-    for path in write_study_report(facts, folder, _formats(html, pdf, notebook, latex)):
+    asked: dict[Format, bool] = {"html": html, "pdf": pdf, "notebook": notebook, "latex": latex, "csv": csv}
+    formats: list[Format] = [name for name, wanted in asked.items() if wanted] or ["html"]
+    for path in write_study_report(facts, folder, formats):
         typer.echo(str(path))
-
-
-def _formats(html: bool, pdf: bool, notebook: bool, latex: bool) -> "list[Format]":
-    wanted: dict[Format, bool] = {"html": html, "pdf": pdf, "notebook": notebook, "latex": latex}
-    return [name for name, asked in wanted.items() if asked] or ["html"]

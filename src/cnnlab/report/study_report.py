@@ -1,4 +1,4 @@
-"""The report of a study: from plain values to a document, and that to HTML, PDF, notebook and LaTeX.
+"""The report of a study: from plain values to a document, and that to HTML, PDF, notebook and LaTeX; CSV beside it.
 
 An incomplete study has a report too: it says what is missing, and claims nothing that its runs do not show.
 """
@@ -14,6 +14,7 @@ from cnnlab.report.latex import write_latex
 from cnnlab.report.notebook import write_notebook
 from cnnlab.report.pdf import write_pdf
 from cnnlab.report.study.contrast import contrast_section
+from cnnlab.report.study.csv_tables import write_csv_tables
 from cnnlab.report.study.curves import curves_section
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.published import published_section
@@ -30,15 +31,25 @@ from cnnlab.report.study.verdicts import absent_section, answer, claims_section
 from cnnlab.report.study.weights import weights_section
 from cnnlab.report.study.wording import count, plain, seeds
 
-Format = Literal["html", "pdf", "notebook", "latex"]
+Format = Literal["html", "pdf", "notebook", "latex", "csv"]
+DOCUMENTS: frozenset[Format] = frozenset({"html", "pdf", "notebook", "latex"})
 
 
 def write_study_report(facts: StudyFacts, out: Path, formats: Sequence[Format]) -> list[Path]:
-    """Write `report.html`, `.pdf`, `.ipynb`, `latex/` as asked, and `figures/`, into `out`; returns what was asked for.
+    """Write `report.html`, `.pdf`, `.ipynb`, `latex/`, `tables/` as asked, into `out`; returns what was asked for.
+
+    Documents have their figures beside them, in `figures/`.
 
     Raises CnnlabError where Typst is missing for a PDF or nbformat for a notebook, RunError for runs that lack what a
     report takes, StorageError.
     """
+    written = _write_documents(facts, out, formats) if DOCUMENTS & set(formats) else []
+    if "csv" in formats:
+        written.append(write_csv_tables(facts, out / "tables"))
+    return written
+
+
+def _write_documents(facts: StudyFacts, out: Path, formats: Sequence[Format]) -> list[Path]:
     figures = out / "figures"
     with storage_errors(figures):
         figures.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,13 @@ def facts_of(runs: StudyRuns, commands: Sequence[str] = ()) -> StudyFacts:
             ArmFacts(arm.name, arm.recipe, finished[arm.name], before.get(arm.name)) for arm in study.arms()
         ),
         absent=tuple(
-            Absent(each.cell.arm, each.cell.seed, _IN_WORDS[each.state], each.cause)
+            Absent(
+                each.cell.arm,
+                each.cell.seed,
+                _IN_WORDS[each.state],
+                each.cause,
+                each.run.id if each.run else "",
+            )
             for each in (*runs.failures, *runs.missing)
         ),
         verdicts=runs.verdicts(),

@@ -69,8 +69,9 @@ def arm_style(index: int) -> dict[str, Any]:
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text, its end replaced by an ellipsis where it is longer."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    """The text as a label, its end replaced by an ellipsis where it is longer; dollars begin no mathematics."""
+    shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return shown.replace("$", r"\$")
 
 
 def save(figure: "Figure", path: Path, **options: Any) -> None:

@@ -15,7 +15,7 @@ from cnnlab.compare.noise import Noise, decompose
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.confusion_difference import confusion_difference
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
-from cnnlab.report.study.results import accuracies, values
+from cnnlab.report.study.numbers import accuracies, values
 from cnnlab.report.study.wording import code, count, effect, effect_interval, plain, seeds
 from cnnlab.runs import RunFolder
 

@@ -39,5 +39,5 @@ def _before_training(facts: StudyFacts) -> str:
     classes = len(environments[0]["data"]["classes"])
     return (
         f"Before the first step the loss is {found}. A network that gives each of {classes} classes the same "
-        f"probability has -ln(1/{classes}) = ln {classes} = {math.log(classes):.3f}."
+        f"probability has −ln(1/{classes}) = ln {classes} = {math.log(classes):.3f}."
     )

@@ -32,12 +32,16 @@ class ArmFacts:
 
 @dataclass(frozen=True)
 class Absent:
-    """A planned replicate without a complete run: how it stands ("failed", "not begun", ...), and why where known."""
+    """A planned replicate without a complete run: how it stands ("failed", "not begun", ...), and why where known.
+
+    `run` is the name of the run that got furthest, empty where none began.
+    """
 
     arm: str
     seed: int
     state: str
     cause: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True)

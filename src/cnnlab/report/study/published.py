@@ -4,13 +4,12 @@ The direction of an arm is the sign of its difference to the arm it is compared 
 established (p after Holm over these rows at most 0.05); otherwise the comparison is undecided.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnnlab.compare.summary import summarise
+from cnnlab.compare.summary import Summary
 from cnnlab.report.document import Paragraph, Section, Table
 from cnnlab.report.study.facts import Published, StudyFacts
-from cnnlab.report.study.results import Difference, differences, values
+from cnnlab.report.study.numbers import Difference, differences, summaries, values
 from cnnlab.report.study.wording import (
     NOTHING,
     code,
@@ -24,23 +23,27 @@ from cnnlab.report.study.wording import (
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A published figure, the one it is compared with, and our difference of the same two arms."""
+class PublishedRow:
+    """A published figure beside our seeds, the figure it is compared with, and our difference of the same two arms."""
 
     figure: Published
+    ours: Summary | None
     partner: Published | None
-    ours: Difference | None
+    our_difference: Difference | None
+
+    @property
+    def published_difference(self) -> float | None:
+        """The figure minus the one it is compared with."""
+        return None if self.partner is None else self.figure.value - self.partner.value
 
     @property
     def direction(self) -> str:
-        """same, opposite or undecided; a dash where nothing was published to compare with."""
-        if self.partner is None or self.ours is None or self.figure.value == self.partner.value:
-            return NOTHING
-        if not self.ours.sign:
+        """same, opposite or undecided; empty where nothing was published to compare with, or twice the same."""
+        if not self.published_difference or self.our_difference is None:
+            return ""
+        if not self.our_difference.sign:
             return "undecided"
-        return (
-            "same" if self.ours.sign == (1 if self.figure.value > self.partner.value else -1) else "opposite"
-        )
+        return "same" if (self.our_difference.sign > 0) == (self.published_difference > 0) else "opposite"
 
 
 def published_section(facts: StudyFacts) -> Section | None:
@@ -56,9 +59,21 @@ def published_section(facts: StudyFacts) -> Section | None:
     return Section("Published figures", (*tables, Paragraph(note)))
 
 
-def _table(facts: StudyFacts, metric: str) -> Table:
+def published_rows(facts: StudyFacts, metric: str) -> tuple[PublishedRow, ...]:
+    """What was published for a metric, in order. Raises RunError, MetricError."""
     found = values(facts.arms, metric)
-    rows = _rows(facts, metric, found)
+    summarised = summaries(found)
+    figures = [each for each in facts.published if each.metric == metric]
+    partners = [_partner(facts, each, figures) for each in figures]
+    pairs = [(each.arm, partner.arm) for each, partner in zip(figures, partners, strict=True) if partner]
+    ours = iter(differences(pairs, found))
+    return tuple(
+        PublishedRow(each, summarised[each.arm], partner, next(ours) if partner else None)
+        for each, partner in zip(figures, partners, strict=True)
+    )
+
+
+def _table(facts: StudyFacts, metric: str) -> Table:
     header = (
         "arm",
         "published",
@@ -69,20 +84,9 @@ def _table(facts: StudyFacts, metric: str) -> Table:
         "our difference",
         "direction",
     )
-    cells = tuple(_cells(metric, row, found) for row in rows)
+    cells = tuple(_cells(metric, row) for row in published_rows(facts, metric))
     caption = f"{title_of(metric).capitalize()}: differences in points, ours paired by seed."
     return Table(header, cells, caption)
-
-
-def _rows(facts: StudyFacts, metric: str, found: Mapping[str, Mapping[int, float]]) -> list[_Row]:
-    figures = [each for each in facts.published if each.metric == metric]
-    partners = [_partner(facts, each, figures) for each in figures]
-    pairs = [(each.arm, partner.arm) for each, partner in zip(figures, partners, strict=True) if partner]
-    ours = iter(differences(pairs, found))
-    return [
-        _Row(each, partner, next(ours) if partner else None)
-        for each, partner in zip(figures, partners, strict=True)
-    ]
 
 
 def _partner(facts: StudyFacts, figure: Published, figures: list[Published]) -> Published | None:
@@ -100,16 +104,16 @@ def _partner(facts: StudyFacts, figure: Published, figures: list[Published]) -> 
     return None
 
 
-def _cells(metric: str, row: _Row, found: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
-    numbers = [*found[row.figure.arm].values()]
-    comparison = row.ours.comparison if row.ours else None
+def _cells(metric: str, row: PublishedRow) -> tuple[str, ...]:
+    comparison = row.our_difference.comparison if row.our_difference else None
+    published = row.published_difference
     return (
         code(row.figure.arm),
         value(metric, row.figure.value),
-        mean_and_spread(metric, summarise(numbers)) if numbers else NOTHING,
-        str(len(numbers)),
+        mean_and_spread(metric, row.ours) if row.ours else NOTHING,
+        str(row.ours.n if row.ours else 0),
         code(row.partner.arm) if row.partner else NOTHING,
-        effect(metric, row.figure.value - row.partner.value) if row.partner else NOTHING,
+        NOTHING if published is None else effect(metric, published),
         effect(metric, comparison.effect) if comparison else NOTHING,
-        row.direction,
+        row.direction or NOTHING,
     )

@@ -1,21 +1,13 @@
-"""What the arms reached and how they differ: numbers for the tables, and the tables with their figure.
+"""What the arms reached and how they differ: two tables and a figure."""
 
-Accuracies are `best_val` (the course's "best validation accuracy", by which networks are chosen) and `test` (which
-chooses nothing).
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from cnnlab.compare.holm import holm
-from cnnlab.compare.metrics import Metric, tabulate
-from cnnlab.compare.paired import Comparison, compare_arms
-from cnnlab.compare.summary import summarise
-from cnnlab.compare.table import Beyond
+from cnnlab.compare.summary import Summary
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.intervals import Dots, interval_plot
-from cnnlab.report.study.facts import ArmFacts, StudyFacts
+from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.numbers import Difference, accuracies, differences, pairs_of, summaries, values
 from cnnlab.report.study.wording import (
     NOTHING,
     code,
@@ -29,67 +21,7 @@ from cnnlab.report.study.wording import (
     value_interval,
 )
 
-ALPHA = 0.05
-
 Found = Mapping[str, Mapping[str, Mapping[int, float]]]  # metric -> arm -> seed -> value
-
-
-@dataclass(frozen=True)
-class Difference:
-    """`arm` minus `against` in one metric; `comparison` is None where one of them has no run."""
-
-    arm: str
-    against: str
-    comparison: Comparison | None
-    p_holm: float | None
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the difference is established (p after Holm at most 0.05), else 0."""
-        if self.comparison is None or self.p_holm is None or self.p_holm > ALPHA:
-            return 0
-        return 1 if self.comparison.effect > 0 else -1
-
-
-def accuracies(facts: StudyFacts) -> tuple[str, ...]:
-    """Of `best_val` and `test` those that every complete run has."""
-    results = [run.result for run in facts.runs]
-    has = {"best_val": "val", "test": "test"}
-    return tuple(
-        metric
-        for metric, split in has.items()
-        if results and all(result and split in result["accuracy"] for result in results)
-    )
-
-
-def values(arms: Sequence[ArmFacts], metric: str) -> dict[str, dict[int, float]]:
-    """arm -> seed -> value, values beyond what was trained left out. Raises RunError, MetricError."""
-    table = tabulate({arm.name: [*arm.runs.values()] for arm in arms}, Metric.parse(metric))
-    return {
-        name: {seed: value for seed, value in row.items() if not isinstance(value, Beyond)}
-        for name, row in table.items()
-    }
-
-
-def differences(
-    pairs: Sequence[tuple[str, str]], found: Mapping[str, Mapping[int, float]]
-) -> tuple[Difference, ...]:
-    """Each (arm, against) compared, paired by seed where they share seeds, Holm-corrected over the pairs."""
-    compared = [
-        compare_arms(found[left], found[right]) if found[left] and found[right] else None
-        for left, right in pairs
-    ]
-    adjusted = holm([each.p if each else None for each in compared])
-    return tuple(
-        Difference(left, right, comparison, p)
-        for (left, right), comparison, p in zip(pairs, compared, adjusted, strict=True)
-    )
-
-
-def pairs_of(facts: StudyFacts) -> list[tuple[str, str]]:
-    """Every arm with the arm it is compared with."""
-    found = [(arm, facts.partner(arm)) for arm in facts.arms]
-    return [(arm.name, partner.name) for arm, partner in found if partner is not None]
 
 
 def results_section(facts: StudyFacts, figures: Path) -> Section:
@@ -109,11 +41,12 @@ def _arms_table(facts: StudyFacts, found: Found) -> Table:
     header = ["arm", "n"]
     for metric in found:
         header += [title_of(metric), "95% interval"] if several else [title_of(metric)]
+    summarised = {metric: summaries(table) for metric, table in found.items()}
     rows = []
     for arm in facts.arms:
         row = [code(arm.name), str(len(arm.runs))]
-        for metric, table in found.items():
-            summary = summarise(table[arm.name].values()) if table[arm.name] else None
+        for metric, of_arms in summarised.items():
+            summary = of_arms[arm.name]
             row.append(mean_and_spread(metric, summary) if summary else NOTHING)
             if several:
                 row.append(value_interval(metric, summary.t) if summary else NOTHING)
@@ -137,7 +70,8 @@ def _figure(facts: StudyFacts, found: Found, figures: Path) -> Picture:
     for metric, table in found.items():
         published = {each.arm: each.value for each in facts.published if each.metric == metric}
         panels[title_of(metric)] = [
-            _dots(arm.name, [*table[arm.name].values()], published.get(arm.name)) for arm in facts.arms
+            _dots(name, [*table[name].values()], summary, published.get(name))
+            for name, summary in summaries(table).items()
         ]
     path = interval_plot(panels, figures / "accuracy.svg")
     spread = " Whiskers are 95% intervals for the mean over seeds (Student's t)."
@@ -149,8 +83,8 @@ def _figure(facts: StudyFacts, found: Found, figures: Path) -> Picture:
     return Picture(path, caption, f"Dots of {listed(map(title_of, found))} for {len(facts.arms)} arms", 1.0)
 
 
-def _dots(name: str, numbers: list[float], published: float | None) -> Dots:
-    interval = summarise(numbers).t if numbers else None
+def _dots(name: str, numbers: list[float], summary: Summary | None, published: float | None) -> Dots:
+    interval = summary.t if summary else None
     return Dots(name, tuple(numbers), (interval.low, interval.high) if interval else None, published)
 
 

@@ -1,0 +1,88 @@
+"""A table's columns in LaTeX: as wide as their cells where that fits on the line; else columns of words share the rest.
+
+TeX could measure better, but the packages that let it and break tables over pages are in no small TeX installation, so
+widths are estimated, in em of the table's font.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnnlab.report.document import Table, inline_tokens
+from cnnlab.report.latex_text import inline_latex
+
+_LINE = 47.0  # the text's width, 162 mm, a little less than it is
+_GAP = 1.08  # between two columns
+_LETTER, _CODE_LETTER, _BOLD_LETTER = 0.49, 0.53, 0.58
+_WORD = (5.0, 9.0)  # how wide a header is at least: longer words are broken
+_LEAST = 5.0  # of a column of words that gives way
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column is written: its letter for `longtable`, and its header."""
+
+    kind: str
+    header: str
+
+
+def columns(table: Table) -> list[Column]:
+    """The columns of a table. Headers break before columns of words do."""
+    cells = [
+        max((_width(row[index]) for row in table.rows), default=0.0) for index in range(len(table.header))
+    ]
+    heads = [_width(head, _BOLD_LETTER) for head in table.header]
+    words = [_narrowest(head) for head in table.header]
+    wide = [max(pair) for pair in zip(cells, heads, strict=True)]
+    narrow = [max(pair) for pair in zip(cells, words, strict=True)]
+    widths = wide if _fits(wide) else narrow
+    limits = widths if _fits(widths) else _shared(widths, table.numeric)
+    return [
+        _column(table.header[index], table.numeric[index], heads[index] > widths[index], widths[index], limit)
+        for index, limit in enumerate(limits)
+    ]
+
+
+def _column(head: str, is_number: bool, is_broken: bool, width: float, limit: float) -> Column:
+    shown = rf"\textbf{{{inline_latex(head)}}}"
+    if limit < width:
+        return Column(rf"L{{{limit:.1f}em}}", shown)
+    side = "r" if is_number else "l"
+    return Column(side, rf"\head{{{side}}}{{{width:.1f}em}}{{{shown}}}" if is_broken else shown)
+
+
+def _shared(widths: Sequence[float], numeric: Sequence[bool]) -> list[float]:
+    """Widths that fit: the widest columns of words are cut to one width, the others stay."""
+    words = sorted(width for width, is_number in zip(widths, numeric, strict=True) if not is_number)
+    rest = _LINE - _GAP * (len(widths) - 1) - (sum(widths) - sum(words))
+    share = rest
+    for place, width in enumerate(words):
+        share = rest / (len(words) - place)
+        if width > share:
+            break
+        rest -= width
+    share = max(share, _LEAST)
+    return [
+        width if is_number else min(width, share) for width, is_number in zip(widths, numeric, strict=True)
+    ]
+
+
+def _fits(widths: Sequence[float]) -> bool:
+    return sum(widths) + _GAP * (len(widths) - 1) <= _LINE
+
+
+def _width(text: str, letter: float = _LETTER) -> float:
+    """How wide running text is on one line, in em."""
+    strong, total = 0, 0.0
+    for token in inline_tokens(text):
+        strong += {"strong_open": 1, "strong_close": -1}.get(token.type, 0)
+        each = _CODE_LETTER if token.type == "code_inline" else _BOLD_LETTER if strong else letter
+        total += each * len(token.content)
+    return total
+
+
+def _narrowest(head: str) -> float:
+    """How wide a header is at least: as its longest word, code taken apart at its spaces too."""
+    contents = " ".join(token.content for token in inline_tokens(head))
+    longest = max((_BOLD_LETTER * len(word) for word in contents.split()), default=0.0)
+    least, most = _WORD
+    return min(max(longest, least), most, _width(head, _BOLD_LETTER))

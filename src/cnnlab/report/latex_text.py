@@ -1,0 +1,66 @@
+"""Running text and lines of code as LaTeX; whatever looks like a command in them is shown, not obeyed."""
+
+from urllib.parse import quote
+
+from cnnlab.report.document import inline_tokens
+from cnnlab.report.latex_letters import escape_latex
+
+_BREAK_AFTER = "./_-,="
+_MOST_UNBROKEN = 16  # letters of a word that may break
+_LONGEST_WORD, _LONGEST_CODE, _LONGEST_LISTED = 24, 16, 60  # in text, in code in the text, in listings
+_MARKS = {
+    "strong_open": r"\textbf{",
+    "strong_close": "}",
+    "em_open": r"\emph{",
+    "em_close": "}",
+    "link_close": "}",
+}
+
+
+def inline_latex(text: str) -> str:
+    """Running text as LaTeX; whatever looks like a command in it is shown, not obeyed."""
+    parts = []
+    for token in inline_tokens(text):
+        if token.type == "code_inline":
+            parts.append(rf"\code{{{breakable(token.content, _LONGEST_CODE)}}}")
+        elif token.type == "link_open":
+            parts.append(rf"\href{{{_url(str(token.attrGet('href') or ''))}}}{{")
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append(" ")
+        else:
+            parts.append(_MARKS.get(token.type) or breakable(token.content, _LONGEST_WORD))
+    return "".join(parts)
+
+
+def breakable(text: str, longest: int) -> str:
+    """Text whose words of more than `longest` letters may break: behind punctuation, else after every few letters."""
+    return " ".join(
+        _breakable_word(word) if len(word) > longest else escape_latex(word) for word in text.split(" ")
+    )
+
+
+def verbatim(text: str) -> str:
+    """Lines of code for the `codelines` environment: spaces kept, each line ended, long ones may break at spaces."""
+    lines = []
+    for line in text.expandtabs(4).splitlines():
+        body = line.strip(" ")
+        indent = r"\ " * (len(line.rstrip(" ")) - len(body))
+        # A space is a place to break; further ones beside it are control spaces, which TeX does not swallow.
+        shown = " ".join(breakable(word, _LONGEST_LISTED) or "\\" for word in body.split(" ")) if body else ""
+        lines.append(rf"\mbox{{}}{indent}{shown}\par")
+    return "\n".join(lines)
+
+
+def _breakable_word(word: str) -> str:
+    parts, since_last = [], 0
+    for letter in word:
+        since_last = 0 if letter in _BREAK_AFTER else since_last + 1
+        is_break = since_last == 0 or since_last % _MOST_UNBROKEN == 0
+        parts.append(escape_latex(letter) + (r"\allowbreak{}" if is_break else ""))
+    return "".join(parts)
+
+
+def _url(address: str) -> str:
+    r"""An address inside \href: what TeX would obey is percent-encoded, and the percent signs escaped."""
+    encoded = quote(address, safe=":/?=&@+,;~-._()#%")
+    return "".join(f"\\{letter}" if letter in "%#&_" else letter for letter in encoded)

@@ -1,0 +1,89 @@
+"""The numbers that tables and figures of a report show: each is worked out here, once, whatever shows it.
+
+Accuracies are `best_val` (the course's "best validation accuracy", by which networks are chosen) and `test` (which
+chooses nothing).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cnnlab.compare.holm import holm
+from cnnlab.compare.metrics import Metric, tabulate
+from cnnlab.compare.paired import Comparison, compare_arms
+from cnnlab.compare.summary import Summary, summarise
+from cnnlab.compare.table import Beyond, Table
+from cnnlab.report.study.facts import ArmFacts, StudyFacts
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`arm` minus `against` in one metric; `comparison` is None where one of them has no run."""
+
+    arm: str
+    against: str
+    comparison: Comparison | None
+    p_holm: float | None
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the difference is established (p after Holm at most 0.05), else 0."""
+        if self.comparison is None or self.p_holm is None or self.p_holm > ALPHA:
+            return 0
+        return 1 if self.comparison.effect > 0 else -1
+
+
+def accuracies(facts: StudyFacts) -> tuple[str, ...]:
+    """Of `best_val` and `test` those that every complete run has."""
+    results = [run.result for run in facts.runs]
+    has = {"best_val": "val", "test": "test"}
+    return tuple(
+        metric
+        for metric, split in has.items()
+        if results and all(result and split in result["accuracy"] for result in results)
+    )
+
+
+def measured(arms: Sequence[ArmFacts], metric: str) -> Table:
+    """arm -> seed -> value, also of an arm without runs. Raises RunError, MetricError."""
+    return tabulate({arm.name: [*arm.runs.values()] for arm in arms}, Metric.parse(metric))
+
+
+def known(table: Table) -> dict[str, dict[int, float]]:
+    """The same without values beyond what was trained, which no mean can be taken of."""
+    return {
+        name: {seed: value for seed, value in row.items() if not isinstance(value, Beyond)}
+        for name, row in table.items()
+    }
+
+
+def values(arms: Sequence[ArmFacts], metric: str) -> dict[str, dict[int, float]]:
+    """arm -> seed -> value, values beyond what was trained left out. Raises RunError, MetricError."""
+    return known(measured(arms, metric))
+
+
+def summaries(found: Mapping[str, Mapping[int, float]]) -> dict[str, Summary | None]:
+    """Each arm summarised; None for an arm without values."""
+    return {arm: summarise(by_seed.values()) if by_seed else None for arm, by_seed in found.items()}
+
+
+def differences(
+    pairs: Sequence[tuple[str, str]], found: Mapping[str, Mapping[int, float]]
+) -> tuple[Difference, ...]:
+    """Each (arm, against) compared, paired by seed where they share seeds, Holm-corrected over the pairs."""
+    compared = [
+        compare_arms(found[left], found[right]) if found[left] and found[right] else None
+        for left, right in pairs
+    ]
+    adjusted = holm([each.p if each else None for each in compared])
+    return tuple(
+        Difference(left, right, comparison, p)
+        for (left, right), comparison, p in zip(pairs, compared, adjusted, strict=True)
+    )
+
+
+def pairs_of(facts: StudyFacts) -> list[tuple[str, str]]:
+    """Every arm with the arm it is compared with."""
+    found = [(arm, facts.partner(arm)) for arm in facts.arms]
+    return [(arm.name, partner.name) for arm, partner in found if partner is not None]

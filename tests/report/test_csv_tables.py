@@ -1,0 +1,156 @@
+"""CSV tables of a study: the numbers of `compare`, to the last digit, whatever stands in names and reasons."""
+
+import csv
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from study_runs import make_facts, make_runs
+
+from cnnlab.compare.claims import Claim
+from cnnlab.compare.metrics import Metric, tabulate
+from cnnlab.compare.paired import compare_arms
+from cnnlab.compare.summary import summarise
+from cnnlab.compare.verdicts import decide
+from cnnlab.report.study.csv_tables import COLUMNS, csv_text, write_csv_tables
+from cnnlab.report.study.facts import Absent, Published, StudyFacts
+from cnnlab.report.study.numbers import differences, pairs_of, values
+from cnnlab.runs import RunFolder
+
+PAGE = Path(__file__).parents[2] / "docs" / "reports.md"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, RunFolder]]:
+    return make_runs(tmp_path_factory.mktemp("runs"), (1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def facts(runs) -> StudyFacts:
+    return make_facts(runs, [Absent("L1", 4, "failed", 'diverged: "NaN",\nat step 3', "lab-l1-s4-1")])
+
+
+@pytest.fixture(scope="module")
+def tables(facts, tmp_path_factory) -> dict[str, list[dict[str, str]]]:
+    return read(write_csv_tables(facts, tmp_path_factory.mktemp("tables")))
+
+
+def read(folder: Path) -> dict[str, list[dict[str, str]]]:
+    found = {}
+    for path in folder.iterdir():
+        with path.open(newline="") as file:
+            found[path.stem] = list(csv.DictReader(file))
+    return found
+
+
+def number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def test_a_row_for_every_run_complete_or_not(tables, runs):
+    rows = {(row["arm"], int(row["seed"])): row for row in tables["runs"]}
+    assert len(rows) == len(tables["runs"]) == 10
+    for arm, of_arm in runs.items():
+        for seed, run in of_arm.items():
+            row = rows[arm, seed]
+            assert (row["state"], row["run"], row["recipe_hash"]) == ("complete", run.id, run.recipe.hash)
+            assert float(row["best_val"]) == run.result["accuracy"]["val"]
+            assert float(row["test"]) == run.result["accuracy"]["test"]
+            assert float(row["final_val"]) == run.metrics[-1]["val_accuracy"]
+            assert float(row["train_val_gap"]) == pytest.approx(0.05)
+            assert float(row["seconds"]) == sum(run.result["seconds"].values())
+            assert (row["parameters"], row["macs"], row["best_epoch"]) == ("82030", "716328", "3")
+    failed = rows["L1", 4]
+    assert (failed["state"], failed["cause"]) == ("failed", 'diverged: "NaN",\nat step 3')
+    assert (failed["run"], failed["best_val"]) == ("lab-l1-s4-1", "")
+    assert len(failed["recipe_hash"]) == 16
+
+
+def test_arms_are_summarised_as_compare_does(tables, runs):
+    metrics = ("best_val", "test", "final_val", "train_val_gap", "seconds", "share_below 1e-3")
+    rows = {(row["arm"], row["metric"]): row for row in tables["arms"]}
+    assert {metric for _, metric in rows} == {*metrics}
+    for metric in metrics:
+        table = tabulate({arm: [*of_arm.values()] for arm, of_arm in runs.items()}, Metric.parse(metric))
+        for arm, by_seed in table.items():
+            row, expected = rows[arm, metric], summarise(by_seed.values())
+            assert (row["n"], row["beyond"]) == ("3", "0")
+            assert [number(row[name]) for name in ("mean", "std")] == [expected.mean, expected.std]
+            for name, interval in (("t", expected.t), ("bootstrap", expected.bootstrap)):
+                ends = [number(row[f"{name}_{end}"]) for end in ("low", "high")]
+                assert ends == ([interval.low, interval.high] if interval else [None, None])
+
+
+def test_comparisons_are_those_of_the_document(tables, facts, runs):
+    rows = {(row["metric"], row["arm"]): row for row in tables["comparisons"]}
+    for metric in ("best_val", "test"):
+        found = values(facts.arms, metric)
+        for each in differences(pairs_of(facts), found):
+            row, expected = rows[metric, each.arm], compare_arms(found[each.arm], found["base"])
+            assert [row["against"], row["n"], row["method"]] == ["base", "3", "paired t"]
+            assert [float(row[name]) for name in ("effect", "low", "high", "p", "p_holm")] == [
+                *(expected.effect, expected.interval.low, expected.interval.high),
+                *(expected.p, each.p_holm),
+            ]
+
+
+def test_claims_are_the_verdicts(tables, facts):
+    assert [row["claim"] for row in tables["claims"]] == [str(each.claim) for each in facts.verdicts]
+    for row, verdict in zip(tables["claims"], facts.verdicts, strict=True):
+        claim = verdict.claim
+        assert (row["left"], row["relation"], row["right"]) == (claim.left, claim.relation, claim.right)
+        assert (row["verdict"], row["reason"]) == (verdict.verdict, verdict.reason)
+        numbers = [number(row[name]) for name in ("margin", "effect", "low", "high", "n", "p", "p_holm")]
+        interval = [verdict.interval.low, verdict.interval.high]
+        assert numbers == [
+            *(claim.margin, verdict.effect, *interval, verdict.n, verdict.p, verdict.p_holm),
+        ]
+
+
+def test_published_figures_stand_beside_ours(tables, facts):
+    rows = {row["arm"]: row for row in tables["published"]}
+    found = values(facts.arms, "best_val")
+    (difference, _) = differences([("aug_&_flip", "base"), ("L1", "base")], found)
+    row = rows["aug_&_flip"]
+    assert float(row["published"]) == 0.7286
+    assert float(row["published_difference"]) == 0.7286 - 0.657
+    assert float(row["ours"]) == summarise(found["aug_&_flip"].values()).mean
+    assert float(row["our_difference"]) == difference.comparison.effect
+    assert float(row["our_p_holm"]) == difference.p_holm
+    assert row["direction"] == "same"
+    assert (rows["base"]["direction"], rows["base"]["against"]) == ("", "")
+
+
+def test_other_metrics_of_claims_have_columns_and_unreached_thresholds_no_mean(runs, tmp_path):
+    claim = Claim("L1", "<", "base", 0.0, "epochs_to 0.606", "L1 is faster")
+    arms = {arm: [*of_arm.values()] for arm, of_arm in runs.items()}
+    verdict = decide(claim, tabulate(arms, Metric.parse(claim.metric)))
+    found = read(write_csv_tables(replace(make_facts(runs), verdicts=(verdict,)), tmp_path))
+    assert {row["epochs_to 0.606"] for row in found["runs"]} == {"3.0", "> 3"}
+    rows = [row for row in found["arms"] if row["metric"] == "epochs_to 0.606"]
+    assert [bool(row["mean"]) for row in rows] == [row["beyond"] == "0" for row in rows]
+    assert {row["beyond"] for row in rows} > {"0"}
+
+
+def test_a_study_without_runs_has_headers_and_what_is_missing(tmp_path):
+    published = (Published("base", "best_val", 0.6, "x"),)
+    facts = make_facts({"base": {}, "L1": {}, "aug_&_flip": {}}, [Absent("base", 1, "not begun")])
+    folder = write_csv_tables(replace(facts, published=published), tmp_path / "tables")
+    assert sorted(path.stem for path in folder.iterdir()) == sorted(COLUMNS)
+    found = read(folder)
+    assert [row["state"] for row in found["runs"]] == ["not begun"]
+    assert found["arms"] == found["comparisons"] == found["published"] == []
+    assert (folder / "arms.csv").read_text() == ",".join(COLUMNS["arms"]) + "\n"
+
+
+def test_numbers_keep_every_digit():
+    third = 1 / 3
+    (row,) = csv.DictReader(csv_text(("a", "b"), [{"a": third, "b": None}]).splitlines())
+    assert (float(row["a"]), row["b"]) == (third, "")
+
+
+def test_the_documentation_lists_every_column():
+    for name, columns in COLUMNS.items():
+        (line,) = re.findall(rf"^\| `{name}\.csv` \|.*$", PAGE.read_text(), re.MULTILINE)
+        assert tuple(re.findall(r"`(\w+)`", line.split("|")[3])) == columns
