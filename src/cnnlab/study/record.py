@@ -135,8 +135,11 @@ def read_study(
 
 
 def read_cell(cell: Cell, index: RunIndex, folder: StudyFolder) -> CellRecord:
-    """How one cell stands. Raises RunError."""
-    run = furthest(index.runs(cell.recipe.hash))
+    """How one cell stands. A stopped run counts where it can go on: in the first folder. Raises RunError."""
+    found = index.runs(cell.recipe.hash)
+    run = furthest(found)
+    if run is not None and _STATES[run.status.state] == "stopped":
+        run = furthest(one for one in found if one.path.parent == index.roots[0])
     if run is not None:
         status = run.status
         state = _STATES[status.state]

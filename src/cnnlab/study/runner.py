@@ -9,13 +9,13 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from cnnlab.core.errors import EXIT_CODES, CnnlabError, DivergedError, Interrupted, StorageError
+from cnnlab.core.errors import EXIT_CODES, CnnlabError, DivergedError, Interrupted, RunError, StorageError
 from cnnlab.core.files import storage_errors
 from cnnlab.launch.options import Options
 from cnnlab.runs import RunFolder, runs_root
@@ -24,7 +24,7 @@ from cnnlab.runs.ownership import RunLock
 from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import Failure, StudyFolder
-from cnnlab.study.record import CellRecord, StudyRuns, read_cell, read_study
+from cnnlab.study.record import CellRecord, CellState, StudyRuns, read_cell, read_study
 from cnnlab.study.worker import Job
 from cnnlab.study.workers import Crew, Process, divide, start_worker
 from cnnlab.training.signals import StopRequest, stop_on_signals
@@ -112,13 +112,12 @@ def run_cells(
     start: Start = start_worker,
 ) -> StudyRuns:
     """The same for some cells of a study, whose lock the caller holds."""
-    wanted = ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
-    todo = [record for record in records if record.state in wanted]
+    todo = [record for record in records if record.state in _wanted(options)]
     # Seed by seed, those of the definition first: whoever stops early has replicates of all arms.
     order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
     todo.sort(key=lambda record: order.index(record.cell.seed))
     if todo:
-        crew = _prepare(runs.study, todo, options)
+        crew = _prepare(runs, todo, options)
         watcher.on_begin(runs, todo, crew.workers, crew.threads)
         try:
             _Session(runs.folder, options, crew, watcher, start).train(todo)
@@ -144,24 +143,51 @@ def wanted_workers(study: Study, options: StudyOptions) -> int | Literal["auto"]
     return study.workers if options.workers is None else options.workers
 
 
-def _prepare(study: Study, todo: Sequence[CellRecord], options: StudyOptions) -> Crew:
+def _wanted(options: StudyOptions) -> tuple[CellState, ...]:
+    """The states of the cells that are to be trained."""
+    return ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
+
+
+def _prepare(runs: StudyRuns, todo: Sequence[CellRecord], options: StudyOptions) -> Crew:
     """How the cores are divided, after a look at the device and the data that all of them will need."""
     from cnnlab.data import load
     from cnnlab.engines import devices
 
     device = devices.choose_device(options.run.device)
-    for data in {record.cell.recipe.data.source: record.cell.recipe.data for record in todo}.values():
+    digests = {}
+    for source, size in dict.fromkeys(
+        (one.cell.recipe.data.source, one.cell.recipe.data.size) for one in todo
+    ):
         # Once, before any worker: it is downloaded, verified and decoded here, and the workers share the result.
-        load(
-            data.source,
+        digests[source] = load(
+            source,
             data_dir=options.run.data_dir,
             download=options.run.download,
-            size=data.size,
+            size=size,
             progress=options.run.download_display,
-        )
+        ).digest
+    _check_same_data(runs, digests)
     return divide(
-        wanted_workers(study, options), len(todo), options.run.threads, devices.memory_available(device)
+        wanted_workers(runs.study, options), len(todo), options.run.threads, devices.memory_available(device)
     )
+
+
+def _check_same_data(runs: StudyRuns, digests: Mapping[str, str]) -> None:
+    """Raises RunError where finished runs saw other data than those to come: they could never be compared."""
+    others: dict[str, list[str]] = {}
+    for run in (run for finished in runs.finished.values() for run in finished.values()):
+        source, digest = run.recipe.data.source, run.environment["data"]["digest"]
+        if digests.get(source, digest) != digest:
+            others.setdefault(source, []).append(run.id)
+    if others:
+        raise RunError(
+            *(
+                f"{source} has other data now (digest {digests[source][:16]}) than those that were trained on: "
+                f"{', '.join(ids)}; point --data-dir at the original data, leave out a folder (--also), or train anew "
+                "in another one (--runs)"
+                for source, ids in others.items()
+            )
+        )
 
 
 @dataclass
@@ -185,9 +211,12 @@ class _Session:
     active: dict[int, _Active] = field(default_factory=dict)
     refusals: list[CnnlabError] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.index = RunIndex([self.options.root, *self.options.also])
+
     def train(self, todo: Sequence[CellRecord]) -> None:
         """Until all cells have ended, or a signal asks to stop; no worker is left behind in any case."""
-        waiting = deque((record, 1) for record in todo)
+        waiting = deque((record.cell, 1) for record in todo)
         with stop_on_signals() as stop:
             try:
                 self._loop(waiting, stop)
@@ -201,34 +230,49 @@ class _Session:
         if self.refusals:
             raise self.refusals[0]
 
-    def _loop(self, waiting: "deque[tuple[CellRecord, int]]", stop: StopRequest) -> None:
+    def _loop(self, waiting: "deque[tuple[Cell, int]]", stop: StopRequest) -> None:
         told = False
         while self.active or (waiting and not stop):
-            if not stop:
-                self._fill(waiting)
-            elif not told:
+            try:
+                if not stop:
+                    self._fill(waiting)
+                self._collect(waiting, bool(stop))
+            except StorageError as error:
+                self.refusals.append(error)
+            if stop and not told:
                 told = True
                 for worker in self.active.values():
                     worker.process.ask(signal.SIGTERM)
-            for slot, worker in list(self.active.items()):
-                code = worker.process.poll()
-                if code is not None:
-                    del self.active[slot]
-                    if again := self._ended(worker, code, bool(stop)):
-                        waiting.appendleft(again)
             if any(isinstance(error, StorageError) for error in self.refusals):
                 waiting.clear()  # a disk that refuses one run refuses them all
             self.watcher.on_tick()
             time.sleep(_PAUSE)
 
-    def _fill(self, waiting: "deque[tuple[CellRecord, int]]") -> None:
+    def _fill(self, waiting: "deque[tuple[Cell, int]]") -> None:
+        """Start a worker on every free share of the cores."""
         for slot, cores in enumerate(self.crew.shares):
-            if waiting and slot not in self.active:
-                record, attempt = waiting.popleft()
-                self.folder.forget_failure(record.cell)
-                process = self.start(self._job(record, cores), self.folder.log(record.cell))
+            while waiting and slot not in self.active:
+                cell, attempt = waiting.popleft()
+                # As it stands now: another study may have trained it meanwhile, a killed worker may have been done.
+                self.index.refresh()
+                record = read_cell(cell, self.index, self.folder)
+                if record.state not in _wanted(self.options):
+                    elsewhere = "another process trains it" if record.state == "running" else record.state
+                    self.watcher.on_end(cell, record.cause or elsewhere)
+                    continue
+                self.folder.forget_failure(cell)
+                process = self.start(self._job(record, cores), self.folder.log(cell))
                 self.active[slot] = _Active(record, process, attempt)
                 self.watcher.on_start(record, attempt)
+
+    def _collect(self, waiting: "deque[tuple[Cell, int]]", stopping: bool) -> None:
+        """Take leave of the workers that have ended."""
+        for slot, worker in list(self.active.items()):
+            code = worker.process.poll()
+            if code is not None:
+                del self.active[slot]
+                if self._is_to_go_on(worker, code, stopping):
+                    waiting.appendleft((worker.record.cell, worker.attempt + 1))
 
     def _job(self, record: CellRecord, cores: tuple[int, ...]) -> Job:
         run, chosen = self._to_resume(record), self.options.run
@@ -246,27 +290,26 @@ class _Session:
         )
 
     def _to_resume(self, record: CellRecord) -> RunFolder | None:
-        """The stopped run to go on with, if it is ours to write. One that diverged would do so again."""
+        """The run to go on with, if it is ours to write. One that diverged would do so again."""
         run = record.run
-        if run is None or run.path.parent.resolve() != self.options.root.resolve():
+        if run is None or run.path.parent != self.index.roots[0]:
             return None
-        return None if run.status.state in ("diverged", "complete") else run
+        return None if run.status.state == "diverged" else run
 
-    def _ended(self, worker: _Active, code: int, stopping: bool) -> tuple[CellRecord, int] | None:
-        """What follows from a worker's end: the cell again where it was killed for the first time."""
+    def _is_to_go_on(self, worker: _Active, code: int, stopping: bool) -> bool:
+        """Draw the conclusions from a worker's end: true where it was killed for the first time."""
         cell, log = worker.record.cell, self.folder.log(worker.record.cell)
         if code == 0:
             self.watcher.on_end(cell, "complete")
-            return None
+            return False
         cause = _cause(code, log)
         killed = code < 0 or code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
         if killed and stopping:
             self.watcher.on_end(cell, "stopped")
-            return None
+            return False
         if killed and worker.attempt < _ATTEMPTS:
             self.watcher.on_end(cell, f"{cause}; going on with it")
-            index = RunIndex([self.options.root, *self.options.also])
-            return read_cell(cell, index, self.folder), worker.attempt + 1
+            return True
         if code in (_DATA, _STORAGE, _IN_USE):
             kind = StorageError if code == _STORAGE else CnnlabError
             error = kind(f"{cell}: {cause}")
@@ -275,15 +318,22 @@ class _Session:
         elif code != DivergedError.exit_code:
             self.folder.keep_failure(cell, Failure(cause, code if code > 0 else 1))
         self.watcher.on_end(cell, cause)
-        return None
+        return False
 
 
 def _cause(code: int, log: Path) -> str:
     """Why a worker ended, in one line: the signal that killed it, or the last line that it wrote."""
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        return f"killed by {_signal_name(-code)}"
     if code > 128:
-        return f"stopped by {signal.Signals(code - 128).name}"
+        return f"stopped by {_signal_name(code - 128)}"
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
     return f"{last.strip()} (a bug: see {log})" if code not in EXIT_CODES or code == 1 else last.strip()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
