@@ -103,4 +103,4 @@ def _value_text(value: Any) -> str:
             return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].replace("+", ""), short)
         case list() | tuple():
             return "[" + " ".join(map(_value_text, value)) + "]"
-    return str(value)
+    return " ".join(str(value).split())  # an architecture may stand on several lines

@@ -29,12 +29,13 @@ from cnnlab.compare.metrics import Metric
 from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.seeds import MOST_SEEDS
 from cnnlab.recipe.problems import describe
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
 from cnnlab.recipe.values import Optional, Positive, Section
 from cnnlab.study import checks
 from cnnlab.study.arms import Arm, Cell, change_of, climb, grid, grid_name
-from cnnlab.study.tables import Chain, ClaimTable, Exclusion, Name, NamedArm, Published, flat
+from cnnlab.study.tables import Chain, ClaimTable, Exclusion, FolderName, NamedArm, Published, Text, flat
 
 LIBRARY = Path(__file__).parent / "library"
 
@@ -46,11 +47,13 @@ class StudyError(CnnlabError):
 
 
 def _seed_list(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
         return tuple(range(1, value + 1))
     if isinstance(value, list | tuple) and all(type(seed) is int for seed in value):
         return tuple(value)
-    raise ValueError(f"received {value!r}, expected how many seeds (1, 2, ...), or a list of them")
+    raise ValueError(
+        f"received {value!r}, expected how many seeds (1, 2, ... up to {MOST_SEEDS:,}), or a list of them"
+    )
 
 
 def _worker_count(value: Any) -> int | str:
@@ -66,8 +69,8 @@ class Study(Section):
     `budget` is in minutes. Claims of `[[claim]]` are `claims`; arms come from factors, `[[arm]]` and `[[chain]]`.
     """
 
-    name: Name
-    question: Name
+    name: FolderName
+    question: Text
     base: dict[str, Any]
     factors: Annotated[dict[str, list[Any]], BeforeValidator(flat)] = Field(default_factory=dict)
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
@@ -233,9 +236,12 @@ def _problems(study: Study, bad: set[str]) -> list[str]:
     problems += checks.claims(study.claim)
     if bad & _ARM_KEYS:
         return problems
+    if too_many := list(checks.size(study.factors)):
+        return [*problems, *too_many]
     problems += checks.factors(study.factors, study.exclude)
     drafts = study.drafts()
     problems += checks.recipes(study.base, drafts)
+    problems += checks.measurable(dict(drafts), study.claim, study.published)
     problems += checks.arm_names([name for name, _ in drafts])
     problems += checks.mentions([name for name, _ in drafts], study.claim, study.published)
     if not drafts and not study.factors:
