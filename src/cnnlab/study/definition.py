@@ -29,8 +29,8 @@ from cnnlab.compare.metrics import Metric
 from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
-from cnnlab.recipe.seeds import MOST_SEEDS
 from cnnlab.recipe.problems import describe
+from cnnlab.recipe.seeds import MOST_SEEDS
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
 from cnnlab.recipe.values import Optional, Positive, Section
 from cnnlab.study import checks

@@ -110,8 +110,9 @@ def run_cells(
     watcher: StudyWatcher,
     *,
     start: Start = start_worker,
+    is_asked_for: Callable[[Cell], bool] = lambda cell: True,
 ) -> StudyRuns:
-    """The same for some cells of a study, whose lock the caller holds."""
+    """The same for some cells of a study, whose lock the caller holds. `is_asked_for` is heard before each begins."""
     todo = [record for record in records if record.state in _wanted(options)]
     # Seed by seed, those of the definition first: whoever stops early has replicates of all arms.
     order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
@@ -120,7 +121,7 @@ def run_cells(
         crew = _prepare(runs, todo, options)
         watcher.on_begin(runs, todo, crew.workers, crew.threads)
         try:
-            _Session(runs.folder, options, crew, watcher, start).train(todo)
+            _Session(runs.folder, options, crew, watcher, start, is_asked_for).train(todo)
         finally:
             watcher.on_close()
     return read_study(runs.study, options.root, options.also)
@@ -208,6 +209,7 @@ class _Session:
     crew: Crew
     watcher: StudyWatcher
     start: Start
+    is_asked_for: Callable[[Cell], bool]
     active: dict[int, _Active] = field(default_factory=dict)
     refusals: list[CnnlabError] = field(default_factory=list)
 
@@ -259,6 +261,9 @@ class _Session:
                 if record.state not in _wanted(self.options):
                     elsewhere = "another process trains it" if record.state == "running" else record.state
                     self.watcher.on_end(cell, record.cause or elsewhere)
+                    continue
+                if not self.is_asked_for(cell):
+                    self.watcher.on_end(cell, "not needed any more")
                     continue
                 self.folder.forget_failure(cell)
                 process = self.start(self._job(record, cores), self.folder.log(cell))
