@@ -53,6 +53,14 @@ TINY = [
         (["predict", "last"], 2, ["either image files or --split"]),
         (["predict", "last", "--split", "test"], 2, ["--csv"]),
         (["runs", "show", "nothing-here"], 6, ["no runs in", "cnnlab train"]),
+        (["study", "run", "lab2-lr", "--seeds", "²"], 2, ["--seeds: received '²'"]),
+        (
+            ["study", "run", "lab2-lr", "--seeds", "99999999"],
+            2,
+            ["--seeds: received 99999999, expected at most"],
+        ),
+        (["study", "run", "lab2-lr", "--seeds", f"1,{2**63}"], 2, ["seeds: received 9223372036854775808"]),
+        (["study", "run", "lab2-lr", "--workers", "²"], 2, ["--workers: received '²'"]),
     ],
     ids=lambda value: " ".join(value[:4]) if isinstance(value, list) and value[0].isalpha() else None,
 )

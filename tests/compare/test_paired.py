@@ -85,6 +85,13 @@ def test_wilcoxon_with_ties_against_all_signs(differences):
     assert wilcoxon_p(np.array(differences, dtype=float)) == pytest.approx(min(1, 2 * min(tails)))
 
 
+def test_ties_are_ties_though_not_in_binary():
+    lefts, rights = [0.3, 0.2, 0.4, 0.5, 0.6, 0.8, 0.9], [0.2, 0.1, 0.3, 0.6, 0.5, 0.7, 0.8]
+    rounded = np.subtract(lefts, rights)
+    assert len(np.unique(np.abs(rounded))) > 1
+    assert wilcoxon_p(rounded) == wilcoxon_p(np.sign(rounded)) == pytest.approx(0.125)
+
+
 def test_wilcoxon_without_ties_agrees_with_scipy():
     for seed, n in enumerate((6, 11, 20, 45)):
         differences = np.random.default_rng(seed).normal(0.4, 1, n)

@@ -8,7 +8,7 @@ from scipy import stats
 
 from cnnlab.compare.claims import Claim, ClaimError
 from cnnlab.compare.table import Beyond
-from cnnlab.compare.verdicts import arms_to_extend, decide, decide_all
+from cnnlab.compare.verdicts import decide, decide_all
 
 OPPOSITE = {"confirmed": "refuted", "refuted": "confirmed", "undecided": "undecided"}
 BASE = {1: 0.651, 2: 0.655, 3: 0.653}
@@ -158,21 +158,24 @@ def test_repeated_looks_ask_for_more():
     assert "repeated looks are valid for paired seeds alone" in refused.reason
 
 
-def test_only_arms_of_undecided_claims_get_more_seeds():
-    table = {
-        "aug": {seed: value + 0.0801 for seed, value in BASE.items()} | {3: 0.734},
-        "base": BASE,
-        "bn": {1: 0.655, 2: 0.653, 3: 0.659},
-        "idle": BASE,
-    }
-    claims = [
-        Claim("aug", ">", "base", 0, "test"),
-        Claim("bn", ">", "base", 0, "test"),
-        Claim("bn", ">", 0.65, 0, "test"),
-    ]
-    verdicts = decide_all(claims, {"test": table}, looks="repeated")
-    assert [verdict.verdict for verdict in verdicts] == ["confirmed", "undecided", "undecided"]
-    assert arms_to_extend(verdicts) == ("bn", "base")
+def test_replicates_that_diverged_are_counted_in_the_reason():
+    """A divergence has no value: it is no 0 and no replicate that is still to come."""
+    table = {"fast": {}, "slow": BASE, "other": {1: 0.60, 2: 0.61}}
+    lost = {"fast": {1: "diverged", 2: "diverged", 3: "failed"}, "other": {3: "diverged"}}
+    nothing = decide_all(
+        [Claim("fast", "<", 0.2, 0, "test"), Claim("slow", ">", "other", 0, "test")],
+        {"test": table},
+        lost=lost | {"fast": {1: "diverged", 2: "diverged"}},
+    )
+    assert (nothing[0].verdict, nothing[0].p, nothing[0].n) == ("undecided", None, 0)
+    assert nothing[0].reason == (
+        "not testable with 0 seeds; fast diverged under every seed (1, 2): a result, but no number to test"
+    )
+    assert "other diverged under 1 of 3 seeds (3), this speaks of the others alone" in nothing[1].reason
+    (mixed,) = decide_all([Claim("fast", ">", "slow", 0, "test")], {"test": table}, lost=lost)
+    assert "fast diverged under 2 of 3 seeds (1, 2)" in mixed.reason
+    assert "fast failed under 1 of 3 seeds (3)" in mixed.reason
+    assert "yet" not in mixed.reason
 
 
 @pytest.mark.parametrize(

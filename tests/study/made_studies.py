@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.data import load
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
 from cnnlab.study.worker import Job
 
 ENVIRONMENT = {
-    "data": {"name": "shapes", "digest": "d", "images": {"train": 900, "val": 300, "test": 10}},
+    "data": {
+        "name": "shapes",
+        "digest": load("shapes").digest,
+        "images": {"train": 900, "val": 300, "test": 10},
+    },
     "device": {"kind": "cpu", "name": "a processor"},
     "execution": {"threads": 1},
     "architecture": {"text": "flatten | linear 10", "parameters": 100, "macs": 1000},

@@ -71,6 +71,15 @@ def test_verdicts_come_from_the_runs(study: Study, tmp_path: Path) -> None:
     assert verdict.effect == pytest.approx(0.1, abs=1e-3)
 
 
+def test_a_claim_about_an_arm_that_always_diverged_says_so(study: Study, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_run(tmp_path, study.cell("lr=0.01", seed).recipe, val=0.5 + seed / 1000)
+        write_run(tmp_path, study.cell("lr=0.02", seed).recipe, state="diverged")
+    (verdict,) = read_study(study, tmp_path).verdicts()
+    assert verdict.verdict == "undecided"
+    assert "lr=0.02 diverged under every seed (1, 2): a result" in verdict.reason
+
+
 def test_once_settled_claims_are_judged_for_repeated_looks(study: Study, tmp_path: Path) -> None:
     runs = read_study(study, tmp_path)
     assert runs.looks == "once"

@@ -5,13 +5,15 @@ import signal
 from pathlib import Path
 
 import pytest
-from made_studies import FakeCrew, Told, write_run
+from made_studies import ENVIRONMENT, FakeCrew, FakeWorker, Told, write_run
 
 from cnnlab.core.errors import CnnlabError, Interrupted, RunError, StorageError
 from cnnlab.recipe import Recipe
+from cnnlab.runs.metrics import append_row
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
 from cnnlab.study.runner import StudyOptions, run_study, study_lock
+from cnnlab.study.worker import Job
 
 ALL = ["lr=0.01, seed 1", "lr=0.02, seed 1", "lr=0.01, seed 2", "lr=0.02, seed 2"]
 
@@ -112,6 +114,82 @@ def test_a_worker_killed_twice_is_a_failure_and_the_others_go_on(
     }
     assert runs.counts["complete"] == 2
     assert len(crew.jobs) == 6
+
+
+def test_a_worker_killed_after_its_run_was_complete_is_not_repeated(
+    study: Study, options: StudyOptions, told: Told
+) -> None:
+    crew = FakeCrew(options.root, lambda recipe, _: (-9, "complete"))
+    runs = run_study(study, options, told, start=crew.start)
+    assert runs.counts["complete"] == 4
+    assert len(crew.jobs) == 4
+
+
+@pytest.mark.parametrize(("code", "cause"), [(-35, "killed by signal 35"), (255, "stopped by signal 127")])
+def test_no_exit_code_ends_the_study(
+    code: int, cause: str, study: Study, options: StudyOptions, told: Told
+) -> None:
+    crew = FakeCrew(options.root, lambda recipe, _: (code, "interrupted"))
+    runs = run_study(study, options, told, start=crew.start)
+    assert {record.cause for record in runs.failures} == {cause}
+
+
+@pytest.mark.parametrize(("state", "words"), [("complete", "complete"), ("diverged", "it was diverged")])
+def test_what_another_study_trained_meanwhile_is_not_trained_again(
+    state: str, words: str, study: Study, options: StudyOptions, told: Told
+) -> None:
+    shared = study.cell("lr=0.02", 2)
+
+    def behave(recipe: Recipe, _: int) -> tuple[int, str]:
+        if len(crew.jobs) == 1:
+            write_run(options.root, shared.recipe.model_copy(update={"name": "another"}), state=state)
+        return 0, "complete"
+
+    crew = FakeCrew(options.root, behave)
+    run_study(study, options, told, start=crew.start)
+    assert len(crew.jobs) == 3
+    assert f"end {shared}: {words}" in told.lines
+
+
+def test_a_longer_run_elsewhere_does_not_hide_the_one_to_go_on_with(
+    study: Study, options: StudyOptions, told: Told, tmp_path: Path
+) -> None:
+    recipe = study.cell("lr=0.01", 1).recipe
+    theirs = write_run(tmp_path / "theirs", recipe, state="interrupted")
+    append_row(theirs / "metrics.jsonl", {"epoch": 3, "val_accuracy": 0.6})
+    ours = write_run(options.root, recipe, state="interrupted")
+    crew = FakeCrew(options.root)
+    also = dataclasses.replace(options, also=(tmp_path / "theirs",))
+    run_study(study, also, told, start=crew.start)
+    assert crew.jobs[0].resume == str(ours)
+    assert [job.resume for job in crew.jobs[1:]] == [None] * 3
+
+
+def test_a_log_that_cannot_be_written_lets_the_others_finish(
+    study: Study, options: StudyOptions, told: Told
+) -> None:
+    crew = FakeCrew(options.root)
+
+    def start(job: Job, log: Path) -> FakeWorker:
+        if len(crew.jobs) == 1:
+            raise StorageError("cannot write the log", no_space=True)
+        return crew.start(job, log)
+
+    with pytest.raises(StorageError, match="cannot write the log"):
+        run_study(study, options, told, start=start)
+    assert "end lr=0.01, seed 1: complete" in told.lines
+    assert not any(worker.ended for worker in crew.workers)
+
+
+def test_data_that_changed_are_told_before_anything_runs(
+    study: Study, options: StudyOptions, told: Told
+) -> None:
+    data = {**ENVIRONMENT["data"], "digest": "of other images"}  # type: ignore[dict-item]
+    path = write_run(options.root, study.cell("lr=0.01", 1).recipe, data=data)
+    crew = FakeCrew(options.root)
+    with pytest.raises(RunError, match=rf"shapes has other data now .* trained on: {path.name}; point"):
+        run_study(study, options, told, start=crew.start)
+    assert not crew.jobs
 
 
 def test_a_full_disk_ends_the_study_and_is_no_result(study: Study, options: StudyOptions, told: Told) -> None:

@@ -249,6 +249,13 @@ def test_ranges_make_no_grid(options: StudyOptions, told: Told) -> None:
     assert not options.root.exists() or not list(options.root.glob("look*"))
 
 
+def test_a_billion_combinations_are_searched_without_being_written_out(options: StudyOptions) -> None:
+    factors = {"optim.lr": [n / 1000 for n in range(1, 1001)], "train.batch_size": list(range(1, 1001))}
+    study = study_of({**factors, "loss.label_smoothing": [n / 2000 for n in range(1000)]})
+    found, _, _ = search(study, options, method="random", trials=3)
+    assert len(found.trials) == 3
+
+
 def test_a_thousand_combinations_are_a_search_and_read_at_once() -> None:
     rates = [n / 1000 for n in range(1, 1200)]
     study = study_of({"optim.lr": rates, "optim.momentum": [0.0, 0.5, 0.9]})

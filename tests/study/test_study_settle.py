@@ -1,5 +1,6 @@
 """Seeds are added where a claim is undecided, nowhere else, and not for ever."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,8 +96,60 @@ def test_a_pair_that_failed_is_passed_over(study: Study, options: StudyOptions, 
     write_run(options.root, study.cell("lr=0.04", 4).recipe, state="diverged")
     crew = Scored(options.root, val)
     settle(study, 5, options, told, lambda look: None, start=crew.start)
+    assert crew.seeds[0.03] == crew.seeds[0.04] == [1, 2, 3, 5]
+
+
+def diverging(crew: Scored, lr: float, seeds: tuple[int, ...]) -> Callable[[Job, Path], FakeWorker]:
+    """The workers of `crew`, but that some runs of one arm diverge."""
+
+    def start(job: Job, log: Path) -> FakeWorker:
+        recipe = Recipe.from_dict(job.recipe)
+        if recipe.optim.lr != lr or recipe.seed not in seeds:
+            return crew.start(job, log)
+        crew.jobs.append(job)
+        write_run(crew.root, recipe, state="diverged")
+        return FakeWorker([4])
+
+    return start
+
+
+def test_the_partner_of_a_run_that_has_just_diverged_is_not_trained(
+    study: Study, options: StudyOptions, told: Told
+) -> None:
+    crew = Scored(options.root, val)
+    alone = dataclasses.replace(options, workers=1)
+    settle(study, 5, alone, told, lambda look: None, start=diverging(crew, 0.03, (4,)))
     assert crew.seeds[0.03] == [1, 2, 3, 4, 5]
     assert crew.seeds[0.04] == [1, 2, 3, 5]
+    assert "end lr=0.04, seed 4: not needed any more" in told.lines
+
+
+def test_nor_is_it_when_settling_goes_on(study: Study, options: StudyOptions, told: Told) -> None:
+    read_study(study, options.root).folder.add_seeds({"lr=0.03": [4], "lr=0.04": [4]})
+    write_run(options.root, study.cell("lr=0.03", 4).recipe, state="diverged")
+    crew = Scored(options.root, val)
+    settle(study, 5, options, told, lambda look: None, start=crew.start)
+    assert crew.seeds[0.04] == [1, 2, 3, 5]
+
+
+def test_an_arm_that_never_ended_with_a_value_gets_no_more_seeds(
+    study: Study, options: StudyOptions, told: Told
+) -> None:
+    crew = Scored(options.root, val)
+    last = settle(study, 8, options, told, lambda look: None, start=diverging(crew, 0.04, tuple(range(9))))
+    assert crew.seeds == {lr: [1, 2, 3] for lr in (0.01, 0.02, 0.03, 0.04)}
+    assert "lr=0.04 diverged under every seed (1, 2, 3)" in last.verdicts[1].reason
+
+
+def test_values_beyond_what_was_trained_get_no_more_seeds(
+    study: Study, options: StudyOptions, told: Told
+) -> None:
+    values = study.model_dump()
+    values["claim"] = [{"left": "lr=0.04", "relation": "<", "right": "lr=0.03", "metric": "epochs_to 0.9"}]
+    crew = Scored(options.root, val)
+    last = settle(Study.from_dict(values), 8, options, told, lambda look: None, start=crew.start)
+    assert crew.seeds[0.04] == [1, 2, 3]
+    assert last.verdicts[0].verdict == "undecided"
 
 
 def test_seeds_follow_those_of_the_study(study: Study) -> None:

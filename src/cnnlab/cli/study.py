@@ -1,5 +1,6 @@
 """`cnnlab study`: what it will cost, run it, see how it stands, judge its claims."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -290,7 +291,7 @@ def _options(
     from cnnlab.study.runner import StudyOptions
 
     missing = [f"--also {folder}: no such folder" for folder in also or () if not folder.is_dir()]
-    if workers is not None and workers != "auto" and not workers.isdigit():
+    if workers is not None and workers != "auto" and not re.fullmatch("[0-9]{1,6}", workers):
         missing.append(f"--workers: received {workers!r}, expected 1, 2, ... or auto")
     if missing:
         raise CnnlabError(*missing)
@@ -300,13 +301,15 @@ def _options(
 
 def _seeds(text: str | None) -> list[int] | None:
     """`5` is 1 to 5, `1,2,7` are those."""
-    from cnnlab.recipe.seeds import seed_problems
+    from cnnlab.recipe.seeds import MOST_SEEDS, seed_problems
 
     if text is None:
         return None
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isdigit() for word in words) or words == ["0"]:
+    if not all(re.fullmatch("[0-9]{1,20}", word) for word in words) or words == ["0"]:
         raise CnnlabError(f"--seeds: received {text!r}, expected how many (5), or a list (1,2,7)")
+    if len(words) == 1 and int(text) > MOST_SEEDS:
+        raise CnnlabError(f"--seeds: received {text}, expected at most {MOST_SEEDS:,}")
     seeds = list(range(1, int(text) + 1)) if len(words) == 1 else [int(word) for word in words]
     if problems := seed_problems(seeds):
         raise CnnlabError(*problems)

@@ -27,7 +27,7 @@ class PlainStudyWatcher:
     """A line when a cell begins, and one when it ends. See `StudyWatcher`."""
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
-        self.ended, self.todo = 0, len(todo)
+        self.ended, self.todo = set[tuple[str, int]](), len(todo)
         say(f"study      {runs.study.name}: {status_line(runs)}")
         say(
             f"workers    {workers}, {threads} CPU thread{'s' if threads > 1 else ''} each; logs in {runs.folder.path}"
@@ -38,8 +38,8 @@ class PlainStudyWatcher:
         say(f"{word:<10} {record.cell}")
 
     def on_end(self, cell: Cell, outcome: str) -> None:
-        self.ended += 1
-        say(f"ended      {cell}: {outcome} ({self.ended} of {self.todo})")
+        self.ended.add(cell.key)
+        say(f"ended      {cell}: {outcome} ({len(self.ended)} of {self.todo})")
 
     def on_tick(self) -> None:
         pass

@@ -149,6 +149,8 @@ PLAIN: dict[str, Callable[[RunFolder, dict[str, Any]], float]] = {
     "seconds": _seconds,
     "images_per_second": _images_per_second,
 }
+# Those that a training without validation images does not leave.
+NEED_VAL = frozenset({"best_val", "final_val", "train_val_gap", "epochs_to"})
 # With an example of the parameter, for messages.
 WITH_PARAMETER: dict[str, tuple[Callable[[RunFolder, float], Value], float]] = {
     "epochs_to": (_epochs_to, 0.6),

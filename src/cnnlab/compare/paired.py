@@ -89,9 +89,10 @@ def wilcoxon_p(differences_n: NDArray[np.float64]) -> float | None:
     nonzero = differences_n[differences_n != 0]
     if len(nonzero) < MIN_WILCOXON:
         return None
-    doubled_ranks = np.rint(2 * stats.rankdata(np.abs(nonzero))).astype(
-        int
-    )  # whole numbers, mean ranks included
+    sizes_n = np.round(
+        np.abs(nonzero) / np.abs(nonzero).max(), 9
+    )  # 0.3 - 0.2 and 0.2 - 0.1 tie, not in binary
+    doubled_ranks = np.rint(2 * stats.rankdata(sizes_n)).astype(int)  # whole numbers, mean ranks included
     probabilities = np.ones(1)
     for rank in doubled_ranks:
         heads = np.concatenate([np.zeros(rank), probabilities])

@@ -9,8 +9,9 @@ direction: Shaffer, "Control of directional errors with stagewise multiple test 
 1980).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from cnnlab.compare.claims import Claim, ClaimError
@@ -23,6 +24,8 @@ from cnnlab.core.suggest import did_you_mean
 
 Outcome = Literal["confirmed", "refuted", "undecided"]
 Looks = Literal["once", "repeated"]
+Lost = Mapping[str, Mapping[int, str]]
+"""Arm -> seed -> how it ended without a value, as a verb: `diverged`."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +52,28 @@ def decide(claim: Claim, table: Table, *, alpha: float = 0.05, looks: Looks = "o
 
 
 def decide_all(
-    claims: Sequence[Claim], tables: Mapping[str, Table], *, alpha: float = 0.05, looks: Looks = "once"
+    claims: Sequence[Claim],
+    tables: Mapping[str, Table],
+    *,
+    alpha: float = 0.05,
+    looks: Looks = "once",
+    lost: Lost = MappingProxyType({}),
 ) -> tuple[Verdict, ...]:
     """Verdicts on all claims of a study, in order, Holm-corrected over them; `tables` is metric -> table.
 
     `looks="once"`: the number of seeds was settled before the first result was seen. `"repeated"` stays valid
     however often the same claims are judged while seeds are added (see `sequential`); it needs paired seeds.
-    A claim that cannot be tested yet counts in the correction. Raises ClaimError naming every arm and metric that
-    is not there, SampleError.
+    A claim that cannot be tested yet counts in the correction. `lost` are replicates that ended without a value:
+    no test can count them, so the reason of each verdict about their arm does. Raises ClaimError naming every arm and
+    metric that is not there, SampleError.
     """
     _check(claims, tables)
-    found = [_weigh(claim, tables[claim.metric], alpha, looks) for claim in claims]
+    found = [_weigh(claim, tables[claim.metric], alpha, looks, lost) for claim in claims]
     adjusted = holm([evidence.p for evidence in found])
     return tuple(
         _conclude(evidence, p_holm, alpha, len(claims))
         for evidence, p_holm in zip(found, adjusted, strict=True)
     )
-
-
-def arms_to_extend(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """The arms that undecided claims name, in order: where another seed can help. All other arms need none."""
-    undecided = [verdict.claim for verdict in verdicts if verdict.verdict == "undecided"]
-    return tuple(dict.fromkeys(arm for claim in undecided for arm in claim.arms))
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,33 @@ def _check(claims: Sequence[Claim], tables: Mapping[str, Table]) -> None:
         raise ClaimError(*problems)
 
 
-def _weigh(claim: Claim, table: Table, alpha: float, looks: Looks) -> _Evidence:
+def _weigh(claim: Claim, table: Table, alpha: float, looks: Looks, lost: Lost) -> _Evidence:
+    evidence = _test(claim, table, alpha, looks)
+    known = {name: table[name] for name in claim.arms}
+    notes = [note for name, arm in known.items() for note in _lost_notes(name, arm, lost.get(name, {}))]
+    unknown = [name for name, arm in known.items() if not arm and name not in lost]
+    if unknown:
+        notes.append(f"no replicates of {' and '.join(unknown)} yet")
+    return replace(evidence, how="; ".join(filter(None, (evidence.how, *notes))))
+
+
+def _lost_notes(name: str, arm: Arm, ends: Mapping[int, str]) -> Iterator[str]:
+    for how in dict.fromkeys(ends.values()):
+        seeds = [seed for seed in ends if ends[seed] == how]
+        listed = ", ".join(map(str, seeds))
+        if len(seeds) == len(arm) + len(ends):
+            yield f"{name} {how} under every seed ({listed}): a result, but no number to test"
+        else:
+            total = len(arm) + len(ends)
+            yield f"{name} {how} under {len(seeds)} of {total} seeds ({listed}), this speaks of the others alone"
+
+
+def _test(claim: Claim, table: Table, alpha: float, looks: Looks) -> _Evidence:
     left = table[claim.left]
     # A number is an arm that gives the same under every seed: the paired test then is the one-sample test.
     right = table[claim.right] if isinstance(claim.right, str) else dict.fromkeys(left, claim.right)
     if not left or not right:
-        empty = " and ".join(name for name in claim.arms if not table[name])
-        return _Evidence(claim, "undecided", None, None, 0, None, f"no replicates of {empty} yet")
+        return _Evidence(claim, "undecided", None, None, 0, None, "")
     known = _known(left), _known(right)
     censored = len(left) - len(known[0]), len(right) - len(known[1])
     if any(censored):

@@ -133,6 +133,8 @@ def _expectation(error: ErrorDetails) -> str:
     expected = error["msg"].removeprefix("Input should be ")
     if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "a table"
+    if error["type"] in ("too_short", "string_too_short"):
+        return "at least one" if error["type"] == "too_short" else "a word that is not empty"
     if error["type"].startswith(("greater_than", "less_than")):
         return f"a value {expected}"
     return _PLAIN_WORDS.get(expected, expected[:1].lower() + expected[1:])

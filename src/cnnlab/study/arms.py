@@ -114,4 +114,4 @@ def value_text(value: Any) -> str:
             return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].replace("+", ""), short)
         case list() | tuple():
             return "[" + " ".join(map(value_text, value)) + "]"
-    return str(value)
+    return " ".join(str(value).split())  # an architecture may stand on several lines

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnnlab.compare.claims import Claim, ClaimError
-from cnnlab.compare.metrics import Metric, MetricError
+from cnnlab.compare.metrics import NEED_VAL, Metric, MetricError
 from cnnlab.core.errors import RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.canonical import leaves
 from cnnlab.recipe.seeds import seed_problems
 from cnnlab.recipe.sources import Values
 from cnnlab.study.arms import Setting, combinations
@@ -29,12 +30,15 @@ def factors(given: Mapping[str, Sequence[Any] | Range], exclude: Sequence[Settin
         for value in values:
             if isinstance(value, Mapping):
                 yield f"factors.{path}: received a table, expected words, numbers or lists; use [[arm]] with `set`"
+        if inner := [other for other in given if other.startswith(f"{path}.")]:
+            yield f"factors.{path}: is a table, as factors.{inner[0]} says; expected one of the two"
     clean = True
     for number, pattern in enumerate(exclude, start=1):
         for path, value in pattern.items():
             if path not in given:
                 clean = False
-                yield f"exclude {number}: {path!r} is no factor{did_you_mean(path, given)}"
+                known = did_you_mean(path, given) if given else "; the study has none"
+                yield f"exclude {number}: {path!r} is no factor{known}"
             elif path not in lists:
                 clean = False
                 yield f"exclude {number}: {path} is a range; expected factors with values"
@@ -95,6 +99,18 @@ def metrics(given: Sequence[ClaimTable], published: Sequence[Published]) -> Iter
             Metric.parse(metric)
         except MetricError as error:
             yield from (f"{what}: {line}" for line in error.problems)
+
+
+def measurable(
+    drafts: Mapping[str, Values], given: Sequence[ClaimTable], published: Sequence[Published]
+) -> Iterator[str]:
+    """The runs of the arms that are spoken of will have the metric: known now, not after hours of training."""
+    asked = [(name, one.metric) for one in given for name in (one.left, one.right)]
+    asked += [(one.arm, one.metric) for one in published]
+    blind = {name for name, values in drafts.items() if dict(leaves(values)).get("data.val") == 0}
+    for name, metric in dict.fromkeys(asked):
+        if name in blind and metric.partition(" ")[0] in NEED_VAL:
+            yield f"arm {name!r} has no validation images (data.val = 0), and {metric} is measured on them"
 
 
 def mentions(

@@ -31,6 +31,7 @@ from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.problems import describe
+from cnnlab.recipe.seeds import MOST_SEEDS
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
 from cnnlab.recipe.values import Optional, Positive, Section
 from cnnlab.study import checks
@@ -39,11 +40,12 @@ from cnnlab.study.tables import (
     Chain,
     ClaimTable,
     Exclusion,
-    Name,
+    FolderName,
     NamedArm,
     Published,
     Range,
     SearchTable,
+    Text,
     factor_values,
 )
 
@@ -59,11 +61,13 @@ class StudyError(CnnlabError):
 
 
 def _seed_list(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
         return tuple(range(1, value + 1))
     if isinstance(value, list | tuple) and all(type(seed) is int for seed in value):
         return tuple(value)
-    raise ValueError(f"received {value!r}, expected how many seeds (1, 2, ...), or a list of them")
+    raise ValueError(
+        f"received {value!r}, expected how many seeds (1, 2, ... up to {MOST_SEEDS:,}), or a list of them"
+    )
 
 
 def _worker_count(value: Any) -> int | str:
@@ -80,8 +84,8 @@ class Study(Section):
     `budget` is in minutes. Claims of `[[claim]]` are `claims`; arms come from factors, `[[arm]]` and `[[chain]]`.
     """
 
-    name: Name
-    question: Name
+    name: FolderName
+    question: Text
     base: dict[str, Any]
     factors: Annotated[dict[str, list[Any] | Range], BeforeValidator(factor_values)] = Field(
         default_factory=dict
@@ -264,6 +268,7 @@ def _problems(study: Study, bad: set[str]) -> list[str]:
     problems += checks.factors(study.factors, study.exclude)
     drafts = study.drafts()
     problems += checks.recipes(study.base, drafts)
+    problems += checks.measurable(dict(drafts), study.claim, study.published)
     problems += checks.arm_names([name for name, _ in drafts])
     problems += checks.mentions([name for name, _ in drafts], study.claim, study.published)
     if not drafts and not study.factors:

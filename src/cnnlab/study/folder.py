@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnlab.core.errors import RunError
-from cnnlab.core.files import write_json
+from cnnlab.core.files import storage_errors, write_json
 from cnnlab.runs import layout
 from cnnlab.runs.metrics import Row, append_row, read_rows
 from cnnlab.study.arms import Cell
@@ -75,8 +75,10 @@ class StudyFolder:
         write_json(self._failure_path(cell), value)
 
     def forget_failure(self, cell: Cell) -> None:
-        """The cell is to be tried again."""
-        self._failure_path(cell).unlink(missing_ok=True)
+        """The cell is to be tried again. Raises StorageError."""
+        path = self._failure_path(cell)
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
 
     @property
     def looks(self) -> list[Row]:
@@ -85,7 +87,8 @@ class StudyFolder:
 
     def add_look(self, row: Row) -> None:
         """Remember that the claims were looked at. Raises StorageError."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         append_row(self.path / "looks.jsonl", row)
 
     def log(self, cell: Cell) -> Path:

@@ -6,6 +6,7 @@ Several machines may share one storage; each goes on with its own trials alone.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,7 @@ Factor = list[Any] | Range
 
 # How often Optuna may repeat itself before a setting is drawn from those that are left.
 _ATTEMPTS = 5
+_MOST_COMBINATIONS = 100_000
 # User attributes of trials in the storage: who trains it, and that it was never trained.
 _OWNER, _REPEATED = "owner", "repeated"
 
@@ -51,8 +53,11 @@ class Proposals:
         self.exclude, self.seed, self.owner = study.exclude, study.seeds[0], owner
         self.lists = {path: values for path, values in self.factors.items() if not isinstance(values, Range)}
         self.size: int | None = None
-        """How many settings there are; None where a factor is a range."""
-        if len(self.lists) == len(self.factors):
+        """How many settings there are; None where a factor is a range, or they are too many to be tried whole."""
+        if (
+            len(self.lists) == len(self.factors)
+            and math.prod(map(len, self.lists.values())) <= _MOST_COMBINATIONS
+        ):
             self.size = sum(1 for _ in combinations(self.lists, self.exclude))
         self.distributions = {path: _distribution(values) for path, values in self.factors.items()}
         try:

@@ -92,7 +92,11 @@ class StudyRuns:
         """The verdict on every claim, in order. `looks` None: as `looks` of this says. Raises as `table` does."""
         claims = self.study.claims
         tables = {metric: self.table(metric) for metric in dict.fromkeys(one.metric for one in claims)}
-        return decide_all(claims, tables, looks=looks or self.looks)
+        lost: dict[str, dict[int, str]] = {}
+        for record in self.failures:
+            diverged = record.run is not None and record.run.status.state == "diverged"
+            lost.setdefault(record.cell.arm, {})[record.cell.seed] = "diverged" if diverged else "failed"
+        return decide_all(claims, tables, looks=looks or self.looks, lost=lost)
 
     def _check_data(self) -> None:
         """Arms with equal data tables are compared image by image: they must have seen the same data set."""
@@ -135,8 +139,11 @@ def read_study(
 
 
 def read_cell(cell: Cell, index: RunIndex, folder: StudyFolder) -> CellRecord:
-    """How one cell stands. Raises RunError."""
-    run = furthest(index.runs(cell.recipe.hash))
+    """How one cell stands. A stopped run counts where it can go on: in the first folder. Raises RunError."""
+    found = index.runs(cell.recipe.hash)
+    run = furthest(found)
+    if run is not None and _STATES[run.status.state] == "stopped":
+        run = furthest(one for one in found if one.path.parent == index.roots[0])
     if run is not None:
         status = run.status
         state = _STATES[status.state]

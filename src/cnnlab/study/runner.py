@@ -9,13 +9,13 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from cnnlab.core.errors import EXIT_CODES, CnnlabError, DivergedError, Interrupted, StorageError
+from cnnlab.core.errors import EXIT_CODES, CnnlabError, DivergedError, Interrupted, RunError, StorageError
 from cnnlab.core.files import storage_errors
 from cnnlab.launch.options import Options
 from cnnlab.runs import RunFolder, runs_root
@@ -24,7 +24,7 @@ from cnnlab.runs.ownership import RunLock
 from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import Failure, StudyFolder
-from cnnlab.study.record import CellRecord, StudyRuns, read_cell, read_study
+from cnnlab.study.record import CellRecord, CellState, StudyRuns, read_cell, read_study
 from cnnlab.study.worker import Job
 from cnnlab.study.workers import Crew, Process, divide, start_worker
 from cnnlab.training.signals import StopRequest, stop_on_signals
@@ -59,7 +59,7 @@ class StudyWatcher(Protocol):
 class Feed(Protocol):
     """Where the cells to be trained come from, one whenever a worker is free."""
 
-    def take(self) -> CellRecord | None:
+    def take(self) -> Cell | None:
         """The next one; None when there is no other."""
 
     def ended(self, cell: Cell) -> None:
@@ -120,17 +120,19 @@ def run_cells(
     watcher: StudyWatcher,
     *,
     start: Start = start_worker,
+    is_asked_for: Callable[[Cell], bool] = lambda cell: True,
 ) -> StudyRuns:
-    """The same for some cells of a study, whose lock the caller holds."""
-    wanted = ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
-    todo = [record for record in records if record.state in wanted]
+    """The same for some cells of a study, whose lock the caller holds. `is_asked_for` is heard before each begins."""
+    todo = [record for record in records if record.state in _wanted(options)]
     # Seed by seed, those of the definition first: whoever stops early has replicates of all arms.
     order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
     todo.sort(key=lambda record: order.index(record.cell.seed))
     if todo:
-        crew = prepare(runs.study, [record.cell for record in todo], len(todo), options)
+        finished = [run for seeds in runs.finished.values() for run in seeds.values()]
+        crew = prepare(runs.study, [record.cell for record in todo], len(todo), finished, options)
         watcher.on_begin(runs, todo, crew.workers, crew.threads)
-        train_feed(runs.folder, _InOrder(deque(todo)), crew, options, watcher, start=start)
+        feed = _InOrder(deque(record.cell for record in todo), is_asked_for, watcher)
+        train_feed(runs.folder, feed, crew, options, watcher, start=start)
     return read_study(runs.study, options.root, options.also)
 
 
@@ -167,34 +169,71 @@ def wanted_workers(study: Study, options: StudyOptions) -> int | Literal["auto"]
     return study.workers if options.workers is None else options.workers
 
 
-def prepare(study: Study, cells: Sequence[Cell], count: int, options: StudyOptions) -> Crew:
-    """How the cores are divided among `count` trainings, after a look at the device and the data that `cells` need."""
+def _wanted(options: StudyOptions) -> tuple[CellState, ...]:
+    """The states of the cells that are to be trained."""
+    return ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
+
+
+def prepare(
+    study: Study, cells: Sequence[Cell], count: int, finished: Sequence[RunFolder], options: StudyOptions
+) -> Crew:
+    """How the cores are divided among `count` trainings, after a look at the device and the data that `cells` need.
+
+    Raises as `choose_device` and `load` do, RunError where the runs that are finished saw other data.
+    """
     from cnnlab.data import load
     from cnnlab.engines import devices
 
     device = devices.choose_device(options.run.device)
-    for data in {cell.recipe.data.source: cell.recipe.data for cell in cells}.values():
+    digests = {}
+    for source, size in dict.fromkeys((cell.recipe.data.source, cell.recipe.data.size) for cell in cells):
         # Once, before any worker: it is downloaded, verified and decoded here, and the workers share the result.
-        load(
-            data.source,
+        digests[source] = load(
+            source,
             data_dir=options.run.data_dir,
             download=options.run.download,
-            size=data.size,
+            size=size,
             progress=options.run.download_display,
-        )
+        ).digest
+    _check_same_data(finished, digests)
     return divide(
         wanted_workers(study, options), count, options.run.threads, devices.memory_available(device)
     )
 
 
+def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) -> None:
+    """Raises RunError where finished runs saw other data than those to come: they could never be compared."""
+    others: dict[str, list[str]] = {}
+    for run in finished:
+        source, digest = run.recipe.data.source, run.environment["data"]["digest"]
+        if digests.get(source, digest) != digest:
+            others.setdefault(source, []).append(run.id)
+    if others:
+        raise RunError(
+            *(
+                f"{source} has other data now (digest {digests[source][:16]}) than those that were trained on: "
+                f"{', '.join(ids)}; point --data-dir at the original data, leave out a folder (--also), or train anew "
+                "in another one (--runs)"
+                for source, ids in others.items()
+            )
+        )
+
+
 @dataclass
 class _InOrder:
-    """The feed of a list."""
+    """The feed of a list; `is_asked_for` is heard before each cell begins."""
 
-    waiting: deque[CellRecord]
+    waiting: deque[Cell]
+    is_asked_for: Callable[[Cell], bool]
+    watcher: StudyWatcher
 
-    def take(self) -> CellRecord | None:
-        return self.waiting.popleft() if self.waiting else None
+    def take(self) -> Cell | None:
+        while self.waiting:
+            cell = self.waiting.popleft()
+            if self.is_asked_for(cell):
+                return cell
+            self.watcher.on_end(cell, "not needed any more")
+        return None
 
     def ended(self, cell: Cell) -> None:
         pass
@@ -220,8 +259,11 @@ class _Session:
     watcher: StudyWatcher
     start: Start
     active: dict[int, _Active] = field(default_factory=dict)
-    again: deque[tuple[CellRecord, int]] = field(default_factory=deque)
+    again: deque[tuple[Cell, int]] = field(default_factory=deque)
     refusals: list[CnnlabError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.index = RunIndex([self.options.root, *self.options.also])
 
     def train(self) -> None:
         """Until all cells have ended, or a signal asks to stop; no worker is left behind in any case."""
@@ -241,19 +283,18 @@ class _Session:
     def _loop(self, stop: StopRequest) -> None:
         told = False
         while True:
-            if not stop and not self._disk_refuses:
-                self._fill()
-            if not self.active:
-                return
+            try:
+                if not stop and not self._disk_refuses:
+                    self._fill()
+                if not self.active:
+                    return
+                self._collect(bool(stop))
+            except StorageError as error:
+                self.refusals.append(error)
             if stop and not told:
                 told = True
                 for worker in self.active.values():
                     worker.process.ask(signal.SIGTERM)
-            for slot, worker in list(self.active.items()):
-                code = worker.process.poll()
-                if code is not None:
-                    del self.active[slot]
-                    self._ended(worker, code, bool(stop))
             self.watcher.on_tick()
             time.sleep(_PAUSE)
 
@@ -263,15 +304,34 @@ class _Session:
         return any(isinstance(error, StorageError) for error in self.refusals)
 
     def _fill(self) -> None:
+        """Start a worker on every free share of the cores."""
         for slot, cores in enumerate(self.crew.shares):
-            if slot not in self.active:
-                record, attempt = self.again.popleft() if self.again else (self.feed.take(), 1)
-                if record is None:
+            while slot not in self.active:
+                cell, attempt = self.again.popleft() if self.again else (self.feed.take(), 1)
+                if cell is None:
                     return
-                self.folder.forget_failure(record.cell)
-                process = self.start(self._job(record, cores), self.folder.log(record.cell))
+                # As it stands now: another study may have trained it meanwhile, a killed worker may have been done.
+                self.index.refresh()
+                record = read_cell(cell, self.index, self.folder)
+                if record.state not in _wanted(self.options):
+                    elsewhere = "another process trains it" if record.state == "running" else record.state
+                    self.watcher.on_end(cell, record.cause or elsewhere)
+                    if record.state != "running":
+                        self.feed.ended(cell)
+                    continue
+                self.folder.forget_failure(cell)
+                process = self.start(self._job(record, cores), self.folder.log(cell))
                 self.active[slot] = _Active(record, process, attempt)
                 self.watcher.on_start(record, attempt)
+
+    def _collect(self, stopping: bool) -> None:
+        """Take leave of the workers that have ended."""
+        for slot, worker in list(self.active.items()):
+            code = worker.process.poll()
+            if code is not None:
+                del self.active[slot]
+                if self._is_to_go_on(worker, code, stopping):
+                    self.again.append((worker.record.cell, worker.attempt + 1))
 
     def _job(self, record: CellRecord, cores: tuple[int, ...]) -> Job:
         run, chosen = self._to_resume(record), self.options.run
@@ -289,47 +349,53 @@ class _Session:
         )
 
     def _to_resume(self, record: CellRecord) -> RunFolder | None:
-        """The stopped run to go on with, if it is ours to write. One that diverged would do so again."""
+        """The run to go on with, if it is ours to write. One that diverged would do so again."""
         run = record.run
-        if run is None or run.path.parent.resolve() != self.options.root.resolve():
+        if run is None or run.path.parent != self.index.roots[0]:
             return None
-        return None if run.status.state in ("diverged", "complete") else run
+        return None if run.status.state == "diverged" else run
 
-    def _ended(self, worker: _Active, code: int, stopping: bool) -> None:
-        """What follows from a worker's end: the cell once more where it was killed for the first time."""
+    def _is_to_go_on(self, worker: _Active, code: int, stopping: bool) -> bool:
+        """Draw the conclusions from a worker's end: true where it was killed for the first time."""
         cell, log = worker.record.cell, self.folder.log(worker.record.cell)
         if code == 0:
             self.watcher.on_end(cell, "complete")
             self.feed.ended(cell)
-            return
+            return False
         cause = _cause(code, log)
         killed = code < 0 or code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
         if killed and stopping:
             self.watcher.on_end(cell, "stopped")
-            return
+            return False
         if killed and worker.attempt < _ATTEMPTS:
             self.watcher.on_end(cell, f"{cause}; going on with it")
-            index = RunIndex([self.options.root, *self.options.also])
-            self.again.append((read_cell(cell, index, self.folder), worker.attempt + 1))
-            return
+            return True
         self.watcher.on_end(cell, cause)
         if code in (_DATA, _STORAGE, _IN_USE):
             kind = StorageError if code == _STORAGE else CnnlabError
             error = kind(f"{cell}: {cause}")
             error.exit_code = code
             self.refusals.append(error)
-            return
+            return False
         if code != DivergedError.exit_code:
             self.folder.keep_failure(cell, Failure(cause, code if code > 0 else 1))
         self.feed.ended(cell)
+        return False
 
 
 def _cause(code: int, log: Path) -> str:
     """Why a worker ended, in one line: the signal that killed it, or the last line that it wrote."""
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        return f"killed by {_signal_name(-code)}"
     if code > 128:
-        return f"stopped by {signal.Signals(code - 128).name}"
+        return f"stopped by {_signal_name(code - 128)}"
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
     return f"{last.strip()} (a bug: see {log})" if code not in EXIT_CODES or code == 1 else last.strip()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"

@@ -19,6 +19,7 @@ from cnnlab.core.files import storage_errors, write_atomic
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sources import merge
 from cnnlab.recipe.toml_writer import to_toml
+from cnnlab.runs import RunFolder
 from cnnlab.runs.earlier import RunIndex
 from cnnlab.study.arms import Cell, Setting, change_of, grid_name
 from cnnlab.study.definition import Study
@@ -122,7 +123,7 @@ def search_study(
         done = len(feed.trials())
         if done < wanted:
             cells = [Cell(name, Recipe.from_dict(values)) for name, values in study.drafts()]
-            crew = prepare(study, cells, wanted - done, options)
+            crew = prepare(study, cells, wanted - done, feed.finished(), options)
             watcher.on_search(done, wanted, crew.workers, crew.threads)
             train_feed(folder, feed, crew, options, watcher, start=start)
         return feed.written()
@@ -159,8 +160,8 @@ class _TrialFeed:
             one for one in self.proposals.all() if not one.ended and one.owner == self.proposals.owner
         ]
 
-    def take(self) -> CellRecord | None:
-        """See `Feed`. A trial whose run is there already ends at once."""
+    def take(self) -> Cell | None:
+        """See `Feed`."""
         while (proposal := self._next()) is not None:
             try:
                 cell = self._cell(proposal)
@@ -168,10 +169,7 @@ class _TrialFeed:
                 self._tell(proposal, None)
                 continue
             self.asked[cell.key] = proposal
-            record = self._record(cell)
-            if record.state not in ("complete", "failed"):
-                return record
-            self.ended(cell)
+            return cell
         return None
 
     def ended(self, cell: Cell) -> None:
@@ -185,6 +183,11 @@ class _TrialFeed:
         elif record.run is not None and record.run.status.state == "diverged":
             val = 0.0  # a result, and worse than every other: a sampler is to keep away from there
         self._tell(self.asked.pop(cell.key), val)
+
+    def finished(self) -> list[RunFolder]:
+        """The complete runs of all trials that lie here."""
+        records = [self._record(self._cell(one)) for one in self.proposals.all() if one.val]
+        return [one.run for one in records if one.run is not None and one.state == "complete"]
 
     def trials(self) -> tuple[Trial, ...]:
         """The trials that have ended, those of other machines with the same storage included."""

@@ -1,8 +1,9 @@
 """Adds seeds only where a claim is undecided, with tests that stay valid however often one looks.
 
-After every look the claims that are still undecided get one more seed for both of their arms, up to a cap; decided
-claims cost nothing more. The p values are those of `compare.sequential`: they hold at any time, so no number of
-looks has to be named beforehand and settling can go on next month.
+After every look the claims that are still undecided get one more seed for both of their arms, up to a cap. Decided
+claims cost nothing more, nor do those that no seed can decide: an arm of theirs never ended with a value, or values
+lie beyond what was trained, where the sign test knows one look alone. The p values are those of `compare.sequential`:
+they hold at any time, so no number of looks has to be named beforehand and settling can go on next month.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from cnnlab.compare.verdicts import Verdict
 from cnnlab.core.errors import CnnlabError
+from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
 from cnnlab.study.record import StudyRuns, read_study
@@ -48,16 +50,17 @@ def settle(
     folder = StudyFolder.of(options.root, study.name)
     with study_lock(folder):
         runs = read_study(study, options.root, options.also)
-        runs = run_cells(runs, runs.records, options, watcher, start=start)
+        own = [one for one in runs.records if one.cell.seed in study.seeds]
+        runs = run_cells(runs, own, options, watcher, start=start)
         while True:
             look = _look(runs, max_seeds)
             folder.add_look(_row(look))
             on_look(look)
             if not look.next_cells:
                 return look
-            runs = _extend(runs, look, options, watcher, start)
-            if still := [one for one in runs.missing if one.cell.key in look.next_cells]:
-                names = ", ".join(str(one.cell) for one in still)
+            runs = _extend(runs, look, max_seeds, options, watcher, start)
+            if still := set(next_cells(runs, look.verdicts, max_seeds)).intersection(look.next_cells):
+                names = "; ".join(f"{arm}, seed {seed}" for arm, seed in sorted(still))
                 raise CnnlabError(f"{names}: being trained by another process; settle again when it is done")
 
 
@@ -72,7 +75,7 @@ def next_cells(runs: StudyRuns, verdicts: Sequence[Verdict], max_seeds: int) -> 
     state = {record.cell.key: record.state for record in runs.records}
     cells: dict[tuple[str, int], None] = {}
     for verdict in verdicts:
-        if verdict.verdict != "undecided":
+        if verdict.verdict != "undecided" or _is_hopeless(runs, verdict):
             continue
         for seed in seed_sequence(runs.study, max_seeds):
             states = {arm: state.get((arm, seed), "missing") for arm in verdict.claim.arms}
@@ -83,13 +86,21 @@ def next_cells(runs: StudyRuns, verdicts: Sequence[Verdict], max_seeds: int) -> 
     return tuple(cells)
 
 
+def _is_hopeless(runs: StudyRuns, verdict: Verdict) -> bool:
+    """Whether no further seed can decide a claim that is undecided under repeated looks."""
+    failed = {record.cell.arm for record in runs.failures}
+    never = any(arm in failed and not runs.finished[arm] for arm in verdict.claim.arms)
+    beyond = verdict.n > 0 and verdict.effect is None  # there are values, but no mean of them
+    return never or beyond
+
+
 def _look(runs: StudyRuns, max_seeds: int) -> Look:
     verdicts = runs.verdicts("repeated")
     return Look(len(runs.folder.looks) + 1, verdicts, next_cells(runs, verdicts, max_seeds))
 
 
 def _extend(
-    runs: StudyRuns, look: Look, options: StudyOptions, watcher: StudyWatcher, start: Start
+    runs: StudyRuns, look: Look, max_seeds: int, options: StudyOptions, watcher: StudyWatcher, start: Start
 ) -> StudyRuns:
     added: dict[str, list[int]] = {}
     for arm, seed in look.next_cells:
@@ -97,7 +108,13 @@ def _extend(
     runs.folder.add_seeds(added)
     runs = read_study(runs.study, options.root, options.also)
     records = [one for one in runs.records if one.cell.key in look.next_cells]
-    return run_cells(runs, records, options, watcher, start=start)
+
+    def is_asked_for(cell: Cell) -> bool:
+        """The second half of a pair is not, once the first has diverged."""
+        now = read_study(runs.study, options.root, options.also)
+        return cell.key in next_cells(now, look.verdicts, max_seeds)
+
+    return run_cells(runs, records, options, watcher, start=start, is_asked_for=is_asked_for)
 
 
 def _row(look: Look) -> dict[str, object]:

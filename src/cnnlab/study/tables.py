@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from cnnlab.compare.claims import Relation
 from cnnlab.core.errors import CnnlabError
@@ -13,16 +13,37 @@ from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe.canonical import leaves
 from cnnlab.recipe.values import Count, Real, Section
 
-Name = Annotated[str, Field(min_length=1)]
+
+def _printable(text: str) -> str:
+    # Names stand in cells of tables and in lines of logs.
+    if not text.isprintable() or not text.strip():
+        raise ValueError(f"received {text!r}, expected a line of text without tabs and line breaks")
+    return text
+
+
+def _folder_name(text: str) -> str:
+    if "/" in text or "\\" in text or text.startswith(".") or len(text.encode()) > _LONGEST_FOLDER_NAME:
+        raise ValueError(
+            f"received {text!r}, expected the name of a folder: no slashes, no dot in front, "
+            f"at most {_LONGEST_FOLDER_NAME} bytes"
+        )
+    return text
+
+
+_LONGEST_FOLDER_NAME = 200
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[Text, AfterValidator(_printable)]
+FolderName = Annotated[Name, AfterValidator(_folder_name)]
 _RANGE_KEYS = ("low", "high", "log")
 
 
 def _number_or_arm(value: Any) -> str | float:
     if isinstance(value, str) and value:
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    raise ValueError(f"received {value!r}, expected the name of an arm, or a number")
+    raise ValueError(f"received {value!r}, expected the name of an arm, or a finite number")
 
 
 def flat(value: Any) -> Any:
@@ -114,21 +135,21 @@ class Chain(Section):
 class ClaimTable(Section):
     """A sentence about two arms, or an arm and a number, as `compare.claims.Claim` has it."""
 
-    left: Name
+    left: Text
     relation: Relation
     right: Annotated[str | float, PlainValidator(_number_or_arm)]
     margin: Real = 0.0
-    metric: Name = "best_val"
+    metric: Text = "best_val"
     text: str = ""
 
 
 class Published(Section):
     """A published figure to stand beside ours. `source` says where it is printed, so that it can be looked up."""
 
-    arm: Name
-    metric: Name = "best_val"
+    arm: Text
+    metric: Text = "best_val"
     value: Real
-    source: Name
+    source: Text
 
 
 Exclusion = Annotated[dict[str, Any], BeforeValidator(flat)]
