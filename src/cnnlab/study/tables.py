@@ -48,6 +48,7 @@ class ClaimTable(Section):
     margin: Real = 0.0
     metric: Name = "best_val"
     text: str = ""
+    times: Real = 1.0
 
 
 class Published(Section):
