@@ -62,4 +62,4 @@ def _remedy(name: str) -> str:
 
 def _ids(runs: list[RunFolder]) -> str:
     named = ", ".join(run.id for run in runs[:3])
-    return named if len(runs) <= 3 else f"{named} and {len(runs) - 3} more runs"
+    return named if len(runs) <= 3 else f"{named} and {len(runs) - 3} more"

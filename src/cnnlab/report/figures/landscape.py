@@ -46,7 +46,7 @@ def _draw(
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    figure = Figure(figsize=(7.2, 6.9), layout="constrained")
+    figure = Figure(figsize=(7.2, 6.6), layout="constrained")
     axes = figure.subplots()
     losses_YX = losses_PP.T  # the first direction runs to the right
     low = max(float(losses_YX.min()), 1e-9)
