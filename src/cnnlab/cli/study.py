@@ -214,7 +214,7 @@ def measure_command(
     chosen = _options(options("auto", None, "auto", data_dir, runs, download), None)
     standing = _read(value, chosen)
     _measuring(chosen)(standing)
-    say(f"study      {value.name}: {status_line(standing)}; {', '.join(value.measurements)} measured")
+    say(f"study      {value.name}: {status_line(standing)}")
     say(f"next       cnnlab study claims {study}")
 
 

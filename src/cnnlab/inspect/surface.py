@@ -47,7 +47,8 @@ def smoothness(losses_PP: NDArray[np.float64], step: float) -> Smoothness:
 def nonconvexity(losses_PP: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """At every inner point (I, I) the share of negative curvature, 0 to 1. See `Smoothness`."""
     low_II, high_II = curvatures(losses_PP, step)
-    resolution_II = 4 * _ROUNDING * np.abs(losses_PP[1:-1, 1:-1]) / step**2
+    windows_II33 = np.lib.stride_tricks.sliding_window_view(np.abs(losses_PP), (3, 3))
+    resolution_II = 4 * _ROUNDING * windows_II33.max(axis=(2, 3)) / step**2
     largest_II = np.maximum(np.abs(low_II), np.abs(high_II))
     ratios_II = np.zeros_like(low_II)
     np.divide(-low_II, largest_II, out=ratios_II, where=low_II < -resolution_II)
