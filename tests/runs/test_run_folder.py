@@ -10,7 +10,7 @@ import pytest
 
 from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError, StorageError
 from cnnlab.recipe import Recipe
-from cnnlab.runs import RunFolder, RunWriter, find_run, runs_root
+from cnnlab.runs import RunFolder, RunWriter, find_run, runs_root, write_measurement
 from cnnlab.runs.layout import run_id
 
 
@@ -291,3 +291,30 @@ def test_runs_root_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CNNLAB_RUNS", "/some/place")
     assert runs_root() == Path("/some/place")
     assert runs_root(Path("here")) == Path("here")
+
+
+def test_a_measurement_is_kept_beside_a_finished_run_whole_or_not_at_all(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(writer.path)
+    with pytest.raises(RunError, match="resume` completes it"):
+        write_measurement(run, "landscape", {"numbers": {"nonconvexity": 0.1}})
+    writer.append_metrics(row(1))
+    writer.finish({})
+    assert run.measurement("landscape") is None
+    first = {"settings": {"points": 21}, "numbers": {"nonconvexity": 0.1}}
+    path = write_measurement(run, "landscape", first)
+    assert path == run.path / "inspect" / "landscape.json"
+
+    def refuse(source: str, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(StorageError, match="free some space"):
+        write_measurement(run, "landscape", {"numbers": {}})
+    assert run.measurement("landscape") == first
+    assert [file.name for file in path.parent.iterdir()] == ["landscape.json"]
+    subprocess.run(["sha256sum", "--check", "--quiet", "COMPLETE"], cwd=run.path, check=True)
+    path.write_text("torn")
+    with pytest.raises(RunError, match="damaged"):
+        run.measurement("landscape")

@@ -1,17 +1,22 @@
-"""`cnnlab inspect RUN features IMAGE…` and `cnnlab inspect RUN confusion`: look inside a trained network."""
+"""`cnnlab inspect RUN features IMAGE…`, `confusion`, `landscape` and `batchnorm`: look inside a trained network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnlab.cli.execution import NetworkArgument
+from cnnlab.cli.execution import DataDirOption, DownloadOption, NetworkArgument
 from cnnlab.cli.runs import RunsFolder
 
 if TYPE_CHECKING:
+    from cnnlab.data import Dataset
     from cnnlab.inspect.confusion import Confusion
+    from cnnlab.runs import RunFolder
 
-app = typer.Typer(help="Look inside a trained network: feature maps, confusion.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look inside a trained network: feature maps, confusion, loss surface, batch norm.",
+    no_args_is_help=True,
+)
 
 _MISTAKES_SHOWN = 5
 
@@ -76,6 +81,95 @@ def confusion(
 
         png, svg = confusion_heatmap(found.counts_KK, found.classes, out, title)
         typer.echo(f"figure    {png}, {svg}")
+
+
+@app.command("landscape")
+def landscape(
+    context: typer.Context,
+    images: Annotated[int, typer.Option(help="Training images, evenly chosen, not augmented.")] = 1000,
+    points: Annotated[int, typer.Option(help="Points on either axis, odd.")] = 21,
+    span: Annotated[
+        float, typer.Option(help="How far to go from the weights, in units of their own length.")
+    ] = 1.0,
+    directions: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Of the two random directions; else the run's seed.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the surface here, and as SVG beside it.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all losses here.")] = None,
+    data_dir: DataDirOption = None,
+    download: DownloadOption = True,
+    runs: RunsFolder = None,
+) -> None:
+    """Measure the loss around the trained weights, and how convex it is; the numbers are kept in the run."""
+    from cnnlab.cli.console import say
+    from cnnlab.cli.progress import progress_bar
+    from cnnlab.inspect.measurements import measure_landscape
+    from cnnlab.inspect.settings import LandscapeSettings
+    from cnnlab.report.figures import loss_surface, png_name
+
+    settings = LandscapeSettings(images, points, span, directions)
+    if out is not None:
+        png_name(out)  # refused before the work, not after it
+    run, dataset = _run_and_data(context.obj, runs, data_dir, download)
+    with progress_bar("landscape") as on_step:
+        found = measure_landscape(run, dataset, settings, on_step)
+    smooth = found.smoothness
+    share = f"{smooth.nonconvex_points} of {smooth.inner_points} points"
+    title = f"{run.id}: nonconvexity {smooth.nonconvexity:.3f}"
+    say(f"run           {run.id}")
+    say(
+        f"loss          {found.centre:.4f} at the weights, {smooth.lowest:.4f} to {smooth.highest:.4f} around"
+    )
+    say(f"nonconvexity  {smooth.nonconvexity:.4f} (negative / largest curvature, mean; 0: convex), {share}")
+    if csv is not None:
+        found.write_csv(csv)
+        say(f"losses        {csv}")
+    if out is not None:
+        png, svg = loss_surface(found.offsets, found.losses_PP, found.nonconvexity, out, title)
+        say(f"figure        {png}, {svg}")
+
+
+@app.command("batchnorm")
+def batchnorm(
+    context: typer.Context,
+    images: Annotated[int, typer.Option(help="Training images, evenly chosen, not augmented.")] = 5000,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write mean and deviation of every channel here.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    download: DownloadOption = True,
+    runs: RunsFolder = None,
+) -> None:
+    """Measure what batch norm puts out in training and at inference; the numbers are kept in the run."""
+    from cnnlab.cli.console import say
+    from cnnlab.cli.progress import progress_bar
+    from cnnlab.inspect.measurements import measure_batchnorm
+    from cnnlab.inspect.settings import BatchNormSettings
+
+    settings = BatchNormSettings(images)
+    run, dataset = _run_and_data(context.obj, runs, data_dir, download)
+    with progress_bar("batchnorm") as on_step:
+        found = measure_batchnorm(run, dataset, settings, on_step)
+    say(f"{run.id}: |mean| of each channel, averaged; training in batches of {found.batch_size}\n")
+    say(found.table())
+    if csv is not None:
+        found.write_csv(csv)
+        say(f"\nchannels  {csv}")
+
+
+def _run_and_data(
+    name: str, runs: Path | None, data_dir: Path | None, download: bool
+) -> "tuple[RunFolder, Dataset]":
+    """The run, for which a model file is not enough, and the data that it was trained on."""
+    from cnnlab.cli.download import download_bars
+    from cnnlab.deploy.run_data import dataset_of
+    from cnnlab.runs import find_run, runs_root
+
+    run = find_run(runs_root(runs), name)
+    run.check_complete()
+    return run, dataset_of(run, data_dir, download, download_bars)
 
 
 def _print(title: str, found: "Confusion") -> None:

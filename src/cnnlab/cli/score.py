@@ -67,10 +67,10 @@ def _own_source(run: "RunFolder | None", predictor: "Predictor") -> str:
     """The data a run was trained on, or the named data set that has the model's classes. Raises CnnlabError."""
     from cnnlab.core.errors import CnnlabError
     from cnnlab.data import NAMED_SOURCES
+    from cnnlab.deploy.run_data import source_of
 
     if run is not None:
-        source = run.recipe.data.source
-        return source if source in NAMED_SOURCES else str(run.environment["data"]["location"])
+        return source_of(run)
     for name, named in NAMED_SOURCES.items():
         if named.classes == predictor.classes:
             return name

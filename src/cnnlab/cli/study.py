@@ -1,6 +1,8 @@
 """`cnnlab study`: what it will cost, run it, see how it stands, judge its claims."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +20,9 @@ from cnnlab.cli.execution import (
 from cnnlab.core.errors import CnnlabError
 
 if TYPE_CHECKING:
+    from cnnlab.inspect.settings import OnStep
     from cnnlab.launch.options import Options
+    from cnnlab.runs import RunFolder
     from cnnlab.study.definition import Study
     from cnnlab.study.record import StudyRuns
     from cnnlab.study.runner import StudyOptions
@@ -134,7 +138,7 @@ def run_command(
     standing = run_study(value, chosen, study_watcher(chosen), seeds=_seeds(seeds))
     for line in [*failure_lines(standing), f"study      {value.name}: {status_line(standing)}"]:
         say(line)
-    say(f"next       cnnlab study claims {study}")
+    say(f"next       cnnlab study {'measure' if value.measurements else 'claims'} {study}")
     failures = [standing.folder.failure(record.cell) for record in standing.failures]
     if code := next((failure.exit_code for failure in failures if failure), 0):
         raise typer.Exit(code)
@@ -196,7 +200,7 @@ def settle_command(
 
     value = _load(study, changes)
     chosen = _options(options(device, threads, compile, data_dir, runs, download), also, workers)
-    last = settle(value, max_seeds, chosen, study_watcher(chosen), show)
+    last = settle(value, max_seeds, chosen, study_watcher(chosen), show, measure=_measuring(chosen))
     print_table(CLAIM_COLUMNS, claim_rows(last.verdicts))
 
 
@@ -249,6 +253,29 @@ def search_command(
         say(f"next       cnnlab study run {found.confirmation}")
 
 
+@app.command("measure")
+def measure_command(
+    study: StudyArgument,
+    changes: SetOption = None,
+    data_dir: DataDirOption = None,
+    runs: RunsOption = None,
+    download: DownloadOption = True,
+) -> None:
+    """Measure what claims are about and no training tells: see `cnnlab inspect`. Runs that have it are skipped."""
+    from cnnlab.cli.console import say
+    from cnnlab.cli.study_tables import status_line
+
+    value = _load(study, changes)
+    if not value.measurements:
+        say(f"study      {value.name}: no claim of it needs a measurement")
+        return
+    chosen = _options(options("auto", None, "auto", data_dir, runs, download), None)
+    standing = _read(value, chosen)
+    _measuring(chosen)(standing)
+    say(f"study      {value.name}: {status_line(standing)}")
+    say(f"next       cnnlab study claims {study}")
+
+
 @app.command("claims")
 def claims_command(
     study: StudyArgument, changes: SetOption = None, runs: RunsOption = None, also: AlsoOption = None
@@ -265,6 +292,26 @@ def claims_command(
         say(line)
     for line in [f"study      {status_line(standing)}", *failure_lines(standing)]:
         say(line)
+
+
+def _measuring(chosen: "StudyOptions") -> "Callable[[StudyRuns], None]":
+    """Measures what the claims of a study lack; a line for each run, and progress."""
+    from cnnlab.cli.console import say
+    from cnnlab.cli.progress import progress_bar
+
+    @contextmanager
+    def watch(run: "RunFolder", name: str) -> "Iterator[OnStep]":
+        with progress_bar(f"{name} of {run.id}") as on_step:
+            yield on_step
+        say(f"measured   {name} of {run.id}")
+
+    def measure(standing: "StudyRuns") -> None:
+        if standing.study.measurements:
+            from cnnlab.study.measure import measure_study  # brings torch
+
+            measure_study(standing, chosen.run, watch)
+
+    return measure
 
 
 def _load(study: str, changes: list[str] | None) -> "Study":

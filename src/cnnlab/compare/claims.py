@@ -1,6 +1,7 @@
 """Claims as values: sentences about two arms, or an arm and a number, that replicates can decide.
 
-Every claim says that an effect, `left - right`, lies in a region of the line; `verdicts` decides whether it does.
+Every claim says that an effect, `left - times x right`, lies in a region of the line; `verdicts` decides whether it
+does.
 """
 
 import math
@@ -24,7 +25,7 @@ class Claim:
     `margin` is by how much: `a > b` with margin 0.01 says that a is above b by more than 0.01, `a < b` likewise
     below; a negative margin says "not worse by more than". `a == b` says that they differ by at most the margin,
     which must then be positive. > and >= are judged alike, as are < and <=. `text` is the sentence for people.
-    Raises ClaimError.
+    `times` says how many times `right`: `a > b` with times 8 says that a is more than eightfold b. Raises ClaimError.
     """
 
     left: str
@@ -33,6 +34,7 @@ class Claim:
     margin: float
     metric: str
     text: str = ""
+    times: float = 1.0
 
     def __post_init__(self) -> None:
         problems = self._problems()
@@ -51,6 +53,10 @@ class Claim:
                 f"margin: received {self.margin:g}, expected more than 0: that two arms are exactly equal cannot be "
                 "confirmed; say which difference would not matter"
             )
+        if not 0 < self.times < math.inf:
+            problems.append(f"times: received {self.times:g}, expected a number above 0")
+        elif self.times != 1 and not isinstance(self.right, str):
+            problems.append(f"times: received {self.times:g} times a number, expected right to be an arm")
         if self.left == self.right:
             problems.append(f"right: received {self.right!r} on both sides, expected another arm or a number")
         if not isinstance(self.right, str) and not math.isfinite(self.right):
@@ -61,6 +67,8 @@ class Claim:
         if self.text:
             return self.text
         right = self.right if isinstance(self.right, str) else f"{self.right:g}"
+        if self.times != 1:
+            right = f"{self.times:g} x {right}"
         if self.relation == "==":
             return f"{self.metric}: {self.left} == {right} within {self.margin:g}"
         by = f" by {self.margin:g}" if self.margin else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.compare.measured import MEASURED, measurement_problems, stored_number
 from cnnlab.compare.table import Beyond, Table, Value
 from cnnlab.core.errors import CnnlabError, RunError
 from cnnlab.core.suggest import did_you_mean
@@ -61,6 +62,10 @@ def measure(run: RunFolder, metric: Metric) -> Value:
 
 def tabulate(arms: Mapping[str, Sequence[RunFolder]], metric: Metric) -> Table:
     """arm -> seed -> value. Raises RunError naming every run that cannot be measured, and seeds that come twice."""
+    if metric.name in MEASURED:
+        every = [run for runs in arms.values() for run in runs]
+        if found := tuple(measurement_problems(every, metric.name)):
+            raise RunError(*found)
     problems: list[str] = []
     table: dict[str, dict[int, Value]] = {}
     for arm, runs in arms.items():
@@ -106,6 +111,10 @@ def _images_per_second(run: RunFolder, result: dict[str, Any]) -> float:
     return median(float(row["images_per_second"]) for row in run.metrics)
 
 
+def _measured(metric: str) -> Callable[[RunFolder, dict[str, Any]], float]:
+    return lambda run, result: stored_number(run, metric)
+
+
 def _in_last_row(run: RunFolder, key: str) -> float:
     rows = run.metrics
     if not rows or rows[-1].get(key) is None:
@@ -148,6 +157,7 @@ PLAIN: dict[str, Callable[[RunFolder, dict[str, Any]], float]] = {
     "train_val_gap": _train_val_gap,
     "seconds": _seconds,
     "images_per_second": _images_per_second,
+    **{metric: _measured(metric) for metric in MEASURED},
 }
 # Those that a training without validation images does not leave.
 NEED_VAL = frozenset({"best_val", "final_val", "train_val_gap", "epochs_to"})

@@ -17,3 +17,13 @@ class Beyond:
 Value = float | Beyond
 Arm = Mapping[int, Value]
 Table = Mapping[str, Arm]
+
+
+def scaled(arm: Arm, factor: float) -> Arm:
+    """Every value times a positive factor."""
+    if factor == 1:
+        return arm
+    return {
+        seed: Beyond(value.limit * factor) if isinstance(value, Beyond) else value * factor
+        for seed, value in arm.items()
+    }

@@ -19,7 +19,7 @@ from cnnlab.compare.holm import holm
 from cnnlab.compare.interval import Interval
 from cnnlab.compare.paired import Comparison, compare_arms, sign_test_p, t_test_p
 from cnnlab.compare.sequential import anytime_critical_t, anytime_p
-from cnnlab.compare.table import Arm, Beyond, Table
+from cnnlab.compare.table import Arm, Beyond, Table, scaled
 from cnnlab.core.suggest import did_you_mean
 
 Outcome = Literal["confirmed", "refuted", "undecided"]
@@ -32,8 +32,9 @@ Lost = Mapping[str, Mapping[int, str]]
 class Verdict:
     """What the replicates say about a claim, and why.
 
-    `effect` is the mean of left - right in the metric's units, None where no mean exists; `interval` (1 - alpha)
-    is not adjusted for other claims, `p_holm` is. `n` is the number of pairs, or the size of the smaller unpaired arm.
+    `effect` is the mean of left - times x right in the metric's units, None where no mean exists; `interval`
+    (1 - alpha) is not adjusted for other claims, `p_holm` is. `n` is the number of pairs, or the size of the smaller
+    unpaired arm.
     """
 
     claim: Claim
@@ -128,7 +129,11 @@ def _lost_notes(name: str, arm: Arm, ends: Mapping[int, str]) -> Iterator[str]:
 def _test(claim: Claim, table: Table, alpha: float, looks: Looks) -> _Evidence:
     left = table[claim.left]
     # A number is an arm that gives the same under every seed: the paired test then is the one-sample test.
-    right = table[claim.right] if isinstance(claim.right, str) else dict.fromkeys(left, claim.right)
+    right = (
+        scaled(table[claim.right], claim.times)
+        if isinstance(claim.right, str)
+        else dict.fromkeys(left, claim.right)
+    )
     if not left or not right:
         return _Evidence(claim, "undecided", None, None, 0, None, "")
     known = _known(left), _known(right)

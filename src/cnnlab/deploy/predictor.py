@@ -75,10 +75,13 @@ class Predictor:
         batches = []
         with torch.inference_mode():
             for start in range(0, len(images_NHWC), _BATCH):
-                pixels = torch.from_numpy(np.array(images_NHWC[start : start + _BATCH]))
-                images_NCHW = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-                batches.append(self.model(images_NCHW))
+                batches.append(self.model(self.normalised(images_NHWC[start : start + _BATCH])))
         return torch.cat(batches).numpy()
+
+    def normalised(self, images_NHWC: NDArray[np.uint8]) -> torch.Tensor:
+        """What the network sees of decoded images: float32, N x C x H x W."""
+        pixels = torch.from_numpy(np.array(images_NHWC))
+        return (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
 
     def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
         """Classes and probabilities of image files, or of all images in a folder, by name.

@@ -3,7 +3,7 @@
 from cnnlab.runs.checkpoints import Checkpoint
 from cnnlab.runs.layout import runs_root
 from cnnlab.runs.reader import Predictions, RunFolder, Status, find_run
-from cnnlab.runs.writer import STATES, RunWriter, State
+from cnnlab.runs.writer import STATES, RunWriter, State, write_measurement
 
 __all__ = [
     "STATES",
@@ -15,4 +15,5 @@ __all__ = [
     "Status",
     "find_run",
     "runs_root",
+    "write_measurement",
 ]

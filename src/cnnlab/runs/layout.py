@@ -14,6 +14,7 @@ COMPLETE = "COMPLETE"
 LOCK = "lock"
 CHECKPOINTS = "checkpoints"
 PREDICTIONS = "predictions"
+MEASUREMENTS = "inspect"
 
 ROOT_VARIABLE = "CNNLAB_RUNS"
 
@@ -37,3 +38,8 @@ def is_run_folder(path: Path) -> bool:
 def predictions_path(run: Path, split: str) -> Path:
     """The file with the logits of one split."""
     return run / PREDICTIONS / f"{split}.safetensors"
+
+
+def measurement_path(run: Path, name: str) -> Path:
+    """The file with what `cnnlab inspect RUN <name>` measured."""
+    return run / MEASUREMENTS / f"{name}.json"

@@ -104,6 +104,11 @@ class RunFolder:
         """The final figures; None until the run is complete."""
         return _read_object(self.path / layout.RESULT) if (self.path / layout.COMPLETE).exists() else None
 
+    def check_complete(self) -> None:
+        """Raises RunError unless the run is complete: what is compared or measured must not change any more."""
+        if self.result is None:
+            raise RunError(f"run {self.id} is {self.status}; `cnnlab resume` completes it")
+
     def checkpoint(self, which: Which = "last") -> Checkpoint:
         """The pointed checkpoint, or with a warning the newest intact one. Raises RunError without any."""
         return checkpoints.load(self.path / layout.CHECKPOINTS, which)
@@ -122,6 +127,24 @@ class RunFolder:
             raise RunError(
                 f"{path} is damaged: {error}; restore it from a copy, or train the run again"
             ) from error
+
+    def places(self, split: str) -> "NDArray[np.int64]":
+        """The places in the source's train split of the images of our `split`, train or val. Raises RunError."""
+        import numpy as np
+
+        path = self.path / layout.SPLITS
+        stored = _read_object(path)
+        try:
+            return np.array(stored[split], dtype=np.int64)
+        except (KeyError, ValueError, TypeError) as error:
+            raise RunError(
+                f"{path} is damaged: expected places of {split!r}; restore it from a copy"
+            ) from error
+
+    def measurement(self, name: str) -> dict[str, Any] | None:
+        """What `cnnlab inspect RUN <name>` stored; None where it was not asked yet. Raises RunError when damaged."""
+        path = layout.measurement_path(self.path, name)
+        return _read_object(path) if path.exists() else None
 
 
 def run_folders(root: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atom
 from cnnlab.runs import checkpoints, layout, metrics
 from cnnlab.runs.checkpoints import Checkpoint, Which
 from cnnlab.runs.ownership import RunLock
+from cnnlab.runs.reader import RunFolder
 from cnnlab.runs.tensors import Arrays, to_bytes
 
 if TYPE_CHECKING:
@@ -175,6 +176,18 @@ class RunWriter:
     def _let_go(self) -> None:
         self._stopped = True
         self._lock.release()
+
+
+def write_measurement(run: RunFolder, name: str, values: Mapping[str, Any]) -> Path:
+    """Store what was measured on a finished network as JSON, whole or not at all; a later one takes its place.
+
+    It stands beside what the training left and is not listed in the marker. Raises RunError for a run that is not
+    complete, whose network still changes, and StorageError.
+    """
+    run.check_complete()
+    path = layout.measurement_path(run.path, name)
+    write_json(path, dict(values))
+    return path
 
 
 def _write_beginning(draft: Path, recipe: "Recipe", environment: Mapping[str, Any]) -> None:

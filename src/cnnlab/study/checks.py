@@ -86,7 +86,7 @@ def claims(given: Sequence[ClaimTable]) -> Iterator[str]:
     """A claim says something: not of an arm and itself, equality within a margin."""
     for one in given:
         try:
-            Claim(one.left, one.relation, one.right, one.margin, one.metric, one.text)
+            Claim(one.left, one.relation, one.right, one.margin, one.metric, one.text, one.times)
         except ClaimError as error:
             yield from error.problems
 

@@ -26,6 +26,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnlab.compare.claims import Claim
+from cnnlab.compare.measured import MEASURED
 from cnnlab.compare.metrics import Metric
 from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.suggest import did_you_mean
@@ -161,9 +162,26 @@ class Study(Section):
     def claims(self) -> tuple[Claim, ...]:
         """What is to be decided. Raises ClaimError."""
         return tuple(
-            Claim(one.left, one.relation, one.right, one.margin, str(Metric.parse(one.metric)), one.text)
+            Claim(
+                one.left,
+                one.relation,
+                one.right,
+                one.margin,
+                str(Metric.parse(one.metric)),
+                one.text,
+                one.times,
+            )
             for one in self.claim
         )
+
+    @property
+    def measurements(self) -> dict[str, tuple[str, ...]]:
+        """Measurement -> the arms that claims about its numbers name: what `cnnlab study measure` makes."""
+        found: dict[str, dict[str, None]] = {}
+        for claim in self.claims:
+            if claim.metric in MEASURED:
+                found.setdefault(MEASURED[claim.metric][0], {}).update(dict.fromkeys(claim.arms))
+        return {name: tuple(arms) for name, arms in found.items()}
 
     @cached_property
     def _arms(self) -> tuple[Arm, ...]:

@@ -5,7 +5,7 @@ study, by hand or on another machine is as good as one trained for this.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,17 +81,22 @@ class StudyRuns:
         """Whether claims were judged while seeds were added (by `settle`), which the tests must allow for."""
         return "repeated" if self.folder.looks else "once"
 
-    def table(self, metric: str) -> Table:
-        """The metric of all finished runs, arm -> seed -> value. Raises RunError, MetricError."""
+    def table(self, metric: str, arms: Collection[str] | None = None) -> Table:
+        """The metric of all finished runs, or of those of some arms: arm -> seed -> value.
+
+        Raises RunError, MetricError.
+        """
         self._check_data()
-        return tabulate(
-            {arm: list(runs.values()) for arm, runs in self.finished.items()}, Metric.parse(metric)
-        )
+        chosen = {arm: runs for arm, runs in self.finished.items() if arms is None or arm in arms}
+        return tabulate({arm: list(runs.values()) for arm, runs in chosen.items()}, Metric.parse(metric))
 
     def verdicts(self, looks: Looks | None = None) -> tuple[Verdict, ...]:
         """The verdict on every claim, in order. `looks` None: as `looks` of this says. Raises as `table` does."""
         claims = self.study.claims
-        tables = {metric: self.table(metric) for metric in dict.fromkeys(one.metric for one in claims)}
+        arms: dict[str, set[str]] = {}  # only these need have what the metric takes
+        for claim in claims:
+            arms.setdefault(claim.metric, set()).update(claim.arms)
+        tables = {metric: self.table(metric, named) for metric, named in arms.items()}
         lost: dict[str, dict[int, str]] = {}
         for record in self.failures:
             diverged = record.run is not None and record.run.status.state == "diverged"

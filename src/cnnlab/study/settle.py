@@ -36,10 +36,12 @@ def settle(
     on_look: Callable[[Look], None],
     *,
     start: Start = start_worker,
+    measure: Callable[[StudyRuns], None] = lambda runs: None,
 ) -> Look:
     """Run the study, then look and add seeds until every claim is decided or its arms have `max_seeds`.
 
-    Returns the last look. Raises CnnlabError for a study without claims, and as `run_study` does.
+    `measure` is called before each look, for claims about what inspection finds. Returns the last look. Raises
+    CnnlabError for a study without claims, and as `run_study` and `measure` do.
     """
     if not study.claims:
         raise CnnlabError(f"study {study.name} has no claims to settle; add [[claim]] tables to it")
@@ -53,6 +55,7 @@ def settle(
         own = [one for one in runs.records if one.cell.seed in study.seeds]
         runs = run_cells(runs, own, options, watcher, start=start)
         while True:
+            measure(runs)
             look = _look(runs, max_seeds)
             folder.add_look(_row(look))
             on_look(look)

@@ -141,6 +141,7 @@ class ClaimTable(Section):
     margin: Real = 0.0
     metric: Text = "best_val"
     text: str = ""
+    times: Real = 1.0
 
 
 class Published(Section):

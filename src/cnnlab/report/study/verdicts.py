@@ -67,6 +67,8 @@ def claims_section(facts: StudyFacts) -> Section | None:
         caption += (
             " Seeds were added while claims were undecided: p and intervals are valid for repeated looks."
         )
+    if any(each.claim.times != 1 for each in facts.verdicts):
+        caption += " Where a claim takes the right side several times, so does its effect."
     details = tuple(_detail(facts, number, verdict) for number, verdict in enumerate(facts.verdicts, start=1))
     return Section("Claims", (Table(header, rows, caption), Bullets(details)))
 

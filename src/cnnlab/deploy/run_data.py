@@ -1,0 +1,52 @@
+"""The images that a run was trained on, found again and known to be the same.
+
+Shape legend: N images.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.core.errors import DataError
+from cnnlab.data import NAMED_SOURCES, Dataset, Split, load
+from cnnlab.data.download import ProgressDisplay
+from cnnlab.runs import RunFolder
+
+
+def source_of(run: RunFolder) -> str:
+    """Where the run's data are: a name, or the path they had when the run began."""
+    source = run.recipe.data.source
+    return source if source in NAMED_SOURCES else str(run.environment["data"]["location"])
+
+
+def dataset_of(
+    run: RunFolder,
+    data_dir: Path | None = None,
+    download: bool = False,
+    progress: ProgressDisplay | None = None,
+) -> Dataset:
+    """The data set of a run. Raises DataError where it is not found, or is not what the run saw."""
+    dataset = load(source_of(run), data_dir, download, size=run.recipe.data.size, progress=progress)
+    check_same(run, dataset)
+    return dataset
+
+
+def check_same(run: RunFolder, dataset: Dataset) -> None:
+    """Raises DataError where a run was trained on other data than these, by digest."""
+    expected = run.environment["data"]["digest"]
+    if dataset.digest != expected:
+        raise DataError(
+            f"run {run.id} was trained on {run.environment['data']['name']} with digest {expected[:12]}; found "
+            f"{dataset.digest[:12]} in {dataset.location}; say with --data-dir where its own data are"
+        )
+
+
+def train_sample(run: RunFolder, dataset: Dataset, number: int) -> Split:
+    """At most `number` of the images that the run trained on, without augmentation, evenly spaced in their order.
+
+    The order is the split's own, which does not depend on the seed: runs on equal data get the same images.
+    """
+    assert dataset.train.labels is not None
+    places_N = run.places("train")
+    chosen = np.linspace(0, len(places_N) - 1, min(number, len(places_N))).round().astype(np.int64)
+    return Split(dataset.train.images[places_N[chosen]], dataset.train.labels[places_N[chosen]])

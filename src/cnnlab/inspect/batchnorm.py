@@ -1,0 +1,286 @@
+"""What batch normalisation really puts out: means and deviations, channel by channel, in training and at inference.
+
+    normalised = (x - m) / sqrt(v + eps)        output = scale * normalised + shift
+
+In training m and v are those of the batch: the normalised values have mean 0 by construction, and the mean of the
+output is the learned shift. At inference m and v are running averages: the normalised values have whatever mean those
+miss, and the mean of the output is shift + scale * that. So there are two causes, and both are told apart here.
+
+Ioffe and Szegedy, "Batch normalization" (ICML 2015, arXiv 1502.03167), algorithms 1 and 2.
+
+Shape legend: N images, B of them in a batch, C channels; the positions of a map are so many more examples.
+"""
+
+import copy
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnlab.core.errors import ArchitectureError
+from cnnlab.core.files import write_atomic
+from cnnlab.core.tables import table_lines
+from cnnlab.data.dataset import Images
+from cnnlab.deploy.predictor import Predictor
+from cnnlab.inspect.settings import BatchNormSettings, OnStep
+
+_Normalisation = nn.BatchNorm1d | nn.BatchNorm2d
+_INFERENCE_BATCH = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Mean and deviation of every channel (C,), before scale and shift (normalised) and after (output)."""
+
+    normalised_mean: NDArray[np.float64]
+    normalised_std: NDArray[np.float64]
+    output_mean: NDArray[np.float64]
+    output_std: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStatistics:
+    """One layer: its learned scale and shift (C,), and its channels under three conditions.
+
+    `training`: training images, statistics of their batch. `inference_train`: the same images, running statistics.
+    `inference`: test images, running statistics.
+    """
+
+    path: str
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    training: Channels
+    inference_train: Channels
+    inference: Channels
+
+    def numbers(self) -> dict[str, float]:
+        """Means over the channels of |mean|.
+
+        `output_mean_unshifted` is what the output's mean at inference would be with a shift of 0.
+        """
+        means = {
+            "train_normalised_mean": self.training.normalised_mean,
+            "train_output_mean": self.training.output_mean,
+            "train_images_normalised_mean": self.inference_train.normalised_mean,
+            "normalised_mean": self.inference.normalised_mean,
+            "output_mean_unshifted": self.inference.output_mean - self.shift,
+            "output_mean": self.inference.output_mean,
+        }
+        return {name: float(np.abs(mean_C).mean()) for name, mean_C in means.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNormStatistics:
+    """All batch-norm layers, in the order of computation; batches of `batch_size` in training."""
+
+    settings: BatchNormSettings
+    batch_size: int
+    layers: tuple[LayerStatistics, ...]
+
+    def numbers(self) -> dict[str, float]:
+        """Those of the layers, averaged over the layers."""
+        rows = [layer.numbers() for layer in self.layers]
+        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as a run stores it."""
+        return {
+            "settings": asdict(self.settings),
+            "numbers": self.numbers(),
+            "batch_size": self.batch_size,
+            "layers": [_listed(layer) for layer in self.layers],
+        }
+
+    def table(self) -> str:
+        """A line for each layer, and the average over them."""
+        columns = ("layer", "channels", *(heading for heading, _ in _COLUMNS))
+        lines = [(layer.path, str(len(layer.shift)), layer.numbers()) for layer in self.layers]
+        rows = [
+            (path, number, *(f"{values[name]:.2g}" for _, name in _COLUMNS))
+            for path, number, values in [*lines, ("all", "", self.numbers())]
+        ]
+        return "\n".join(table_lines(columns, rows, words=1))
+
+    def write_csv(self, path: Path) -> None:
+        """A line for each channel, with all means and deviations. Raises StorageError."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        conditions = ("training", "inference_train", "inference")
+        kinds = [field.name for field in fields(Channels)]
+        writer.writerow(
+            [
+                *("layer", "channel", "scale", "shift"),
+                *(f"{condition}_{kind}" for condition in conditions for kind in kinds),
+            ]
+        )
+        for layer in self.layers:
+            measured = [
+                getattr(getattr(layer, condition), kind) for condition in conditions for kind in kinds
+            ]
+            for channel, values in enumerate(zip(layer.scale, layer.shift, *measured, strict=True)):
+                writer.writerow([layer.path, channel, *(f"{value:.6g}" for value in values)])
+        write_atomic(path, text.getvalue())
+
+
+_COLUMNS = (
+    ("training: normalised", "train_normalised_mean"),
+    ("output", "train_output_mean"),
+    ("inference: on train", "train_images_normalised_mean"),
+    ("normalised", "normalised_mean"),
+    ("output", "output_mean"),
+    ("without shift", "output_mean_unshifted"),
+)
+
+
+def batchnorm_statistics(
+    predictor: Predictor,
+    train_images: Images,
+    test_images: Images,
+    batch_size: int,
+    settings: BatchNormSettings,
+    on_step: OnStep = lambda done, total: None,
+) -> BatchNormStatistics:
+    """Of a network, in training mode on whole batches of the training images, and at inference.
+
+    In training mode only the normalisations are: dropout stays off, weights and running statistics as they are. The
+    predictor is left as it is. Raises ArchitectureError for a network without batch norm.
+    """
+    normalisations = _normalisations(predictor.model)
+    if not normalisations:
+        raise ArchitectureError(
+            f"the network has no batch norm to measure: {predictor.architecture}; add `bn` layers to an architecture, "
+            "or arch.options.batchnorm=true to a recipe of SimpleNN, and train it"
+        )
+    batch_size = min(batch_size, len(train_images))
+    batches = len(train_images) // batch_size
+    # Every so manieth image: batches are mixed also where the images lie class by class.
+    mixed = [train_images[start : batches * batch_size : batches] for start in range(batches)]
+    in_order = [_in_order(images) for images in (train_images, test_images)]
+    progress = _Progress(on_step, len(mixed) + sum(map(len, in_order)))
+    training = _measured(_in_training_mode(predictor.model), predictor, mixed, progress)
+    inference_train, inference = (
+        _measured(predictor.model, predictor, batches, progress) for batches in in_order
+    )
+    layers = tuple(
+        LayerStatistics(
+            path,
+            _array(module.weight),
+            _array(module.bias),
+            training[path],
+            inference_train[path],
+            inference[path],
+        )
+        for path, module in normalisations.items()
+    )
+    return BatchNormStatistics(settings, batch_size, layers)
+
+
+class _Progress:
+    def __init__(self, on_step: OnStep, total: int) -> None:
+        self.on_step, self.total, self.done = on_step, total, 0
+
+    def step(self) -> None:
+        self.done += 1
+        self.on_step(self.done, self.total)
+
+
+class _Moments:
+    """Mean and deviation of every channel over many batches, summed in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum_C: NDArray[np.float64] | float = 0.0
+        self.squares_C: NDArray[np.float64] | float = 0.0
+
+    def add(self, x: Tensor) -> None:
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        variance, mean = torch.var_mean(x.double(), axes, correction=0)
+        number, mean_C = x.numel() // x.shape[1], _array(mean)
+        self.count += number
+        self.sum_C += number * mean_C
+        self.squares_C += number * (_array(variance) + mean_C**2)
+
+    def mean_and_std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        mean_C = np.asarray(self.sum_C / self.count)
+        return mean_C, np.sqrt(np.maximum(self.squares_C / self.count - mean_C**2, 0))
+
+
+def _normalisations(model: nn.Module) -> dict[str, _Normalisation]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, _Normalisation)}
+
+
+def _in_training_mode(model: nn.Module) -> nn.Module:
+    """A copy whose normalisations use the statistics of their batch."""
+    model = copy.deepcopy(model)
+    for module in _normalisations(model).values():
+        module.train()
+    return model
+
+
+def _in_order(images_NHWC: Images) -> list[Images]:
+    return [
+        images_NHWC[start : start + _INFERENCE_BATCH]
+        for start in range(0, len(images_NHWC), _INFERENCE_BATCH)
+    ]
+
+
+def _measured(
+    model: nn.Module, predictor: Predictor, batches: list[Images], progress: _Progress
+) -> dict[str, Channels]:
+    """The channels of every batch-norm layer of `model`, over all batches together."""
+    with torch.inference_mode(), _recorded(model) as moments:
+        for images_BHWC in batches:
+            model(predictor.normalised(images_BHWC))
+            progress.step()
+    return {
+        path: Channels(*normalised.mean_and_std(), *output.mean_and_std())
+        for path, (normalised, output) in moments.items()
+    }
+
+
+@contextmanager
+def _recorded(model: nn.Module) -> Iterator[dict[str, tuple[_Moments, _Moments]]]:
+    """While this lasts, each forward pass adds to the moments of the normalised values and of the output."""
+    moments = {path: (_Moments(), _Moments()) for path in _normalisations(model)}
+    handles = []
+    for path, module in _normalisations(model).items():
+
+        def record(
+            module: _Normalisation, inputs: tuple[Tensor, ...], output: Tensor, path: str = path
+        ) -> None:
+            running = (None, None) if module.training else (module.running_mean, module.running_var)
+            normalised, _ = moments[path]
+            normalised.add(F.batch_norm(inputs[0], *running, training=module.training, eps=module.eps))
+            moments[path][1].add(output)
+
+        handles.append(module.register_forward_hook(record))
+    try:
+        yield moments
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _array(values: Tensor) -> NDArray[np.float64]:
+    return values.detach().double().numpy()
+
+
+def _listed(layer: LayerStatistics) -> dict[str, Any]:
+    """A layer as JSON can hold it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        return {name: plain(each) for name, each in value.items()} if isinstance(value, dict) else value
+
+    listed: dict[str, Any] = plain(asdict(layer))
+    return listed

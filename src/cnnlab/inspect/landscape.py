@@ -1,0 +1,166 @@
+"""The loss around trained weights, in the plane of two random directions.
+
+Li, Xu, Taylor, Studer and Goldstein, "Visualizing the loss landscape of neural nets" (NeurIPS 2018, arXiv 1712.09913,
+section 4): a direction is drawn from a Gaussian, and each of its filters is scaled to the length of the network's own.
+Without that, a network whose weights are large looks flat, as batch norm makes its outputs independent of their size.
+A filter is what makes one output channel; of a linear layer it is the row of one output. Biases and the scales and
+shifts of batch norm stay as they are, and so do its running statistics: nothing is normalised anew at a point.
+
+The loss is the mean cross-entropy in nats, without penalties and label smoothing.
+
+Shape legend: P points on either axis, N images, C channels, H x W pixels.
+"""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.files import write_atomic
+from cnnlab.core.seeding import derive_seed
+from cnnlab.data import Split
+from cnnlab.deploy.predictor import Predictor
+from cnnlab.inspect import surface
+from cnnlab.inspect.settings import LandscapeSettings, OnStep
+from cnnlab.inspect.surface import Smoothness
+
+_BATCH = 250  # its activations stay in the caches; the sums are the same for any
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """Losses P x P: first axis along the first direction, both at `offsets`; the weights are in the middle."""
+
+    settings: LandscapeSettings
+    seed: int
+    losses_PP: NDArray[np.float64]
+
+    @property
+    def offsets(self) -> NDArray[np.float64]:
+        """Where the points (P,) lie on either axis, in units of the weights' length."""
+        return np.linspace(-self.settings.span, self.settings.span, self.settings.points)
+
+    @cached_property
+    def smoothness(self) -> Smoothness:
+        """How convex the surface is."""
+        return surface.smoothness(self.losses_PP, self._step)
+
+    @property
+    def nonconvexity(self) -> NDArray[np.float64]:
+        """The share of negative curvature at every inner point (P - 2, P - 2)."""
+        return surface.nonconvexity(self.losses_PP, self._step)
+
+    @property
+    def _step(self) -> float:
+        return 2 * self.settings.span / (self.settings.points - 1)
+
+    @property
+    def centre(self) -> float:
+        """The loss of the network as it is."""
+        middle = self.settings.points // 2
+        return float(self.losses_PP[middle, middle])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as a run stores it."""
+        numbers = {**asdict(self.smoothness), "centre": self.centre}
+        return {
+            "settings": asdict(self.settings),
+            "numbers": numbers,
+            "directions_seed": self.seed,
+            "losses": self.losses_PP.tolist(),
+        }
+
+    def write_csv(self, path: Path) -> None:
+        """A line for each point: its place on both axes, and the loss. Raises StorageError."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["first", "second", "loss"])
+        for (row, column), loss in np.ndenumerate(self.losses_PP):
+            writer.writerow([f"{self.offsets[row]:g}", f"{self.offsets[column]:g}", f"{loss:.9g}"])
+        write_atomic(path, text.getvalue())
+
+
+def landscape(
+    predictor: Predictor,
+    images: Split,
+    settings: LandscapeSettings,
+    seed: int,
+    on_step: OnStep = lambda done, total: None,
+) -> Landscape:
+    """The surface on labelled images; `seed` is for the directions unless the settings name one.
+
+    The predictor is left as it is. Raises CnnlabError where a loss is not finite.
+    """
+    assert images.labels is not None
+    seed = seed if settings.directions is None else settings.directions
+    weights = perturbed_weights(predictor.model)
+    directions = [filter_normalised(weights, seed, number) for number in (0, 1)]
+    found = Landscape(settings, seed, np.full((settings.points, settings.points), np.nan))
+    seen_NCHW, labels_N = predictor.normalised(images.images), torch.from_numpy(np.array(images.labels))
+    with torch.inference_mode():
+        for place, (row, column) in enumerate(np.ndindex(*found.losses_PP.shape), start=1):
+            offsets = (float(found.offsets[row]), float(found.offsets[column]))
+            moved = _moved(weights, directions, offsets)
+            found.losses_PP[row, column] = _loss(predictor.model, moved, seen_NCHW, labels_N)
+            on_step(place, found.losses_PP.size)
+    if not np.isfinite(found.losses_PP).all():
+        raise CnnlabError(
+            f"the loss is not finite in places up to {settings.span:g} from the weights; choose a smaller --span"
+        )
+    return found
+
+
+def perturbed_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of convolutions and linear layers, by name, in the order of the layers."""
+    return {name: weight.detach() for name, weight in model.named_parameters() if weight.ndim >= 2}
+
+
+def filter_normalised(weights: Mapping[str, Tensor], seed: int, number: int) -> dict[str, Tensor]:
+    """Random direction `number`: Gaussian, every filter as long as the one of `weights` in its place.
+
+    Draws depend on the place of a layer, not on its name: networks with equal layers get equal draws.
+    """
+    direction = {}
+    for place, (name, weight) in enumerate(weights.items()):
+        generator = torch.Generator().manual_seed(derive_seed(seed, "landscape", number, place))
+        drawn = torch.randn(weight.shape, generator=generator)
+        direction[name] = drawn * (_lengths(weight) / _lengths(drawn))
+    return direction
+
+
+def _lengths(weight: Tensor) -> Tensor:
+    """Of each filter, the first axis; shaped to multiply the weight."""
+    lengths: Tensor = torch.linalg.vector_norm(weight.flatten(1), dim=1)
+    return lengths.view(-1, *[1] * (weight.ndim - 1))
+
+
+def _moved(
+    weights: Mapping[str, Tensor], directions: list[dict[str, Tensor]], offsets: tuple[float, float]
+) -> dict[str, Tensor]:
+    first, second = directions
+    return {
+        name: weight + offsets[0] * first[name] + offsets[1] * second[name]
+        for name, weight in weights.items()
+    }
+
+
+def _loss(model: nn.Module, weights: dict[str, Tensor], images_NCHW: Tensor, labels_N: Tensor) -> float:
+    """Mean cross-entropy of the model with other weights; its own are not touched."""
+    total = 0.0
+    for images_BCHW, labels_B in zip(
+        torch.split(images_NCHW, _BATCH), torch.split(labels_N, _BATCH), strict=True
+    ):
+        logits_BK = functional_call(model, weights, (images_BCHW,))
+        total += float(F.cross_entropy(logits_BK.double(), labels_B, reduction="sum"))
+    return total / len(labels_N)

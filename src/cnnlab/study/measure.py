@@ -1,0 +1,47 @@
+"""Makes the measurements that the claims of a study are about, of all runs that lack them. Imports torch.
+
+Only runs in the study's own runs folder are written; those of other folders are measured where they lie.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from cnnlab.data import Dataset
+from cnnlab.deploy.run_data import dataset_of
+from cnnlab.inspect.measurements import is_measured, measure
+from cnnlab.inspect.settings import OnStep
+from cnnlab.launch.options import Options
+from cnnlab.runs import RunFolder, runs_root
+from cnnlab.study.record import StudyRuns
+
+Watch = Callable[[RunFolder, str], AbstractContextManager[OnStep]]
+"""Opened while one run is measured: run, name of the measurement."""
+
+
+def to_measure(runs: StudyRuns, root: Path) -> list[tuple[RunFolder, str]]:
+    """Each finished run below `root` with a measurement that claims need and it lacks, or has with other settings."""
+    finished = runs.finished
+    return [
+        (run, name)
+        for name, arms in runs.study.measurements.items()
+        for arm in arms
+        for run in finished[arm].values()
+        if run.path.parent == root and not is_measured(run, name)
+    ]
+
+
+def measure_study(runs: StudyRuns, options: Options, watch: Watch) -> int:
+    """Measure what is to be measured, run by run; returns how many measurements were made.
+
+    What is done stays done when this is interrupted. Raises DataError, RunError, ArchitectureError, StorageError.
+    """
+    todo = to_measure(runs, runs_root(options.runs))
+    datasets: dict[tuple[str, object], Dataset] = {}
+    for run, name in todo:
+        source = (run.environment["data"]["digest"], run.recipe.data.size)
+        if source not in datasets:
+            datasets[source] = dataset_of(run, options.data_dir, options.download, options.download_display)
+        with watch(run, name) as on_step:
+            measure(run, datasets[source], name, on_step)
+    return len(todo)
