@@ -198,6 +198,7 @@ class _Active:
     record: CellRecord
     process: Process
     attempt: int
+    claim: RunLock
 
 
 @dataclass
@@ -227,6 +228,7 @@ class _Session:
             finally:
                 for worker in self.active.values():
                     worker.process.end()
+                    worker.claim.release()
         if stop:
             raise Interrupted("stopped, all is saved; repeat the command to go on", stop.exit_code)
         if self.refusals:
@@ -255,20 +257,35 @@ class _Session:
         for slot, cores in enumerate(self.crew.shares):
             while waiting and slot not in self.active:
                 cell, attempt = waiting.popleft()
-                # As it stands now: another study may have trained it meanwhile, a killed worker may have been done.
-                self.index.refresh()
-                record = read_cell(cell, self.index, self.folder)
-                if record.state not in _wanted(self.options):
-                    elsewhere = "another process trains it" if record.state == "running" else record.state
-                    self.watcher.on_end(cell, record.cause or elsewhere)
-                    continue
-                if not self.is_asked_for(cell):
-                    self.watcher.on_end(cell, "not needed any more")
-                    continue
-                self.folder.forget_failure(cell)
-                process = self.start(self._job(record, cores), self.folder.log(cell))
-                self.active[slot] = _Active(record, process, attempt)
-                self.watcher.on_start(record, attempt)
+                claim = self.folder.claim(cell)
+                try:
+                    if worker := self._begin(cell, attempt, cores, claim):
+                        self.active[slot] = worker
+                        self.watcher.on_start(worker.record, attempt)
+                finally:
+                    if claim is not None and slot not in self.active:
+                        claim.release()
+
+    def _begin(
+        self, cell: Cell, attempt: int, cores: tuple[int, ...], claim: RunLock | None
+    ) -> _Active | None:
+        """Start a worker, unless the cell need not be trained as it stands now.
+
+        Another study may have trained it meanwhile, a killed worker may have been done.
+        """
+        self.index.refresh()
+        record = read_cell(cell, self.index, self.folder)
+        if claim is None or record.state == "running":
+            self.watcher.on_end(cell, "another process trains it")
+        elif record.state not in _wanted(self.options):
+            self.watcher.on_end(cell, record.cause or record.state)
+        elif not self.is_asked_for(cell):
+            self.watcher.on_end(cell, "not needed any more")
+        else:
+            self.folder.forget_failure(cell)
+            process = self.start(self._job(record, cores), self.folder.log(cell))
+            return _Active(record, process, attempt, claim)
+        return None
 
     def _collect(self, waiting: "deque[tuple[Cell, int]]", stopping: bool) -> None:
         """Take leave of the workers that have ended."""
@@ -276,6 +293,7 @@ class _Session:
             code = worker.process.poll()
             if code is not None:
                 del self.active[slot]
+                worker.claim.release()
                 if self._is_to_go_on(worker, code, stopping):
                     waiting.appendleft((worker.record.cell, worker.attempt + 1))
 
