@@ -102,6 +102,21 @@ def test_a_grade_is_what_the_run_recorded(cnnlab: Callable, trained: Path, tmp_p
     assert sum(int(line[3]) for line in shares) == round(1000 * result["accuracy"]["test"])
 
 
+def test_a_file_of_labels_need_not_hold_every_class(cnnlab: Callable, tmp_path: Path) -> None:
+    table, truth = tmp_path / "predictions.csv", tmp_path / "labels.csv"
+    truth.write_text("id,label\na.png,2\nb.png,0\nc.png,5000\n")
+    table.write_text("id,label\na.png,2\nb.png,9\nc.png,2\n")
+    answer = cnnlab("grade", table, "--labels", truth)
+    assert answer.code == 0, answer.err
+    shares = [line.split()[:4] for line in answer.out.splitlines()[5:]]
+    assert shares == [
+        ["0", "1", "0", "0"],
+        ["2", "1", "2", "1"],
+        ["9", "0", "1", "0"],
+        ["5000", "1", "0", "0"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -41,11 +41,23 @@ def write_tar(path, files):
 @pytest.mark.parametrize(("name", "write"), [("t.zip", write_zip), ("t.tar.gz", write_tar)])
 def test_archives(tmp_path, name, write):
     files = {one: png(pixels) for one, pixels in zip(NAMES, PIXELS, strict=True)}
-    noise = {"__MACOSX/._10.png": b"no image", "labels.txt": b"0"}
+    noise = {"__MACOSX/._10.png": b"no image", "labels.txt": b"0", ".hidden/c.png": b"no image"}
     write(tmp_path / name, {**noise, **dict(reversed(files.items()))})
     found = read_unlabelled([tmp_path / name], FORM)
     assert found.names == tuple(NAMES)
     assert found.named
+    np.testing.assert_array_equal(found.images, PIXELS)
+
+
+def test_a_folder_holds_what_its_archive_would(tmp_path):
+    for name, pixels in zip(NAMES, PIXELS, strict=True):
+        (tmp_path / "t" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "t" / name).write_bytes(png(pixels))
+    (tmp_path / "t" / ".hidden").mkdir()
+    (tmp_path / "t" / ".hidden" / "c.png").write_bytes(b"no image")
+    (tmp_path / "t" / "loop").symlink_to(tmp_path / "t")
+    found = read_unlabelled([tmp_path / "t"], FORM)
+    assert [name.removeprefix(f"{tmp_path}/t/") for name in found.names] == NAMES
     np.testing.assert_array_equal(found.images, PIXELS)
 
 
@@ -108,10 +120,12 @@ def test_damaged_files(tmp_path, name, content, message):
 
 def test_what_holds_no_images(tmp_path):
     np.savez(tmp_path / "t.npz", labels=np.arange(3))
+    np.save(tmp_path / "t.npy", PIXELS[:0])
     write_zip(tmp_path / "t.zip", {"readme.txt": b"none"})
     (tmp_path / "empty").mkdir()
     for place, message in (
         ("t.npz", "holds no images"),
+        ("t.npy", "is an array of none"),
         ("t.zip", "no images to pred"),
         ("empty", "no images to pred"),
     ):
@@ -132,7 +146,18 @@ def test_a_bomb_is_refused_before_it_is_read(tmp_path, monkeypatch):
             read_unlabelled([tmp_path / name], FORM)
 
 
-def test_an_unsafe_tar_is_refused(tmp_path):
-    write_tar(tmp_path / "t.tar.gz", {"../../a.png": png(PIXELS[0])})
+@pytest.mark.parametrize("member", ["../../a.png", "/etc/a.png", "x/..\\..\\a.png"])
+@pytest.mark.parametrize(("name", "write"), [("t.zip", write_zip), ("t.tar.gz", write_tar)])
+def test_an_unsafe_archive_is_refused(tmp_path, name, write, member):
+    write(tmp_path / name, {member: png(PIXELS[0])})
     with pytest.raises(DataError, match="unsafe member"):
-        read_unlabelled([tmp_path / "t.tar.gz"], FORM)
+        read_unlabelled([tmp_path / name], FORM)
+
+
+def test_a_zip_that_holds_two_images_of_one_name_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as opened:
+        opened.writestr("a.png", png(PIXELS[0]))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            opened.writestr("a.png", png(PIXELS[1]))
+    with pytest.raises(DataError, match=r"it holds a\.png more than once"):
+        read_unlabelled([tmp_path / "t.zip"], FORM)

@@ -97,6 +97,31 @@ def test_single_problems(tmp_path, text, expected, found):
     assert problems(tmp_path, text, **expected) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x" * 200_000, "line 1: field larger than field limit (131072); expected lines of id,label"),
+        ("id,label\n0,1\n1," + "1" * 200_000, "line 3: field larger than field limit"),
+        ("id,label\n" + "0;" * 5000, f"line 2: received {('0;' * 50)!r}..., expected two cells"),
+    ],
+)
+def test_a_file_that_is_no_table(tmp_path, text, problem):
+    path = tmp_path / "p.csv"
+    path.write_text(text)
+    with pytest.raises(PredictionsError) as caught:
+        read_predictions_csv(path)
+    assert caught.value.problems[0].startswith(f"{path}, {problem}")
+
+
+def test_of_very_many_problems_the_first_are_shown(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("id,label\n" + "".join(f"{number},cat\n" for number in range(5000)))
+    with pytest.raises(PredictionsError) as caught:
+        read_predictions_csv(path)
+    assert "line 2: label 'cat'" in caught.value.problems[0]
+    assert caught.value.problems[-1] == "... and 4980 more"
+
+
 def test_a_file_that_is_no_text_and_one_that_is_not_there(tmp_path):
     (tmp_path / "p.csv").write_bytes(b"\x89PNG\xff")
     for name, message in (("p.csv", "not text in UTF-8"), ("none.csv", "No such file")):

@@ -186,6 +186,11 @@ def test_one_thing_wrong(values: dict[str, Any], problem: str) -> None:
     assert problem in problems(**values)
 
 
+def test_a_seed_for_the_base_would_mean_nothing() -> None:
+    with pytest.raises(StudyError, match="--set seed: a study trains under its seeds"):
+        Study.from_dict({"name": "s", "question": "?", "base": "demo", "factors": LR}, ["seed=5"])
+
+
 def test_unknown_study_names_the_nearest() -> None:
     with pytest.raises(StudyError, match="did you mean 'lab2-batchnorm-lr'"):
         Study.load("lab2-batchnrm-lr")

@@ -64,6 +64,25 @@ def test_other_threads_are_scaled_and_said(study: Study, example: RunFolder, tmp
     assert "scaled from 1 threads" in four.basis  # type: ignore[union-attr]
 
 
+def test_runs_that_tell_nothing_are_passed_over(study: Study, example: RunFolder, tmp_path: Path) -> None:
+    """One without its architecture, as another version might leave, and one with a damaged line."""
+    theirs = tmp_path / "more"
+    foreign = RunFolder(write_run(theirs, Recipe.named("demo", seed=97), architecture={}))
+    damaged = RunFolder(write_run(theirs, Recipe.named("demo", seed=98)))
+    (damaged.path / "metrics.jsonl").write_text("{]\n")
+    runs = read_study(study, tmp_path)
+    examples = [foreign, damaged, example]
+    assert example.id in make_plan(runs, examples, Options(), ONE).cells[0].forecast.basis  # type: ignore[union-attr]
+    assert train_probes(runs, examples, Options(), 1) == []
+
+
+def test_a_forecast_from_another_kind_of_device_says_so(study: Study, tmp_path: Path) -> None:
+    device = {"kind": "cuda", "name": "a large one"}
+    run = RunFolder(write_run(tmp_path / "theirs", Recipe.named("demo", seed=99), device=device))
+    plan = make_plan(read_study(study, tmp_path), [run], Options(), TWO)
+    assert plan.cells[0].forecast.basis.endswith("times the MACs, on cuda)")  # type: ignore[union-attr]
+
+
 def test_what_is_finished_or_failed_costs_nothing_and_what_is_begun_the_rest(
     study: Study, example: RunFolder, tmp_path: Path
 ) -> None:

@@ -151,6 +151,20 @@ def test_what_another_study_trained_meanwhile_is_not_trained_again(
     assert f"end {shared}: {words}" in told.lines
 
 
+def test_a_cell_that_another_study_has_just_begun_is_left_to_it(
+    study: Study, options: StudyOptions, told: Told
+) -> None:
+    """Its training has no run folder yet."""
+    shared, crew = study.cell("lr=0.02", 1), FakeCrew(options.root)
+    claim = StudyFolder.of(options.root, "another").claim(shared)
+    assert claim is not None
+    runs = run_study(study, options, told, start=crew.start)
+    assert f"end {shared}: another process trains it" in told.lines
+    assert runs.counts == {"complete": 3, "missing": 1}
+    claim.release()
+    assert run_study(study, options, told, start=crew.start).counts["complete"] == 4
+
+
 def test_a_longer_run_elsewhere_does_not_hide_the_one_to_go_on_with(
     study: Study, options: StudyOptions, told: Told, tmp_path: Path
 ) -> None:

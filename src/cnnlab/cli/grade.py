@@ -32,23 +32,31 @@ def grade(
     from cnnlab.deploy.predictions_csv import read_predictions_csv
 
     title, truth, classes = _truth(labels, data_dir, download)
-    received = read_predictions_csv(predictions, num_classes=len(classes), ids=truth)
+    received = read_predictions_csv(
+        predictions, num_classes=None if classes is None else len(classes), ids=truth
+    )
     predicted_N = np.array([received[one] for one in truth], dtype=np.int64)
-    graded = grade_labels(predicted_N, np.array(list(truth.values()), dtype=np.int64), classes)
+    truth_N = np.array(list(truth.values()), dtype=np.int64)
+    if classes is None:  # a file of labels does not say which there are: those that occur, by their numbers
+        numbers, places = np.unique(np.stack([predicted_N, truth_N]), return_inverse=True)
+        predicted_N, truth_N = places.reshape(2, -1)
+        classes = tuple(map(str, numbers.tolist()))
+    graded = grade_labels(predicted_N, truth_N, classes)
     for line in _lines(title, graded):
         say(line)
 
 
-def _truth(labels: str, data_dir: Path | None, download: bool) -> tuple[str, dict[str, int], tuple[str, ...]]:
-    """What the labels are of, the true label of every id, and the classes' names. Raises CnnlabError."""
+def _truth(
+    labels: str, data_dir: Path | None, download: bool
+) -> tuple[str, dict[str, int], tuple[str, ...] | None]:
+    """What the labels are of, the true label of every id, and the classes' names if known. Raises CnnlabError."""
     from cnnlab.cli.download import download_bars
     from cnnlab.core.errors import DataError
     from cnnlab.data import load
     from cnnlab.deploy.predictions_csv import read_predictions_csv
 
     if labels.lower().endswith(".csv"):
-        truth = read_predictions_csv(Path(labels), named=True)
-        return labels, truth, tuple(map(str, range(max(truth.values()) + 1)))
+        return labels, read_predictions_csv(Path(labels), named=True), None
     source, _, split = labels.rpartition(":")
     if split not in ("train", "test"):
         source, split = labels, "test"

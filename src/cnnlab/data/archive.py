@@ -1,16 +1,18 @@
 """Reading members of tar and zip archives into memory. Nothing is extracted to disk, so nothing escapes a folder.
 
-A tar archive that carries unsafe members (absolute paths, `..`, links, devices) is refused all the same: it is
+An archive that carries unsafe members (absolute paths, `..`, links, devices) is refused all the same: it is
 not the file it claims to be.
 """
 
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 
 from cnnlab.core.errors import DataError
+from cnnlab.data.dataset import listed
 
 MAX_MEMBER_BYTES = 512 * 2**20  # the largest official member, CIFAR-100's training file, has 155 MB
 MAX_BYTES = 4 * 2**30  # of all files that are held in memory at once
@@ -18,13 +20,14 @@ MAX_BYTES = 4 * 2**30  # of all files that are held in memory at once
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
+def _refuse_escaping(name: str, archive: Path, is_plain: bool = True) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not is_plain:
+        raise DataError(f"{archive} is refused: unsafe member {name[:200]!r}; get the official file again")
+
+
 def _refuse_unsafe(member: tarfile.TarInfo, archive: Path) -> None:
-    path = PurePosixPath(member.name.replace("\\", "/"))
-    unsafe = path.is_absolute() or ".." in path.parts or not (member.isreg() or member.isdir())
-    if unsafe:
-        raise DataError(
-            f"{archive} is refused: unsafe member {member.name[:200]!r}; get the official file again"
-        )
+    _refuse_escaping(member.name, archive, is_plain=member.isreg() or member.isdir())
     if member.size > MAX_MEMBER_BYTES:
         raise DataError(f"{archive} is refused: member {member.name[:200]!r} claims {member.size} bytes")
 
@@ -59,7 +62,7 @@ def read_files(archive: Path, endings: Collection[str]) -> dict[str, bytes]:
 
     def is_wanted(name: str) -> bool:
         path = PurePosixPath(name)
-        return path.suffix.lower() in endings and not path.name.startswith(".")
+        return path.suffix.lower() in endings and not any(part.startswith(".") for part in path.parts)
 
     try:
         if archive.suffix.lower() == ".zip":
@@ -79,7 +82,12 @@ def read_files(archive: Path, endings: Collection[str]) -> dict[str, bytes]:
 
 def _read_zip(archive: Path, is_wanted: Callable[[str], bool]) -> dict[str, bytes]:
     with zipfile.ZipFile(archive) as opened:
+        for one in opened.infolist():
+            _refuse_escaping(one.filename, archive)
         wanted = [one for one in opened.infolist() if is_wanted(one.filename) and not one.is_dir()]
+        twice = [name for name, count in Counter(one.filename for one in wanted).items() if count > 1]
+        if twice:
+            raise DataError(f"{archive} is refused: it holds {', '.join(listed(twice))} more than once")
         _refuse_large(archive, sum(one.file_size for one in wanted))
         return {one.filename: opened.read(one) for one in wanted}
 

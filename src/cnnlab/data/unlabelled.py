@@ -3,7 +3,8 @@
 They are brought to the form a network takes by the one decoder. Arrays are not resized: those must have that form.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +53,26 @@ def read_unlabelled(places: Sequence[Path], form: tuple[int, int, int]) -> Unlab
 
 def _items(place: Path) -> list[Item]:
     if place.is_dir():
-        return [Item(printable(path), path, None) for path in list_folder(place).images]
+        below = sorted(_images_below(place), key=os.fsencode)
+        return [Item(printable(path), path, None) for path in below]
     if place.name.lower().endswith(ARCHIVES):
         files = read_files(place, ENDINGS)
         return [Item(name, content, None) for name, content in sorted(files.items())]
     return [Item(printable(place), place, None)]
 
 
+def _images_below(folder: Path) -> Iterator[Path]:
+    """As deep as they lie, as in an archive of that folder; hidden ones and links to folders apart."""
+    inside = list_folder(folder)
+    yield from inside.images
+    for deeper in inside.folders:
+        yield from _images_below(deeper)
+
+
 def _of_array(place: Path, form: tuple[int, int, int]) -> Unlabelled:
     images = read_images(place)
+    if not len(images):
+        raise DataError(f"no images to predict: {place} is an array of none")
     if images.shape[1:] != form:
         height, width, channels = form
         raise DataError(

@@ -19,6 +19,8 @@ from cnnlab.data.dataset import listed
 
 HEADER = ["id", "label"]
 
+_LONGEST_SHOWN = 100
+
 Ids = Literal["number", "position", "name"]
 
 
@@ -77,8 +79,8 @@ def read_predictions_csv(
     """The label of every id, in the file's order.
 
     The ids must be 0..num_images-1 (without `num_images`: up to the largest there is), or the given `ids`, or, where
-    they are `named`, just differ; labels must lie below `num_classes`. Raises PredictionsError with every problem,
-    line by line.
+    they are `named`, just differ; labels must lie below `num_classes`. Raises PredictionsError with the problems,
+    line by line; of very many the first, and how many more there are.
     """
     numbered = ids is None and not named
     rows, problems = _rows(path)
@@ -96,9 +98,13 @@ def read_predictions_csv(
             labels.setdefault(one, int(label))
         else:
             problems[line].append(f"label {label!r}, expected a whole number{_up_to(num_classes)}")
-    found = [
-        f"{path}, line {line}: {problem}" for line, several in sorted(problems.items()) for problem in several
-    ]
+    found = listed(
+        [
+            f"{path}, line {line}: {problem}"
+            for line, several in sorted(problems.items())
+            for problem in several
+        ]
+    )
     if rows and (missing := _missing(first_line, num_images, ids, numbered)):
         found.append(f"{path}: {missing}")
     if found:
@@ -117,19 +123,28 @@ def _rows(path: Path) -> tuple[dict[int, tuple[str, str]], dict[int, list[str]]]
     rows: dict[int, tuple[str, str]] = {}
     problems: dict[int, list[str]] = {}
     reader = csv.reader(io.StringIO(text))
-    header = next(reader, [])
-    if header != HEADER:
-        problems[1] = [f"received {','.join(header)!r}, expected the header id,label"]
-    for cells in reader:
-        line = reader.line_num
-        problems[line] = []
-        if len(cells) == 2:
-            rows[line] = cells[0], cells[1]
-        else:
-            problems[line].append(f"received {','.join(cells)!r}, expected two cells, id,label")
-    if not rows:
+    try:
+        header = next(reader, [])
+        if header != HEADER:
+            problems[1] = [f"received {_short(header)}, expected the header id,label"]
+        for cells in reader:
+            line = reader.line_num
+            problems[line] = []
+            if len(cells) == 2:
+                rows[line] = cells[0], cells[1]
+            else:
+                problems[line].append(f"received {_short(cells)}, expected two cells, id,label")
+    except csv.Error as error:  # a cell without end: the file is no table
+        problems.setdefault(reader.line_num, []).append(f"{error}; expected lines of id,label")
+    if not rows and set(problems) <= {1}:
         problems.setdefault(1, []).append("no line with a prediction follows")
     return rows, problems
+
+
+def _short(cells: Sequence[str]) -> str:
+    """The cells of a line as they stood there, cut where they are many."""
+    text = ",".join(cells)
+    return repr(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!r}..."
 
 
 def _is_index(text: str, end: int | None) -> bool:

@@ -123,6 +123,10 @@ class Study(Section):
     ) -> "Study":
         """The study with these values; `folder` is where files are looked for. Raises StudyError with every problem."""
         changes, problems = parse_overrides(overrides)
+        if "seed" in changes:
+            problems.append(
+                "--set seed: a study trains under its seeds; say which in the file, or with --seeds"
+            )
         values, unread = _with_base(values, changes, folder)
         problems += unread
         bad: set[str] = {"base"} if unread else set()

@@ -5,6 +5,7 @@ failures/HASH.json    cells that failed without a run folder that says so: refus
 looks.jsonl           every look of `settle`; once there is one, claims are judged by tests that allow for it
 logs/NAME.log         what the worker of a cell printed
 lock                  who runs the study now
+../.cells/HASH/lock   who trains a cell now, for whatever study
 """
 
 import json
@@ -16,6 +17,7 @@ from cnnlab.core.errors import RunError
 from cnnlab.core.files import storage_errors, write_json
 from cnnlab.runs import layout
 from cnnlab.runs.metrics import Row, append_row, read_rows
+from cnnlab.runs.ownership import RunLock
 from cnnlab.study.arms import Cell
 
 STUDIES = "studies"
@@ -90,6 +92,19 @@ class StudyFolder:
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         append_row(self.path / "looks.jsonl", row)
+
+    def claim(self, cell: Cell) -> RunLock | None:
+        """The right to train a cell, among all studies beside these runs; None: another process has it.
+
+        A run folder would tell too, but only seconds after a training has begun. Raises StorageError.
+        """
+        path = self.path.parent / ".cells" / cell.recipe.hash
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        try:
+            return RunLock(path, "cell")
+        except RunError:
+            return None
 
     def log(self, cell: Cell) -> Path:
         """Where the cell's worker writes what it has to say."""

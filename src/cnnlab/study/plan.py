@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.arch.trace import Trace
-from cnnlab.core.errors import CnnlabError, DataError
+from cnnlab.core.errors import CnnlabError, DataError, RunError
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder
@@ -122,7 +122,7 @@ def train_probes(
     runs: StudyRuns, examples: Sequence[RunFolder], options: Options, threads: int
 ) -> list[RunFolder]:
     """Train one epoch of each network of the study that no stored run tells about. Raises as `train` does."""
-    known = {run.environment["architecture"]["text"] for run in examples}
+    known = {rate.network for run in examples if (rate := _rate(run)) is not None}
     probed = []
     for record in runs.missing:
         network = workload(record.cell.recipe, options).network
@@ -164,18 +164,18 @@ class _Rate:
     network: str
     macs: int
     threads: int
-    on_cpu: bool
+    device: str
     seconds_per_image: float
     disk: int
 
 
 def _rate(run: RunFolder) -> _Rate | None:
-    """None for a run that has no epoch yet or was written by another version."""
-    rows = run.metrics
-    if not rows:
-        return None
+    """None for a run that has no epoch yet, is damaged or was written by another version."""
     environment = run.environment
     try:
+        rows = run.metrics
+        if not rows:
+            return None
         images, device = environment["data"]["images"], environment["device"]
         scored = images.get("val", 0) + (images.get("test", 0) if "test_loss" in rows[-1] else 0)
         seconds = rows[-1]["elapsed_seconds"] / len(rows)
@@ -184,11 +184,11 @@ def _rate(run: RunFolder) -> _Rate | None:
             environment["architecture"]["text"],
             environment["architecture"]["macs"],
             environment["execution"]["threads"],
-            device["kind"] == "cpu",
+            device["kind"],
             seconds / (images["train"] + _SCORING * scored),
             sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
         )
-    except KeyError:
+    except (KeyError, TypeError, RunError):
         return None
 
 
@@ -207,7 +207,9 @@ def _forecast(work: Workload, rates: Sequence[_Rate], threads: int) -> Forecast:
     same = rate.network == work.network
     seconds_per_image = rate.seconds_per_image * (1 if same else work.trace.macs / rate.macs)
     basis = "same network" if same else f"{work.trace.macs / rate.macs:.2g} times the MACs"
-    if rate.on_cpu and rate.threads != threads:
+    if rate.device != "cpu":
+        basis += f", on {rate.device}"
+    elif rate.threads != threads:
         seconds_per_image *= (rate.threads / threads) ** THREADS_POWER
         basis += f", scaled from {rate.threads} threads"
     seconds = work.epochs * work.images * seconds_per_image + _OVERHEAD_SECONDS

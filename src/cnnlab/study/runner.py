@@ -246,6 +246,7 @@ class _Active:
     record: CellRecord
     process: Process
     attempt: int
+    claim: RunLock
 
 
 @dataclass
@@ -275,6 +276,7 @@ class _Session:
             finally:
                 for worker in self.active.values():
                     worker.process.end()
+                    worker.claim.release()
         if stop:
             raise Interrupted("stopped, all is saved; repeat the command to go on", stop.exit_code)
         if self.refusals:
@@ -310,19 +312,34 @@ class _Session:
                 cell, attempt = self.again.popleft() if self.again else (self.feed.take(), 1)
                 if cell is None:
                     return
-                # As it stands now: another study may have trained it meanwhile, a killed worker may have been done.
-                self.index.refresh()
-                record = read_cell(cell, self.index, self.folder)
-                if record.state not in _wanted(self.options):
-                    elsewhere = "another process trains it" if record.state == "running" else record.state
-                    self.watcher.on_end(cell, record.cause or elsewhere)
-                    if record.state != "running":
-                        self.feed.ended(cell)
-                    continue
-                self.folder.forget_failure(cell)
-                process = self.start(self._job(record, cores), self.folder.log(cell))
-                self.active[slot] = _Active(record, process, attempt)
-                self.watcher.on_start(record, attempt)
+                claim = self.folder.claim(cell)
+                try:
+                    if worker := self._begin(cell, attempt, cores, claim):
+                        self.active[slot] = worker
+                        self.watcher.on_start(worker.record, attempt)
+                finally:
+                    if claim is not None and slot not in self.active:
+                        claim.release()
+
+    def _begin(
+        self, cell: Cell, attempt: int, cores: tuple[int, ...], claim: RunLock | None
+    ) -> _Active | None:
+        """Start a worker, unless the cell need not be trained as it stands now.
+
+        Another study may have trained it meanwhile, a killed worker may have been done.
+        """
+        self.index.refresh()
+        record = read_cell(cell, self.index, self.folder)
+        if claim is None or record.state == "running":
+            self.watcher.on_end(cell, "another process trains it")
+        elif record.state not in _wanted(self.options):
+            self.watcher.on_end(cell, record.cause or record.state)
+            self.feed.ended(cell)
+        else:
+            self.folder.forget_failure(cell)
+            process = self.start(self._job(record, cores), self.folder.log(cell))
+            return _Active(record, process, attempt, claim)
+        return None
 
     def _collect(self, stopping: bool) -> None:
         """Take leave of the workers that have ended."""
@@ -330,6 +347,7 @@ class _Session:
             code = worker.process.poll()
             if code is not None:
                 del self.active[slot]
+                worker.claim.release()
                 if self._is_to_go_on(worker, code, stopping):
                     self.again.append((worker.record.cell, worker.attempt + 1))
 
