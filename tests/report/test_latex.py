@@ -1,7 +1,7 @@
 """LaTeX sources: whatever a text holds, nothing of it is obeyed, and braces and environments are balanced.
 
-No TeX is at hand in most places, so a small reader of TeX's own rules stands in for it; where `pdflatex` is installed (by
-`.ci/run`, for one), it sets documents as well, and its log must not complain.
+No TeX is at hand in most places, so a small reader of TeX's own rules stands in for it; where `pdflatex` is installed
+(by `.ci/run`, for one), it sets documents as well, and its log must not complain.
 """
 
 import re

@@ -58,8 +58,20 @@ def cell(table: Table, row: str, column: str) -> str:
 
 
 def texts(document: Document) -> str:
-    parts = [block.text for block in blocks_of(document, Paragraph)]
-    parts += [item for block in blocks_of(document, Bullets) for item in block.items]
+    return said(block for each in document.sections for block in each.blocks)
+
+
+def said(blocks: Iterable) -> str:
+    """The running text and the lists of some blocks."""
+    parts = []
+    for block in blocks:
+        parts += (
+            [block.text]
+            if isinstance(block, Paragraph)
+            else block.items
+            if isinstance(block, Bullets)
+            else []
+        )
     return "\n".join(parts)
 
 
@@ -113,13 +125,13 @@ def test_verdicts_stand_in_the_table_with_their_runs(whole, runs):
 
 def test_the_answer_claims_what_the_verdicts_say_and_no_more(runs):
     facts = make_facts(runs)
-    text = answer(facts)
+    text = said(answer(facts))
     assert text.startswith("All 3 claims of the study are decided.")
     assert (
         text.index("**Confirmed**") < text.index("helps") < text.index("**Refuted**") < text.index("5 points")
     )
     undecided = tuple(replace(verdict, verdict="undecided") for verdict in facts.verdicts)
-    text = answer(replace(facts, verdicts=undecided)).lower()
+    text = said(answer(replace(facts, verdicts=undecided))).lower()
     assert text.startswith("none of the 3 claims of the study is decided.")
     assert not any(word in text.replace("undecided", "") for word in DECIDING)
 
@@ -127,9 +139,9 @@ def test_the_answer_claims_what_the_verdicts_say_and_no_more(runs):
 def test_one_seed_decides_nothing_and_says_so(runs, tmp_path):
     one = {name: {1: of_arm[1]} for name, of_arm in runs.items()}
     facts = make_facts(one)
-    said = answer(facts)
-    assert "With one seed an arm nothing is known" in said
-    assert "none is established" in said
+    text = said(answer(facts))
+    assert "With one seed an arm nothing is known" in text
+    assert "none is established" in text
     assert {row[2] for row in claims_section(facts).blocks[0].rows} == {"**undecided**"}
     arms, _, compared = results_section(facts, tmp_path).blocks
     assert not any("interval" in name for name in (*arms.header, *compared.header))
@@ -147,7 +159,7 @@ def test_an_incomplete_study_says_what_is_missing(runs, tmp_path):
         "`aug_&_flip`, seed 2: failed: diverged: loss is NaN",
     )
     assert "5 of 10 runs complete" in design_blocks(facts)[0].text
-    assert "5 planned runs of the study are missing" in answer(facts)
+    assert "5 planned runs of the study are missing" in said(answer(facts))
     assert cell(results_section(facts, tmp_path).blocks[0], "`L1`", "best val accuracy") == "–"
     assert cell(cost_section(facts).blocks[0], "`L1`", "parameters") == "–"
 
@@ -161,7 +173,7 @@ def test_a_study_without_runs_has_a_report(tmp_path):
 
 
 def test_without_claims_the_answer_decides_nothing(runs):
-    text = answer(replace(make_facts(runs), verdicts=()))
+    text = said(answer(replace(make_facts(runs), verdicts=())))
     assert text == (
         "The study makes no claim, so nothing is decided: the tables describe what the runs reached."
     )

@@ -30,7 +30,7 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
     arm, reference = best_other(facts), facts.reference
     if arm is None or not reference.runs or "test" not in accuracies(facts):
         return None
-    classes = [plain(name) for name in facts.runs[0].environment["data"]["classes"]]
+    classes: list[str] = facts.runs[0].environment["data"]["classes"]
     left_KK, right_KK = _mean_shares(arm, len(classes)), _mean_shares(reference, len(classes))
     title = f"{arm.name} minus {reference.name}, test"
     path = confusion_difference(left_KK - right_KK, classes, figures / "confusion-difference.svg", title)
@@ -86,7 +86,7 @@ def _classes_table(
 ) -> Table:
     recalls = zip(classes, np.diag(right_KK), np.diag(left_KK), strict=True)
     rows = tuple(
-        (name, f"{before:.1%}", f"{after:.1%}", effect("test", after - before))
+        (plain(name), f"{before:.1%}", f"{after:.1%}", effect("test", after - before))
         for name, before, after in recalls
     )
     caption = (
@@ -103,7 +103,7 @@ def _moves(classes: list[str], difference_KK: NDArray[np.float64]) -> str:
     for place in order:
         i, j = divmod(int(place), len(classes))
         if off_KK[i, j]:
-            parts.append(f"{classes[i]} taken for {classes[j]} {effect('test', off_KK[i, j])}")
+            parts.append(f"{plain(classes[i])} taken for {plain(classes[j])} {effect('test', off_KK[i, j])}")
     return f"The confusions that change most, in points: {'; '.join(parts) or 'none'}."
 
 

@@ -5,6 +5,7 @@ established (p after Holm over these rows at most 0.05); otherwise the compariso
 """
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from cnnlab.compare.summary import Summary
 from cnnlab.report.document import Paragraph, Section, Table
@@ -51,12 +52,22 @@ def published_section(facts: StudyFacts) -> Section | None:
     if not facts.published or not facts.runs:
         return None
     tables = [_table(facts, metric) for metric in dict.fromkeys(each.metric for each in facts.published)]
-    sources = listed(plain(each) for each in dict.fromkeys(each.source for each in facts.published))
+    sources = _listed_sources([*dict.fromkeys(each.source for each in facts.published)])
     note = (
-        f"Source: {sources}. Digits differ with data, budget and luck; what is compared is the direction of each "
-        "difference. *Undecided* says that our seeds establish no difference, not that there is none."
+        f"Source: {plain(sources)}. Digits differ with data, budget and luck; what is compared is the direction of "
+        "each difference. *Undecided* says that our seeds establish no difference, not that there is none."
     )
     return Section("Published figures", (*tables, Paragraph(note)))
+
+
+def _listed_sources(sources: list[str]) -> str:
+    """What all sources begin with, once; then what each ends with."""
+    words = [source.split() for source in sources]
+    shared = (
+        [] if len(words) == 1 else [*takewhile(lambda each: len({*each}) == 1, zip(*words, strict=False))]
+    )
+    ends = [" ".join(each[len(shared) :]) for each in words]
+    return " ".join([*(each[0] for each in shared), listed(filter(None, ends))])
 
 
 def published_rows(facts: StudyFacts, metric: str) -> tuple[PublishedRow, ...]:
