@@ -72,7 +72,7 @@ def _draw_means(arms: Arms, split: str) -> "Figure":
     if not drawn:
         raise RunError(f"no curve to draw: no run has an accuracy on {split} by epoch")
     styles = arm_styles([*arms])
-    figure = Figure(figsize=(7.4, 3.4), layout="constrained")
+    figure = Figure(figsize=(7.4, 3.1), layout="constrained")
     axes = figure.subplots()
     ranked = sorted(drawn, key=lambda name: -drawn[name][:, -1].mean())
     for rank, name in enumerate(ranked):
@@ -95,7 +95,7 @@ def _draw_panels(arms: Arms, quantity: Quantity) -> "Figure":
         raise RunError("no learning curve to draw: no run has finished an epoch yet")
     rows = -(-len(drawn) // _MOST_COLUMNS)
     columns = -(-len(drawn) // rows)
-    figure = Figure(figsize=(7.4, 1.9 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(7.4, 1.62 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (name, runs) in zip(grid.flat, drawn.items(), strict=False):
         for split in ("train", "val"):
@@ -142,6 +142,7 @@ def _finish(axes: "Axes", quantity: Quantity) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
     if quantity == "accuracy":
         percent_axis(axes.yaxis)
     plain(axes)

@@ -40,7 +40,7 @@ def _draw(difference_KK: NDArray[np.float64], classes: Sequence[str], title: str
     points_KK = 100 * difference_KK
     reach = max(float(np.abs(points_KK).max()), 1.0)
     few = number <= _MOST_WITH_NUMBERS
-    figure = Figure(figsize=(7.4, 5.4 if few else 7.0), layout="constrained")
+    figure = Figure(figsize=(7.4, 5.0 if few else 7.0), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(points_KK, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto" if few else "equal")
     axes.set_title(literal(title), fontsize=11, fontweight="bold", wrap=True)

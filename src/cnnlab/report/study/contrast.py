@@ -39,7 +39,7 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
         f"How the shares of each true class move from {code(reference.name)} to {code(arm.name)}, in points "
         "(mean over seeds). On the diagonal more is better, elsewhere less.",
         "Difference of two confusion matrices",
-        0.9,
+        0.85,
     )
     blocks: list[Block] = [
         Paragraph(
@@ -130,9 +130,9 @@ def _noise_text(arm: ArmFacts, reference: ArmFacts, noise: Noise) -> str:
     assert noise.seed_error is not None
     text = (
         f"Over {count(noise.seeds, 'seed')} and {noise.examples:,} test images {code(arm.name)} has "
-        f"{effect('test', noise.mean)} points more right than {code(reference.name)}. "
-        f"The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, from the choice of "
-        f"test images {100 * noise.example_error:.2f}."
+        f"{100 * abs(noise.mean):.2f} points {'more' if noise.mean >= 0 else 'fewer'} right than "
+        f"{code(reference.name)}. The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, "
+        f"from the choice of test images {100 * noise.example_error:.2f}."
     )
     if noise.interval is not None:
         text += (

@@ -93,7 +93,7 @@ class Swish(torch.nn.Module):
         return x * torch.sigmoid(x)
 
 x = torch.linspace(-4, 4, 9)
-assert torch.allclose(Swish()(x), torch.nn.SiLU()(x))   # what cnnlab's architectures use
+assert torch.allclose(Swish()(x), torch.nn.SiLU()(x))  # what cnnlab uses
 """
 _TRAIN = """\
 from cnnlab import Recipe, train
@@ -178,4 +178,6 @@ def optimizer_expression(optim: "Optimizer") -> str:
         values["weight_decay"] = optim.weight_decay
     name = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[optim.name]
     arguments = ", ".join(f"{key}={value!r}" for key, value in values.items())
-    return f"torch.optim.{name}(model.parameters(), {arguments})"
+    short = f"torch.optim.{name}(model.parameters(), {arguments})"
+    fits = len(f"optimizer = {short}") <= _LINE
+    return short if fits else f"torch.optim.{name}(\n    model.parameters(), {arguments}\n)"
