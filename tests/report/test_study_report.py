@@ -20,7 +20,7 @@ from cnnlab.report.study.facts import Absent, ArmFacts, Published, StudyFacts
 from cnnlab.report.study.numbers import accuracies, differences, pairs_of, values
 from cnnlab.report.study.published import published_section
 from cnnlab.report.study.results import results_section
-from cnnlab.report.study.setting import cost_section, design_blocks, environment_section
+from cnnlab.report.study.setting import cost_section, design_blocks, environment_section, recipes_section
 from cnnlab.report.study.verdicts import absent_section, answer, claims_section
 from cnnlab.report.study.weights import penalised
 from cnnlab.report.study_report import study_document, write_study_report
@@ -237,6 +237,29 @@ def test_recipes_are_differences_to_the_base(whole):
     assert ("`aug_&_flip`", "`augment.flip.p`", "not set", "`0.5`") in table.rows
     assert isinstance(base, Code)
     assert base.text == BASE.to_toml().rstrip()
+
+
+def test_few_changes_stand_side_by_side(runs):
+    facts = replace(make_facts(runs), published=())
+    table = recipes_section(replace(facts, arms=(facts.arms[0], facts.arms[2]))).blocks[0]
+    assert table.header == ("arm", "`optim.weight_decay`", "`loss.l1`")
+    assert table.rows == (
+        ("*simplenn*", "`0.0001`", "`0.0`"),
+        ("`base`", "`0.0001`", "`0.0`"),
+        ("`L1`", "`0.0`", "`0.0001`"),
+    )
+
+
+def test_sources_say_once_what_they_share(runs):
+    def said_of(*sources: str) -> str:
+        figures = [Published("base", "best_val", 0.6, each) for each in sources]
+        section_ = published_section(replace(make_facts(runs), published=tuple(figures)))
+        return section_.blocks[-1].text.partition(". Digits")[0]
+
+    assert said_of("HW2, row 1", "HW2, row 2", "HW2, row 2") == "Source: HW2, row 1 and 2"
+    assert said_of("HW2, row 1") == "Source: HW2, row 1"
+    assert said_of("a i, row 1", "b, row 1", "a i, row 2") == "Source: a i, row 1 and 2; b, row 1"
+    assert said_of("HW2") == "Source: HW2"
 
 
 def test_commands_without_places_of_one_machine(whole):

@@ -142,7 +142,7 @@ def _finish(axes: "Axes", quantity: Quantity) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     if quantity == "accuracy":
         percent_axis(axes.yaxis)
     plain(axes)

@@ -76,7 +76,7 @@ def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
     for axes, (title, rows) in zip(grid, panels.items(), strict=True):
         _draw_panel(axes, rows)
         axes.set_xlabel(title)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         percent_axis(axes.xaxis)
         plain(axes)
         axes.grid(visible=False, axis="y")

@@ -5,7 +5,6 @@ established (p after Holm over these rows at most 0.05); otherwise the compariso
 """
 
 from dataclasses import dataclass
-from itertools import takewhile
 
 from cnnlab.compare.summary import Summary
 from cnnlab.report.document import Paragraph, Section, Table
@@ -61,13 +60,12 @@ def published_section(facts: StudyFacts) -> Section | None:
 
 
 def _listed_sources(sources: list[str]) -> str:
-    """What all sources begin with, once; then what each ends with."""
-    words = [source.split() for source in sources]
-    shared = (
-        [] if len(words) == 1 else [*takewhile(lambda each: len({*each}) == 1, zip(*words, strict=False))]
-    )
-    ends = [" ".join(each[len(shared) :]) for each in words]
-    return " ".join([*(each[0] for each in shared), listed(filter(None, ends))])
+    """Sources that differ in their last word alone, as rows of a table do, say the rest once."""
+    ends: dict[str, list[str]] = {}
+    for source in sources:
+        start, _, end = source.rpartition(" ")
+        ends.setdefault(start, []).append(end)
+    return "; ".join(f"{start} {listed(of_start)}".strip() for start, of_start in ends.items())
 
 
 def published_rows(facts: StudyFacts, metric: str) -> tuple[PublishedRow, ...]:
