@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_examples_of_escapes(text, source):
     [
         ("**b** *e* `a_b`", r"\textbf{b} \emph{e} \code{a\_b}"),
         ("`a_b_c_d_e_f_g_h_i`", "\\code{" + r"\_\allowbreak{}".join("abcdefghi") + "}"),
-        ("x" * 40, "x" * 16 + r"\allowbreak{}" + "x" * 16 + r"\allowbreak{}" + "x" * 8),
+        ("x" * 25, "x" * 10 + r"\allowbreak{}" + "x" * 10 + r"\allowbreak{}" + "x" * 5),
         ("[it](https://x.org/a_b?c=1%202#d)", r"\href{https://x.org/a\_b?c=1\%202\#d}{it}"),
         ("[it](https://x.org/}{)", r"\href{https://x.org/\%7D\%7B}{it}"),
     ],
@@ -240,6 +241,17 @@ def test_pdflatex_has_every_letter_that_is_not_replaced(tmp_path):
 
 
 @needs_tex
+def test_tables_and_figures_stay_on_their_pages(document, tmp_path):
+    (picture,) = (block for block in document.sections[0].blocks if isinstance(block, Picture))
+    table = Table(("arm", "test"), tuple((f"arm {n}", "70.0%") for n in range(12)), "Twelve arms.")
+    long = Table(("arm", "test"), tuple((f"arm {n}", "70.0%") for n in range(99)), "Many arms.")
+    tall = replace(picture, width=1.0)
+    sections = tuple(Section(f"Part {n}", (tall, table, tall, long)) for n in range(3))
+    log = set_by_pdflatex(replace(document, sections=sections), tmp_path / "latex")
+    assert "Overfull" not in log
+
+
+@needs_tex
 def test_nothing_reaches_over_the_margin(tmp_path):
     name = "`a_very_long_arm_name_without_any_space_in_it_that_goes_on_and_on/and/on,and=on_0123456789`"
     names = [name, "`base_1 100% {x} #7 ~y ^z \\\\input{q} $a$`", "`λ ≥ 0.1 × π ± λ²… → 東`"]
@@ -250,6 +262,9 @@ def test_nothing_reaches_over_the_margin(tmp_path):
     blocks = (
         Table(header, rows, f"Differences to {name}: {address}"),
         Paragraph(f"{name} against {name}, source: {address}"),
+        Table(
+            ("layer", *[f"`weight_decay=0.000{n}`" for n in range(6)]), (("x", *["0.22%"] * 6),), "Weights."
+        ),
         Bullets((f"**1** {name} > {name} by 0.05",)),
         Code("cnnlab train --set " + "x" * 200 + "\n" + "word " * 60),
     )

@@ -1,5 +1,7 @@
 """Figures of studies: means and bands are those of the numbers, nothing is cut off, equal figures are equal files."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from cnnlab.core.errors import RunError
 from cnnlab.report.figures import bands, confusion_difference, intervals, weights
 from cnnlab.report.figures.bands import learning_panels, seed_curves
 from cnnlab.report.figures.intervals import Dots, far_below, interval_plot
+from cnnlab.report.figures.style import arm_styles
 from cnnlab.report.figures.weights import share_near_zero
 
 
@@ -109,6 +112,37 @@ def test_only_arms_far_below_most_others_are_off_the_scale(means, left_out):
     assert far_below([*rows_of, Dots("empty", ())]) == left_out
     drawn = intervals._draw({"val": rows_of}).axes[0]
     assert len([text for text in drawn.texts if "◂" in text.get_text()]) == len(left_out)
+
+
+def test_arms_of_a_grid_show_their_factors():
+    names = [f"lr={lr}, bn={bn}" for lr in (0.01, 0.05, 0.1, 0.2) for bn in ("off", "on")]
+    styles = arm_styles(names)
+    colours = [styles[name]["color"] for name in names]
+    lines = [styles[name]["linestyle"] for name in names]
+    assert colours[0::2] == colours[1::2]
+    assert len({*colours}) == 4
+    assert len({*map(str, lines[0::2])}) == len({*map(str, lines[1::2])}) == 1
+    assert lines[0] != lines[1]
+
+
+@pytest.mark.parametrize("names", [["a=1, b=2", "other"], ["a=1, b=2", "a=1, b=2 "], ["lr=0.1", "lr=0.2"]])
+def test_arms_of_no_grid_have_a_colour_each(names):
+    colours = [style["color"] for style in arm_styles(names).values()]
+    assert len({*colours}) == len(names)
+
+
+def test_shares_on_axes_have_no_more_decimals_than_their_steps():
+    axes = intervals._draw({"val": [Dots("a", (0.641, 0.683)), Dots("b", (0.7,))]}).axes[0]
+    axes.figure.draw_without_rendering()
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert all(re.fullmatch(r"\d+%", label) for label in labels)
+
+
+def test_dollars_in_names_are_no_mathematics():
+    axes = bands._draw_means({"a $x_i$ $": [rows(0.1, 0.2)]}, "val").axes[0]
+    (label,) = axes.get_legend().get_texts()
+    label.figure.draw_without_rendering()
+    assert label._preprocess_math(label.get_text()) == ("a $x_i$ $  20.0%", False)
 
 
 def test_share_near_zero_counts_sizes_below_the_threshold():

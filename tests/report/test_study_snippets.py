@@ -1,8 +1,12 @@
 """The code a report shows runs, one snippet after the other, and does what the recipe says."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from study_runs import make_facts, make_runs
 
+from cnnlab.arch.architecture import parse
 from cnnlab.launch import assemble
 from cnnlab.recipe import Recipe
 from cnnlab.report.document import Code
@@ -46,6 +50,29 @@ def test_the_snippets_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     assert "Swish, written out:" in shown
     assert "0.0001 * sum(p.abs().sum()" in shown["Loss, optimizer and training loop:"]
     assert "label_smoothing=0.1" in shown["Loss, optimizer and training loop:"]
+
+
+def test_networks_are_shown_where_arms_have_different_ones(tmp_path):
+    runs = make_runs(tmp_path, (1,))
+    facts = make_facts(runs)
+    assert not any(
+        "compared" in block.caption for block in code_section(facts).blocks if isinstance(block, Code)
+    )
+    deep = ArmFacts("20 layers", Recipe.named("resnet20"))
+    blocks = code_section(replace(facts, arms=(*facts.arms, deep))).blocks
+    (shown,) = (block.text for block in blocks if "compared" in getattr(block, "caption", ""))
+    first, second = shown.split("\n\n")
+    assert first.startswith("# base\nconv 5x5 8 | relu")
+    name, *lines = second.splitlines()
+    assert name == "# 20 layers"
+    assert max(map(len, lines)) <= 88
+    text = " ".join(line.strip() for line in lines)
+    assert parse(text) == deep.recipe.arch.build((3, 32, 32), 3)
+
+
+def test_no_line_is_too_long_for_a_page():
+    for text in codes(TINY, SWISH_L1).values():
+        assert max(map(len, text.splitlines())) <= 88
 
 
 def test_what_no_arm_uses_is_not_shown():

@@ -13,8 +13,8 @@ from cnnlab.report.latex_text import inline_latex
 _LINE = 47.0  # the text's width, 162 mm, a little less than it is
 _GAP = 1.08  # between two columns
 _LETTER, _CODE_LETTER, _BOLD_LETTER = 0.49, 0.53, 0.58
-_WORD = (5.0, 9.0)  # how wide a header is at least: longer words are broken
-_LEAST = 5.0  # of a column of words that gives way
+_WORDS = (9.0, 6.0)  # of a header: longer ones are broken, the shorter limit where the other does not fit
+_LEAST = 5.5  # of a column of words that gives way
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,9 @@ def columns(table: Table) -> list[Column]:
         max((_width(row[index]) for row in table.rows), default=0.0) for index in range(len(table.header))
     ]
     heads = [_width(head, _BOLD_LETTER) for head in table.header]
-    words = [_narrowest(head) for head in table.header]
-    wide = [max(pair) for pair in zip(cells, heads, strict=True)]
-    narrow = [max(pair) for pair in zip(cells, words, strict=True)]
-    widths = wide if _fits(wide) else narrow
+    candidates = [heads, *([_narrowest(head, most) for head in table.header] for most in _WORDS)]
+    tried = [[max(pair) for pair in zip(cells, each, strict=True)] for each in candidates]
+    widths = next(filter(_fits, tried), tried[-1])
     limits = widths if _fits(widths) else _shared(widths, table.numeric)
     return [
         _column(table.header[index], table.numeric[index], heads[index] > widths[index], widths[index], limit)
@@ -80,9 +79,8 @@ def _width(text: str, letter: float = _LETTER) -> float:
     return total
 
 
-def _narrowest(head: str) -> float:
-    """How wide a header is at least: as its longest word, code taken apart at its spaces too."""
+def _narrowest(head: str, most: float) -> float:
+    """How wide a header is at least: as its longest word, code taken apart at its spaces too, but not above `most`."""
     contents = " ".join(token.content for token in inline_tokens(head))
     longest = max((_BOLD_LETTER * len(word) for word in contents.split()), default=0.0)
-    least, most = _WORD
-    return min(max(longest, least), most, _width(head, _BOLD_LETTER))
+    return min(max(longest, _LEAST), most, _width(head, _BOLD_LETTER))

@@ -6,8 +6,8 @@ from cnnlab.report.document import inline_tokens
 from cnnlab.report.latex_letters import escape_latex
 
 _BREAK_AFTER = "./_-,="
-_MOST_UNBROKEN = 16  # letters of a word that may break
-_LONGEST_WORD, _LONGEST_CODE, _LONGEST_LISTED = 24, 16, 60  # in text, in code in the text, in listings
+_MOST_UNBROKEN = 10  # letters of a word that may break
+_LONGEST_WORD, _LONGEST_CODE, _LONGEST_LISTED = 24, 10, 60  # in text, in code in the text, in listings
 _MARKS = {
     "strong_open": r"\textbf{",
     "strong_close": "}",

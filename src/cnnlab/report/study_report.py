@@ -73,7 +73,7 @@ def study_document(facts: StudyFacts, figures: Path) -> Document:
     """The report as a value; its figures are drawn into the folder `figures`. Raises RunError, StorageError."""
     sections = (
         Section("Question", (Paragraph(plain(facts.question)), *design_blocks(facts))),
-        Section("Answer", (Paragraph(answer(facts)),)),
+        Section("Answer", answer(facts)),
         absent_section(facts),
         results_section(facts, figures),
         claims_section(facts),

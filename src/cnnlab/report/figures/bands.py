@@ -17,7 +17,8 @@ from cnnlab.core.errors import RunError
 from cnnlab.report.figures.style import (
     LEGEND_BOX,
     SPLIT_STYLES,
-    arm_style,
+    arm_styles,
+    percent_axis,
     plain,
     save_vector,
     shortened,
@@ -32,6 +33,7 @@ Arms = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # arm -> seeds -> ro
 
 _LONGEST_NAME = 26
 _MOST_MEDIANS = 4  # of all losses: what lies higher is cut off
+_MOST_COLUMNS = 4
 _ONE_POINT = {"marker": "o", "markersize": 3.5}
 
 
@@ -69,8 +71,8 @@ def _draw_means(arms: Arms, split: str) -> "Figure":
     }
     if not drawn:
         raise RunError(f"no curve to draw: no run has an accuracy on {split} by epoch")
-    styles = {name: arm_style(index) for index, name in enumerate(arms)}
-    figure = Figure(figsize=(7.4, 3.4), layout="constrained")
+    styles = arm_styles([*arms])
+    figure = Figure(figsize=(7.4, 3.1), layout="constrained")
     axes = figure.subplots()
     ranked = sorted(drawn, key=lambda name: -drawn[name][:, -1].mean())
     for rank, name in enumerate(ranked):
@@ -91,16 +93,16 @@ def _draw_panels(arms: Arms, quantity: Quantity) -> "Figure":
     drawn = {name: runs for name, runs in arms.items() if min(map(len, runs), default=0)}
     if not drawn:
         raise RunError("no learning curve to draw: no run has finished an epoch yet")
-    columns = min(len(drawn), 3)
-    rows = -(-len(drawn) // columns)
-    figure = Figure(figsize=(7.4, 2.2 * rows + 0.5), layout="constrained")
+    rows = -(-len(drawn) // _MOST_COLUMNS)
+    columns = -(-len(drawn) // rows)
+    figure = Figure(figsize=(7.4, 1.62 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (name, runs) in zip(grid.flat, drawn.items(), strict=False):
         for split in ("train", "val"):
             curves = seed_curves(runs, f"{split}_{quantity}")
             if curves.size:
                 _draw_band(axes, curves, label=split, **SPLIT_STYLES[split])
-        axes.set_title(shortened(name, _LONGEST_NAME), fontsize=10)
+        axes.set_title(shortened(name, _LONGEST_NAME if columns < _MOST_COLUMNS else 20), fontsize=10)
         _finish(axes, quantity)
     for axes in grid.flat[len(drawn) :]:
         axes.remove()
@@ -137,9 +139,10 @@ def _draw_band(axes: "Axes", curves: NDArray[np.float64], label: str, **style: A
 
 
 def _finish(axes: "Axes", quantity: Quantity) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     if quantity == "accuracy":
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        percent_axis(axes.yaxis)
     plain(axes)

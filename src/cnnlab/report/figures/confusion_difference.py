@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import INK, save_vector
+from cnnlab.report.figures.style import INK, literal, save_vector, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,20 +36,21 @@ def _draw(difference_KK: NDArray[np.float64], classes: Sequence[str], title: str
     from matplotlib.figure import Figure
 
     number = len(classes)
+    labels = [shortened(name, 20) for name in classes]
     points_KK = 100 * difference_KK
     reach = max(float(np.abs(points_KK).max()), 1.0)
     few = number <= _MOST_WITH_NUMBERS
-    figure = Figure(figsize=(7.4, 6.0 if few else 7.0), layout="constrained")
+    figure = Figure(figsize=(7.4, 5.0 if few else 7.0), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(points_KK, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto" if few else "equal")
-    axes.set_title(title, fontsize=11, fontweight="bold", wrap=True)
+    axes.set_title(literal(title), fontsize=11, fontweight="bold", wrap=True)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if few:
-        axes.set_xticks(range(number), classes, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(number), classes)
+        axes.set_xticks(range(number), labels, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(number), labels)
         _write_points(figure, points_KK, reach)
     bar = figure.colorbar(image, ax=axes, shrink=0.85, aspect=30, pad=0.02)
     bar.set_label("change of the share of the true class (points)")

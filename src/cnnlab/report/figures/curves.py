@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.core.errors import RunError
-from cnnlab.report.figures.style import ARM_COLOURS, GREY, LEGEND_BOX, SPLIT_STYLES, plain, save_both
+from cnnlab.report.figures.style import (
+    ARM_COLOURS,
+    GREY,
+    LEGEND_BOX,
+    SPLIT_STYLES,
+    percent_axis,
+    plain,
+    save_both,
+)
 from cnnlab.runs.metrics import best_row
 
 if TYPE_CHECKING:
@@ -57,7 +65,7 @@ def accuracy_by_arm(
     Raises StorageError.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -72,7 +80,7 @@ def accuracy_by_arm(
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    percent_axis(axes.yaxis)
     axes.set_xlim(left=1)
     plain(axes)
     axes.legend(loc="lower right", **LEGEND_BOX)
@@ -85,7 +93,7 @@ def _is_scored(row: Mapping[str, Any], split: str) -> bool:
 
 def _draw_accuracy(metrics: Sequence[Mapping[str, Any]], title: str, splits: Sequence[str]) -> "Figure":
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -97,7 +105,7 @@ def _draw_accuracy(metrics: Sequence[Mapping[str, Any]], title: str, splits: Seq
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    percent_axis(axes.yaxis)
     axes.set_xlim(metrics[0]["epoch"] - 0.5, metrics[-1]["epoch"] + 0.5)
     plain(axes)
     axes.legend(loc="lower right", **LEGEND_BOX)
@@ -106,7 +114,7 @@ def _draw_accuracy(metrics: Sequence[Mapping[str, Any]], title: str, splits: Seq
 
 def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 7), layout="constrained")
     loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(4, 4, 1.3))
@@ -116,7 +124,7 @@ def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     _draw_line(rate, metrics, "lr", color=GREY, linestyle="-")
     loss.set_ylabel("loss")
     accuracy.set_ylabel("accuracy")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    percent_axis(accuracy.yaxis)
     rate.set_ylabel("learning rate")
     rate.set_ylim(bottom=0)
     rate.set_xlabel("epoch")

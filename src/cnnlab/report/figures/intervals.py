@@ -11,6 +11,7 @@ from cnnlab.report.figures.style import (
     INK,
     LEGEND_BOX,
     PALE,
+    percent_axis,
     plain,
     save_vector,
     shortened,
@@ -66,7 +67,7 @@ def far_below(rows: Sequence[Dots]) -> frozenset[str]:
 def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     names = [row.name for row in next(iter(panels.values()))]
     layout = ConstrainedLayoutEngine(w_pad=0.12)
@@ -75,8 +76,8 @@ def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
     for axes, (title, rows) in zip(grid, panels.items(), strict=True):
         _draw_panel(axes, rows)
         axes.set_xlabel(title)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        percent_axis(axes.xaxis)
         plain(axes)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)

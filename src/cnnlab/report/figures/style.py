@@ -5,6 +5,7 @@ also dashed, for print without colour.
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cnnlab.core.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 SPLIT_STYLES = {
@@ -24,6 +26,7 @@ ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 INK, GREY, PALE = "#1A1A1A", "#666666", "#DDDDDD"
 LEGEND_BOX = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
 PNG_DPI = 160
+_LINES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
 def plain(axes: "Axes") -> None:
@@ -31,6 +34,13 @@ def plain(axes: "Axes") -> None:
     axes.grid(color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def percent_axis(axis: "Axis") -> None:
+    """Shares as whole percent, or with as many decimals as their steps need."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
 
 
 def png_name(path: Path) -> Path:
@@ -61,17 +71,43 @@ def save_vector(figure: "Figure", path: Path) -> Path:
     return path
 
 
-def arm_style(index: int) -> dict[str, Any]:
-    """Colour and line of the arm at `index`: seven colours, then the same ones dashed, then dotted."""
-    lines = ("-", (0, (4, 1.5)), (0, (1, 1)))
+def arm_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and line of each arm: seven colours, then the same ones dashed, then dotted.
+
+    Arms of a grid of two factors (`lr=0.1, bn=on`) show it: a colour for each value of one, a line for each of the
+    other.
+    """
     number = len(ARM_COLOURS)
-    return {"color": ARM_COLOURS[index % number], "linestyle": lines[index // number % len(lines)]}
+    places = _grid_places(names) or [(index % number, index // number) for index in range(len(names))]
+    return {
+        name: {"color": ARM_COLOURS[colour], "linestyle": _LINES[line % len(_LINES)]}
+        for name, (colour, line) in zip(names, places, strict=True)
+    }
+
+
+def _grid_places(names: Sequence[str]) -> list[tuple[int, int]] | None:
+    """(colour, line) of each arm of a grid of two factors; None where the arms are none, or too large a one."""
+    cells = [name.split(", ") for name in names]
+    if any([setting.count("=") for setting in cell] != [1, 1] for cell in cells):
+        return None
+    first, second = (list(dict.fromkeys(values)) for values in zip(*cells, strict=True))
+    colours, lines = (first, second) if len(first) >= len(second) else (second, first)
+    if len(colours) > len(ARM_COLOURS) or len(lines) > len(_LINES) or len({*map(tuple, cells)}) < len(names):
+        return None
+    by_first = colours is first
+    return [
+        (colours.index(cell[0 if by_first else 1]), lines.index(cell[1 if by_first else 0])) for cell in cells
+    ]
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text as a label, its end replaced by an ellipsis where it is longer; dollars begin no mathematics."""
-    shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return shown.replace("$", r"\$")
+    """The text as a label, its end replaced by an ellipsis where it is longer."""
+    return literal(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+def literal(text: str) -> str:
+    """The text as a label in which dollars begin no mathematics."""
+    return text.replace("$", r"\$")
 
 
 def save(figure: "Figure", path: Path, **options: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import GREY, LEGEND_BOX, arm_style, plain, save_vector, shortened
+from cnnlab.report.figures.style import GREY, LEGEND_BOX, arm_styles, plain, save_vector, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,14 +73,13 @@ def _draw_layer(axes: "Axes", weights: Mapping[str, "NDArray[np.floating[Any]]"]
     largest = max(values.size for values in weights.values())
     edges = np.linspace(-reach, reach, (few if largest < 5000 else many) + 1)
     lines = []
-    for index, (name, values) in enumerate(weights.items()):
+    styles = arm_styles([*weights])
+    for name, values in weights.items():
         counts, _ = np.histogram(values, edges)
         density = counts / (values.size * (edges[1] - edges[0]))
         # An empty bin is a gap: zero has no place on a logarithmic axis.
-        axes.stairs(
-            np.where(density > 0, density, np.nan), edges, linewidth=1.4, label=name, **arm_style(index)
-        )
-        lines.append((f"{share_near_zero(values, near_zero):.1%}", arm_style(index)["color"]))
+        axes.stairs(np.where(density > 0, density, np.nan), edges, linewidth=1.4, label=name, **styles[name])
+        lines.append((f"{share_near_zero(values, near_zero):.1%}", styles[name]["color"]))
     axes.set_yscale("log")
     axes.yaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()

@@ -30,7 +30,7 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
     arm, reference = best_other(facts), facts.reference
     if arm is None or not reference.runs or "test" not in accuracies(facts):
         return None
-    classes = [plain(name) for name in facts.runs[0].environment["data"]["classes"]]
+    classes: list[str] = facts.runs[0].environment["data"]["classes"]
     left_KK, right_KK = _mean_shares(arm, len(classes)), _mean_shares(reference, len(classes))
     title = f"{arm.name} minus {reference.name}, test"
     path = confusion_difference(left_KK - right_KK, classes, figures / "confusion-difference.svg", title)
@@ -39,7 +39,7 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
         f"How the shares of each true class move from {code(reference.name)} to {code(arm.name)}, in points "
         "(mean over seeds). On the diagonal more is better, elsewhere less.",
         "Difference of two confusion matrices",
-        0.9,
+        0.85,
     )
     blocks: list[Block] = [
         Paragraph(
@@ -86,7 +86,7 @@ def _classes_table(
 ) -> Table:
     recalls = zip(classes, np.diag(right_KK), np.diag(left_KK), strict=True)
     rows = tuple(
-        (name, f"{before:.1%}", f"{after:.1%}", effect("test", after - before))
+        (plain(name), f"{before:.1%}", f"{after:.1%}", effect("test", after - before))
         for name, before, after in recalls
     )
     caption = (
@@ -103,7 +103,7 @@ def _moves(classes: list[str], difference_KK: NDArray[np.float64]) -> str:
     for place in order:
         i, j = divmod(int(place), len(classes))
         if off_KK[i, j]:
-            parts.append(f"{classes[i]} taken for {classes[j]} {effect('test', off_KK[i, j])}")
+            parts.append(f"{plain(classes[i])} taken for {plain(classes[j])} {effect('test', off_KK[i, j])}")
     return f"The confusions that change most, in points: {'; '.join(parts) or 'none'}."
 
 
@@ -130,9 +130,9 @@ def _noise_text(arm: ArmFacts, reference: ArmFacts, noise: Noise) -> str:
     assert noise.seed_error is not None
     text = (
         f"Over {count(noise.seeds, 'seed')} and {noise.examples:,} test images {code(arm.name)} has "
-        f"{effect('test', noise.mean)} points more right than {code(reference.name)}. "
-        f"The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, from the choice of "
-        f"test images {100 * noise.example_error:.2f}."
+        f"{100 * abs(noise.mean):.2f} points {'more' if noise.mean >= 0 else 'fewer'} right than "
+        f"{code(reference.name)}. The standard error of that from the seeds is {100 * noise.seed_error:.2f} points, "
+        f"from the choice of test images {100 * noise.example_error:.2f}."
     )
     if noise.interval is not None:
         text += (

@@ -51,12 +51,21 @@ def published_section(facts: StudyFacts) -> Section | None:
     if not facts.published or not facts.runs:
         return None
     tables = [_table(facts, metric) for metric in dict.fromkeys(each.metric for each in facts.published)]
-    sources = listed(plain(each) for each in dict.fromkeys(each.source for each in facts.published))
+    sources = _listed_sources([*dict.fromkeys(each.source for each in facts.published)])
     note = (
-        f"Source: {sources}. Digits differ with data, budget and luck; what is compared is the direction of each "
-        "difference. *Undecided* says that our seeds establish no difference, not that there is none."
+        f"Source: {plain(sources)}. Digits differ with data, budget and luck; what is compared is the direction of "
+        "each difference. *Undecided* says that our seeds establish no difference, not that there is none."
     )
     return Section("Published figures", (*tables, Paragraph(note)))
+
+
+def _listed_sources(sources: list[str]) -> str:
+    """Sources that differ in their last word alone, as rows of a table do, say the rest once."""
+    ends: dict[str, list[str]] = {}
+    for source in sources:
+        start, _, end = source.rpartition(" ")
+        ends.setdefault(start, []).append(end)
+    return "; ".join(f"{start} {listed(of_start)}".strip() for start, of_start in ends.items())
 
 
 def published_rows(facts: StudyFacts, metric: str) -> tuple[PublishedRow, ...]:

@@ -1,7 +1,7 @@
 """What was run and where: cost, recipes as differences to the base, machine and versions, data, runs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -9,6 +9,10 @@ from cnnlab.report.document import Block, Code, Paragraph, Section, Table
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.wording import NOTHING, code, command_line, count, minutes, plain, seeds
 from cnnlab.runs import RunFolder
+
+Changes = Mapping[str, Sequence[tuple[str, Any, Any]]]  # arm -> (path, the base's value, its own)
+
+_MOST_IN_A_HEADER = 70  # letters of keys side by side
 
 
 def cost_section(facts: StudyFacts) -> Section | None:
@@ -44,19 +48,37 @@ def cost_section(facts: StudyFacts) -> Section | None:
 
 def recipes_section(facts: StudyFacts) -> Section:
     """The base in full, the arms as what they change of it."""
-    rows = [
-        (code(arm.name), code(path), _setting(before), _setting(after))
-        for arm in facts.arms
-        for path, before, after in arm.changes(facts.base)
-    ]
-    unchanged = [code(arm.name) for arm in facts.arms if not arm.changes(facts.base)]
+    changes = {arm.name: arm.changes(facts.base) for arm in facts.arms}
+    keys = {path: before for of_arm in changes.values() for path, before, _ in of_arm}
     blocks: list[Block] = []
-    if rows:
-        note = f" {', '.join(unchanged)} is the base itself." if unchanged else ""
-        caption = f"What each arm changes of the base recipe {code(facts.base.name)}.{note}"
-        blocks.append(Table(("arm", "key", "base", "arm's value"), tuple(rows), caption))
+    if keys:
+        few = sum(map(len, keys)) <= _MOST_IN_A_HEADER
+        blocks.append(_side_by_side(facts, changes, keys) if few else _one_below_another(facts, changes))
     blocks.append(Code(facts.base.to_toml().rstrip(), f"The base recipe, {code(facts.base.name)}, in full:"))
     return Section("Recipes", tuple(blocks))
+
+
+def _side_by_side(facts: StudyFacts, changes: Changes, keys: dict[str, Any]) -> Table:
+    """A column for each key that an arm changes, the base above the arms."""
+    rows: list[tuple[str, ...]] = [(f"*{plain(facts.base.name)}*", *map(_setting, keys.values()))]
+    for name, of_arm in changes.items():
+        settings = keys | {path: after for path, _, after in of_arm}
+        rows.append((code(name), *map(_setting, settings.values())))
+    caption = f"The base recipe {code(facts.base.name)} and the arms, in the keys in which they differ."
+    return Table(("arm", *map(code, keys)), tuple(rows), caption)
+
+
+def _one_below_another(facts: StudyFacts, changes: Changes) -> Table:
+    """A row for each change of an arm."""
+    rows = tuple(
+        (code(name), code(path), _setting(before), _setting(after))
+        for name, of_arm in changes.items()
+        for path, before, after in of_arm
+    )
+    unchanged = [code(name) for name, of_arm in changes.items() if not of_arm]
+    note = f" {', '.join(unchanged)} is the base itself." if unchanged else ""
+    caption = f"What each arm changes of the base recipe {code(facts.base.name)}.{note}"
+    return Table(("arm", "key", "base", "arm's value"), rows, caption)
 
 
 def environment_section(facts: StudyFacts) -> Section | None:

@@ -4,6 +4,7 @@ Short programs on cnnlab's public interface, written from the study's base recip
 test executes them.
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.recipe import Recipe
@@ -15,6 +16,7 @@ from cnnlab.report.study.wording import code
 if TYPE_CHECKING:
     from cnnlab.recipe.sections import Optimizer
 
+_LINE = 88
 _DATA = """\
 from torch.utils.data import DataLoader
 
@@ -25,13 +27,14 @@ recipe = {recipe}
 data = load(recipe.data.source)
 train_indices, val_indices = split_indices(data.train.labels, recipe.data.val, seed=0)
 
-# Pixels to 0..1, then mean 0 and deviation 1 per channel, both of the training images.
+# Pixels to 0..1, then mean 0 and deviation 1 by channel, both of the training images.
 mean, std = channel_statistics(data.train.images[train_indices])
 transform = ToTensor(mean, std)
 
-# Each training image gets its own crop and flip in every epoch, where the recipe asks for them.
+# Where the recipe asks for crops and flips, each image gets its own in every epoch.
 train_set = ImageDataset(
-    data.train, transform, indices=train_indices, augment=recipe.augment, seed=recipe.seed
+    data.train, transform, indices=train_indices,
+    augment=recipe.augment, seed=recipe.seed,
 )
 val_set = ImageDataset(data.train, transform, indices=val_indices)
 train_loader = DataLoader(train_set, batch_size=recipe.train.batch_size, shuffle=True)
@@ -48,7 +51,7 @@ model = build(architecture, data.image_shape)
 initialise(model, recipe.seed)   # a new network for every training
 model = model.to(device)
 
-# Is it the right one? Shapes, parameters and MACs layer by layer, and a batch of made-up images.
+# Is it the right one? Shapes, parameters and MACs by layer, and a made-up batch.
 print(architecture.trace(data.image_shape).table())
 logits = model(torch.zeros(5, *data.image_shape, device=device))
 assert logits.shape == (5, len(data.classes))
@@ -74,20 +77,23 @@ for epoch in range(recipe.train.epochs):
 {clip}        optimizer.step()
 
     model.eval()
+    right = 0
     with torch.no_grad():
-        right = sum((model(x.to(device)).argmax(1).cpu() == y).sum().item() for x, y in val_loader)
-    print(f"epoch {{epoch + 1}}: train loss {{loss.item():.3f}}, val accuracy {{right / len(val_set):.2%}}")
+        for images, labels in val_loader:
+            right += (model(images.to(device)).argmax(1).cpu() == labels).sum().item()
+    val = right / len(val_set)
+    print(f"epoch {{epoch + 1}}: train loss {{loss.item():.3f}}, val accuracy {{val:.2%}}")
 """
-_L1 = "        loss = loss + {strength} * sum(p.abs().sum() for p in model.parameters())   # L1\n"
+_L1 = "        loss = loss + {strength} * sum(p.abs().sum() for p in model.parameters())  # L1\n"
 _CLIP = "        torch.nn.utils.clip_grad_norm_(model.parameters(), {norm:g})\n"
 _SWISH = """\
 class Swish(torch.nn.Module):
-    # x * sigmoid(x); Ramachandran, Zoph and Le, "Searching for activation functions", 2017.
+    # Ramachandran, Zoph and Le, "Searching for activation functions", 2017.
     def forward(self, x):
         return x * torch.sigmoid(x)
 
 x = torch.linspace(-4, 4, 9)
-assert torch.allclose(Swish()(x), torch.nn.SiLU()(x))   # what cnnlab's architectures use
+assert torch.allclose(Swish()(x), torch.nn.SiLU()(x))  # what cnnlab uses
 """
 _TRAIN = """\
 from cnnlab import Recipe, train
@@ -113,8 +119,32 @@ def code_section(facts: StudyFacts) -> Section:
     ]
     if any("swish" in str(recipe.arch).lower() for recipe in recipes):
         blocks.append(Code(_SWISH.rstrip(), "Swish, written out:"))
+    if networks := _networks(facts):
+        blocks.append(Code(networks, "The networks that are compared, layer by layer:"))
     blocks.append(Code(loop(facts.base, recipes).rstrip(), "Loss, optimizer and training loop:"))
     return Section("Code", tuple(blocks))
+
+
+def _networks(facts: StudyFacts) -> str:
+    """Each different architecture of the arms with the first arm that has it; empty where all have the same."""
+    if not facts.runs:
+        return ""
+    data = facts.runs[0].environment["data"]
+    shape, classes = tuple(data["image_shape"]), len(data["classes"])
+    texts = {arm.name: str(arm.recipe.arch.build(shape, classes)) for arm in facts.arms}
+    first = {text: name for name, text in reversed(texts.items())}
+    named = [f"# {name}\n{_wrapped(text)}" for name, text in texts.items() if first[text] == name]
+    return "\n\n".join(named) if len(named) > 1 else ""
+
+
+def _wrapped(architecture: str) -> str:
+    """The text of an architecture in lines that begin with a bar."""
+    lines = [""]
+    for layer in re.split(r"(?= \| )", architecture):
+        if len(lines[-1]) + len(layer) > _LINE:
+            lines.append(" ")
+        lines[-1] += layer
+    return "\n".join(lines)
 
 
 def loop(base: Recipe, arms: list[Recipe]) -> str:
@@ -148,4 +178,6 @@ def optimizer_expression(optim: "Optimizer") -> str:
         values["weight_decay"] = optim.weight_decay
     name = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[optim.name]
     arguments = ", ".join(f"{key}={value!r}" for key, value in values.items())
-    return f"torch.optim.{name}(model.parameters(), {arguments})"
+    short = f"torch.optim.{name}(model.parameters(), {arguments})"
+    fits = len(f"optimizer = {short}") <= _LINE
+    return short if fits else f"torch.optim.{name}(\n    model.parameters(), {arguments}\n)"

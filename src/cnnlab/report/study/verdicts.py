@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cnnlab.compare.claims import Claim
 from cnnlab.compare.verdicts import Verdict
-from cnnlab.report.document import Bullets, Section, Table
+from cnnlab.report.document import Block, Bullets, Paragraph, Section, Table
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.wording import (
     NOTHING,
@@ -24,19 +24,21 @@ from cnnlab.report.study.wording import (
 _OUTCOMES = ("confirmed", "refuted", "undecided")
 
 
-def answer(facts: StudyFacts) -> str:
-    """The answer in one paragraph, from the verdicts alone."""
+def answer(facts: StudyFacts) -> tuple[Block, ...]:
+    """The answer, from the verdicts alone: how many claims are decided, and how each."""
     verdicts = facts.verdicts
     if not verdicts:
         text = "The study makes no claim, so nothing is decided: the tables describe what the runs reached."
-        return " ".join(filter(None, (text, _limits(facts))))
+        return (Paragraph(f"{text} {_limits(facts)}".rstrip()),)
     decided = [verdict for verdict in verdicts if verdict.verdict != "undecided"]
-    parts = [f"{_of_all(len(decided), len(verdicts))} decided."]
-    for outcome in _OUTCOMES:
-        chosen = [verdict for verdict in verdicts if verdict.verdict == outcome]
-        if chosen:
-            parts.append(f"**{outcome.capitalize()}**: {'; '.join(map(_in_short, chosen))}.")
-    return " ".join(filter(None, (*parts, _limits(facts))))
+    text = f"{_of_all(len(decided), len(verdicts))} decided. {_limits(facts)}".rstrip()
+    items = tuple(
+        f"**{outcome.capitalize()}**: {_in_short(verdict)}"
+        for outcome in _OUTCOMES
+        for verdict in verdicts
+        if verdict.verdict == outcome
+    )
+    return Paragraph(text), Bullets(items)
 
 
 def claims_section(facts: StudyFacts) -> Section | None:

@@ -37,7 +37,7 @@ def weights_section(facts: StudyFacts, figures: Path) -> Section | None:
         f"accuracy; in each panel the share of weights smaller than {NEAR_ZERO:g} in size."
     )
     picture = Picture(path, caption, "Histograms of weights, a panel for each layer")
-    return Section("Weights", (picture, _table(weights, [arm.name for arm in arms])))
+    return Section("Weights", (picture, *_tables(weights, [arm.name for arm in arms])))
 
 
 def penalised(facts: StudyFacts) -> list[ArmFacts]:
@@ -71,15 +71,19 @@ def _size(of_arms: Mapping[str, NDArray[np.floating[Any]]]) -> int:
     return max(weights.size for weights in of_arms.values())
 
 
-def _table(weights: Weights, arms: list[str]) -> Table:
-    header = ["layer"]
-    for name in arms:
-        header += [f"{code(name)} near zero", "deviation"]
-    rows = []
-    for layer, of_arms in weights.items():
-        row = [code(layer)]
-        for name in arms:
-            row += [f"{share_near_zero(of_arms[name], NEAR_ZERO):.2%}", f"{of_arms[name].std():.4f}"]
-        rows.append(tuple(row))
-    caption = f"Share of weights with |w| < {NEAR_ZERO:g}, and their standard deviation, layer by layer."
-    return Table(tuple(header), tuple(rows), caption)
+def _tables(weights: Weights, arms: list[str]) -> tuple[Table, Table]:
+    """Layers below each other, arms side by side: the shares near zero, and the standard deviations."""
+    header = ("layer", *map(code, arms))
+    shares = tuple(
+        (code(layer), *(f"{share_near_zero(of_arms[arm], NEAR_ZERO):.2%}" for arm in arms))
+        for layer, of_arms in weights.items()
+    )
+    deviations = tuple(
+        (code(layer), *(f"{of_arms[arm].std():.4f}" for arm in arms)) for layer, of_arms in weights.items()
+    )
+    return (
+        Table(
+            header, shares, f"Share of weights with |w| < {NEAR_ZERO:g}, layer by layer, all seeds together."
+        ),
+        Table(header, deviations, "Standard deviation of the same weights."),
+    )

@@ -74,7 +74,7 @@ def p_value(p: float | None) -> str:
     """Two digits; below a thousandth that it is so."""
     if p is None:
         return NOTHING
-    return "<0.001" if p < 0.001 else f"{p:.2g}"
+    return "<0.001" if p < 0.001 else f"{p:#.2g}"
 
 
 def minutes(seconds: float) -> str:
