@@ -131,8 +131,9 @@ def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     rate.set_xlim(metrics[0]["epoch"] - 0.5, metrics[-1]["epoch"] + 0.5)
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _mark_best((loss, accuracy, rate), metrics)
-    for axes, corner in ((loss, "upper right"), (accuracy, "lower right")):
-        axes.legend(loc=corner, **LEGEND_BOX)
+    # A loss begins high on the left and, where the network overfits, ends high on the right.
+    for axes, place in ((loss, "upper center"), (accuracy, "lower right")):
+        axes.legend(loc=place, **LEGEND_BOX)
     for axes in (loss, accuracy, rate):
         plain(axes)
     figure.align_ylabels()
