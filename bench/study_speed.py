@@ -24,7 +24,8 @@ from cnnlab.launch.options import Options
 from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.record import CellRecord, StudyRuns
-from cnnlab.study.runner import StudyOptions, run_study
+from cnnlab.study.runner import run_study
+from cnnlab.study.session import StudyOptions
 
 ASKED = 1.15
 

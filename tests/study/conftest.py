@@ -7,7 +7,7 @@ from made_studies import Told
 
 from cnnlab.launch.options import Options
 from cnnlab.study.definition import Study
-from cnnlab.study.runner import StudyOptions
+from cnnlab.study.session import StudyOptions
 
 
 @pytest.fixture
@@ -37,4 +37,4 @@ def options(tmp_path: Path) -> StudyOptions:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cnnlab.study.runner._PAUSE", 0.001)
+    monkeypatch.setattr("cnnlab.study.session._PAUSE", 0.001)

@@ -13,7 +13,7 @@ from cnnlab.runs import RunFolder, write_measurement
 from cnnlab.study.definition import Study
 from cnnlab.study.measure import measure_study, to_measure
 from cnnlab.study.record import StudyRuns, read_study
-from cnnlab.study.runner import StudyOptions
+from cnnlab.study.session import StudyOptions
 from cnnlab.study.settle import settle
 
 METRIC = "landscape_nonconvexity"

@@ -12,7 +12,8 @@ from cnnlab.recipe import Recipe
 from cnnlab.runs.metrics import append_row
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
-from cnnlab.study.runner import StudyOptions, run_study, study_lock
+from cnnlab.study.runner import run_study, study_lock
+from cnnlab.study.session import StudyOptions
 from cnnlab.study.worker import Job
 
 ALL = ["lr=0.01, seed 1", "lr=0.02, seed 1", "lr=0.01, seed 2", "lr=0.02, seed 2"]

@@ -15,8 +15,9 @@ from cnnlab.core.errors import CnnlabError, Interrupted
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder
 from cnnlab.study.definition import Study, StudyError
-from cnnlab.study.runner import StudyOptions, run_study
+from cnnlab.study.runner import run_study
 from cnnlab.study.search import Search, Trial, search_study
+from cnnlab.study.session import StudyOptions
 
 GRID = {"optim": {"lr": [0.01, 0.02, 0.03], "momentum": [0.0, 0.9]}}
 RANGES = {"optim": {"lr": {"low": 1e-4, "high": 1.0, "log": True}}}

@@ -11,7 +11,7 @@ from cnnlab.core.errors import CnnlabError
 from cnnlab.recipe import Recipe
 from cnnlab.study.definition import Study
 from cnnlab.study.record import read_study
-from cnnlab.study.runner import StudyOptions
+from cnnlab.study.session import StudyOptions
 from cnnlab.study.settle import Look, seed_sequence, settle
 from cnnlab.study.worker import Job
 

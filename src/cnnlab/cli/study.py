@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cnnlab.runs import RunFolder
     from cnnlab.study.definition import Study
     from cnnlab.study.record import StudyRuns
-    from cnnlab.study.runner import StudyOptions
+    from cnnlab.study.session import StudyOptions
 
 app = typer.Typer(
     help="Compare recipes under several seeds, and judge claims about them.", no_args_is_help=True
@@ -335,7 +335,7 @@ def _bare(runs: Path | None) -> "Options":
 def _options(
     run: "Options", also: list[Path] | None, workers: str | None = None, retry: bool = False
 ) -> "StudyOptions":
-    from cnnlab.study.runner import StudyOptions
+    from cnnlab.study.session import StudyOptions
 
     missing = [f"--also {folder}: no such folder" for folder in also or () if not folder.is_dir()]
     if workers is not None and workers != "auto" and not re.fullmatch("[0-9]{1,6}", workers):

@@ -12,8 +12,8 @@ from cnnlab.cli.study_tables import STATUS_COLUMNS, status_line, status_rows
 from cnnlab.runs.earlier import RunIndex
 from cnnlab.study.arms import Cell
 from cnnlab.study.record import CellRecord, StudyRuns, read_study
-from cnnlab.study.runner import StudyOptions, StudyWatcher
 from cnnlab.study.search import Trial
+from cnnlab.study.session import StudyOptions, StudyWatcher
 
 _RENEWED_EVERY = 2.0
 

@@ -26,7 +26,8 @@ from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
 from cnnlab.study.proposals import Method, Proposal, Proposals
 from cnnlab.study.record import CellRecord, read_cell
-from cnnlab.study.runner import Start, StudyOptions, StudyWatcher, prepare, study_lock, train_feed
+from cnnlab.study.runner import prepare, study_lock
+from cnnlab.study.session import Start, StudyOptions, StudyWatcher, train_feed
 from cnnlab.study.workers import start_worker
 
 _BEST_VAL = Metric.parse("best_val")

@@ -15,7 +15,8 @@ from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
 from cnnlab.study.record import StudyRuns, read_study
-from cnnlab.study.runner import Start, StudyOptions, StudyWatcher, run_cells, study_lock
+from cnnlab.study.runner import run_cells, study_lock
+from cnnlab.study.session import Start, StudyOptions, StudyWatcher
 from cnnlab.study.workers import start_worker
 
 
