@@ -14,7 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cnnlab.core.files import write_atomic
+from cnnlab.inspect.surface import nonconvexity
+from cnnlab.report.figures import loss_surface
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.wording import effect, value
 from cnnlab.report.study_report import write_study_report
@@ -55,6 +59,7 @@ class Collected:
     overrides: tuple[str, ...]
     claims: list[Row]
     published: list[Row]
+    pictures: list[Path]
 
     @property
     def seeds(self) -> list[int]:
@@ -62,11 +67,19 @@ class Collected:
         return sorted({seed for arm in self.facts.arms for seed in arm.runs})
 
     @property
-    def command(self) -> str:
-        """What trains it."""
+    def commands(self) -> str:
+        """What trains it and, where claims need it, measures it; a line each."""
         changes = "".join(f" --set {one}" for one in self.overrides)
         seeds = ",".join(map(str, self.seeds))
-        return f"cnnlab study run {self.study.name}{changes} --seeds {seeds} --workers 2"
+        lines = [f"    cnnlab study run {self.study.name}{changes} --seeds {seeds} --workers {self.workers}"]
+        if self.study.measurements:
+            lines.append(f"    cnnlab study measure {self.study.name}")
+        return "\n".join(lines)
+
+    @property
+    def workers(self) -> int:
+        """Two, but where speeds are compared."""
+        return 1 if self.study.workers == 1 else 2
 
 
 def collect(reference: str, runs: Path, also: Sequence[Path], out: Path) -> Collected | None:
@@ -83,8 +96,33 @@ def collect(reference: str, runs: Path, also: Sequence[Path], out: Path) -> Coll
     shutil.rmtree(folder / "figures")  # they stand in the report
     tables = folder / "tables"
     return Collected(
-        study, facts, tuple(overrides), _read(tables / "claims.csv"), _read(tables / "published.csv")
+        study,
+        facts,
+        tuple(overrides),
+        _read(tables / "claims.csv"),
+        _read(tables / "published.csv"),
+        _surfaces(facts, folder),
     )
+
+
+def _surfaces(facts: StudyFacts, folder: Path) -> list[Path]:
+    """Draw the loss surface of each arm's first run, where `cnnlab study measure` has stored it."""
+    pictures: list[Path] = []
+    for arm in facts.arms:
+        seed, run = min(arm.runs.items(), default=(0, None))
+        stored = run.measurement("landscape") if run is not None else None
+        if stored is not None:
+            settings, losses_PP = stored["settings"], np.array(stored["losses"])
+            offsets_P = np.linspace(-settings["span"], settings["span"], settings["points"])
+            ratios_II = nonconvexity(losses_PP, offsets_P[1] - offsets_P[0])
+            share = stored["numbers"]["nonconvexity"]
+            title = f"{arm.name}, seed {seed}: {share:.1%} of the curvature is negative"
+            png, svg = loss_surface(
+                offsets_P, losses_PP, ratios_II, folder / f"landscape-{len(pictures) + 1}.png", title
+            )
+            svg.unlink()
+            pictures.append(png)
+    return pictures
 
 
 def page(studies: Sequence[Collected]) -> str:
@@ -104,7 +142,7 @@ def page(studies: Sequence[Collected]) -> str:
     return _PAGE.format(
         summary=_table(columns, map(_summary, studies)),
         sections="\n".join(map(_section, studies)),
-        commands="\n".join(f"    {one.command}" for one in studies),
+        commands="\n".join(one.commands for one in studies),
         machine="\n".join(machines),
     )
 
@@ -131,6 +169,9 @@ def _section(one: Collected) -> str:
         parts.append(_table(_CLAIM_COLUMNS, map(_claim_cells, one.claims)) + "\n")
     if one.published:
         parts.append(_table(_PUBLISHED_COLUMNS, map(_published_cells, one.published)) + "\n")
+    parts += [
+        f"![The loss around the weights]({one.study.name}/{picture.name})\n" for picture in one.pictures
+    ]
     return "\n".join(parts)
 
 
