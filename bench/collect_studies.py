@@ -36,7 +36,7 @@ _PAGE = """# Studies of ECE 661, run for real
 On the JPEG copy of CIFAR-10 that data hubs carry (MNIST where a study says digits): 45,000 images to train, 5,000
 to validate, the original test set. Published figures hold for the original pixels and are one seed each. A verdict
 counts every claim of its study (Holm): *undecided* says that these seeds do not show it, not that it is false.
-Intervals are 95%, differences in points (of shares).
+Intervals are 95%, differences in points (of shares). What more there is to know stands in [NOTES.md](NOTES.md).
 
 {summary}
 
