@@ -282,11 +282,22 @@ def test_a_thousand_combinations_are_a_search_and_read_at_once() -> None:
 )
 def test_bad_ranges_are_refused(given: dict[str, Any], line: str) -> None:
     with pytest.raises(StudyError) as caught:
-        study_of({"optim": {"lr": given}}, claim=[{"left": "a", "relation": ">", "right": "a"}])
+        study_of(
+            {"optim": {"lr": given, "momentum": []}}, claim=[{"left": "a", "relation": ">", "right": "zz"}]
+        )
     text = "\n".join(caught.value.problems)
+    assert "factors.optim.momentum: received no values, expected at least one" in text
+    assert "no arm 'zz'" in text
     assert "optim.lr" in text
     assert line in text
-    assert "claim" in text  # what else is wrong is said too
+
+
+def test_a_bad_range_alone_is_the_only_complaint() -> None:
+    with pytest.raises(StudyError) as caught:
+        study_of({"optim": {"lr": {"low": 2, "high": 1}}})
+    assert list(caught.value.problems) == [
+        "factors: optim.lr: received low 2, high 1, expected low below high"
+    ]
 
 
 def test_what_cannot_be_searched_is_said_before_anything_runs(options: StudyOptions) -> None:

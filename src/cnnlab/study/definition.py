@@ -45,6 +45,7 @@ from cnnlab.study.tables import (
     NamedArm,
     Published,
     Range,
+    RangeError,
     SearchTable,
     Text,
     factor_values,
@@ -260,7 +261,8 @@ def _with_base(values: Mapping[str, Any], changes: Values, folder: Path) -> tupl
 def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> tuple[Values, set[str]]:
     """The values without what is bad, so that the rest can be checked too, and the keys that had to go whole.
 
-    An unknown key goes alone, a bad claim or published figure with its table; all else takes its whole key along.
+    An unknown key and a bad range go alone, a bad claim or published figure with its table; all else takes its whole
+    key along.
     """
     rest, bad = copy.deepcopy(dict(values)), set()
     for finding in findings:
@@ -270,6 +272,9 @@ def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> t
             for step in (key, *path)[:-1]:
                 table = table[step]
             del table[finding["loc"][-1]]
+        elif isinstance(cause := finding.get("ctx", {}).get("error"), RangeError):
+            rest["factors"] = cause.good
+            bad.add("range")
         elif key in ("claim", "published") and path:
             rest[str(key)][path[0]] = None
         else:
@@ -293,6 +298,6 @@ def _problems(study: Study, bad: set[str]) -> list[str]:
     problems += checks.measurable(dict(drafts), study.claim, study.published)
     problems += checks.arm_names([name for name, _ in drafts])
     problems += checks.mentions([name for name, _ in drafts], study.claim, study.published)
-    if not drafts and not study.factors:
+    if not drafts and not study.factors and "range" not in bad:
         problems.append("no arms: expected [factors], [[arm]] or [[chain]]")
     return problems

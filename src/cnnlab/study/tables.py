@@ -56,15 +56,24 @@ def factor_values(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     factors, problems = dict(_factors(value, "")), []
-    for path, given in factors.items():
+    for path, given in list(factors.items()):
         if isinstance(given, Mapping):
             try:
                 factors[path] = Range.read(given)
             except CnnlabError as error:
                 problems += [f"{path}: {line}" for line in error.problems]
+                del factors[path]
     if problems:
-        raise CnnlabError(*problems)
+        raise RangeError(*problems, good=factors)
     return factors
+
+
+class RangeError(CnnlabError):
+    """Ranges that are none. `good` are the other factors, so that they can be checked too."""
+
+    def __init__(self, *problems: str, good: Mapping[str, Any]) -> None:
+        self.good = good
+        super().__init__(*problems)
 
 
 def _factors(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
