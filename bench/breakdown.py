@@ -17,8 +17,8 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined]  # torch doe
 from torch.profiler import ProfilerActivity, profile
 
 from cnnlab import Options, Recipe
-from cnnlab.engines.devices import synchronise
-from cnnlab.engines.torch_engine import TorchEngine
+from cnnlab.engines.torch.devices import synchronise
+from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.launch.assemble import assemble
 
 PARTS = ("gather", "normalise", "forward and backward", "optimizer")

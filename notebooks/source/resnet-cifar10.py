@@ -16,7 +16,7 @@ from IPython.display import Image
 from cnnlab import ImageDataset, Options, Recipe, ToTensor
 from cnnlab.arch import named
 from cnnlab.data import channel_statistics, load, split_indices
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.torch.network import build, initialise
 from cnnlab.launch.replicates import train_or_continue
 
 BUDGETS = {

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from cnnlab import CnnlabError, ImageDataset, Options, Recipe, ToTensor
 from cnnlab.arch import named
 from cnnlab.data import channel_statistics, load, split_indices
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.torch.network import build
 from cnnlab.launch.replicates import train_or_continue
 
 BUDGETS = {

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from cnnlab import ImageDataset, Options, Recipe, ToTensor
 from cnnlab.arch import named
 from cnnlab.data import channel_statistics, load, split_indices
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.torch.network import build, initialise
 from cnnlab.launch.replicates import train_or_continue
 from cnnlab.report.figures import learning_curves
 

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cnnlab.core.errors import CnnlabError
     from cnnlab.deploy.run import Run, load_run
-    from cnnlab.engines.image_dataset import ImageDataset, ToTensor
+    from cnnlab.engines.torch.image_dataset import ImageDataset, ToTensor
     from cnnlab.launch.one import resume, train
     from cnnlab.launch.options import Options
     from cnnlab.recipe import Recipe
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 # Imported at first use: `import cnnlab` and `cnnlab --help` must not wait for torch.
 _HOME = {
     "CnnlabError": "cnnlab.core.errors",
-    "ImageDataset": "cnnlab.engines.image_dataset",
+    "ImageDataset": "cnnlab.engines.torch.image_dataset",
     "Options": "cnnlab.launch.options",
     "Recipe": "cnnlab.recipe",
     "Run": "cnnlab.deploy.run",
-    "ToTensor": "cnnlab.engines.image_dataset",
+    "ToTensor": "cnnlab.engines.torch.image_dataset",
     "load_run": "cnnlab.deploy.run",
     "resume": "cnnlab.launch.one",
     "train": "cnnlab.launch.one",

@@ -14,7 +14,7 @@ from cnnlab.arch import NAMED, Architecture, named, parse
 from cnnlab.arch.layers import LAYERS, AvgPool, Conv
 from cnnlab.arch.shapes import read_shape
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.torch.network import build
 
 # Modules written by hand, so that the layers' own idea of a window is not its own judge.
 BY_HAND = [

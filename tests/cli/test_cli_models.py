@@ -75,7 +75,7 @@ def test_published_weights_become_a_model_file(
     cnnlab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cnnlab.arch import named
-    from cnnlab.engines.torch_model import build
+    from cnnlab.engines.torch.network import build
 
     tensors = list(build(named("resnet20"), (3, 32, 32)).state_dict().values())
     blocks = [f"layer{stage}.{block}." for stage in (1, 2, 3) for block in range(3)]

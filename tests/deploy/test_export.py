@@ -15,8 +15,8 @@ from cnnlab.deploy import export as exporting
 from cnnlab.deploy.export import ExportError, export
 from cnnlab.deploy.model_file import open_model
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.engines.resident import Normalisation
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.network import build, initialise
 
 EVERY_LAYER = (
     "conv 3x3 6 | leaky-relu | pool 2 | sepconv 3x3 8 pad 1 | bn | swish | avg-pool 2 | "

@@ -19,8 +19,8 @@ from cnnlab.core.errors import RunError, WeightsError
 from cnnlab.deploy.load import load_predictor
 from cnnlab.deploy.model_file import open_model, read_model, write_model
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.engines.resident import Normalisation
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.network import build, initialise
 
 TEXTS = (
     "flatten | linear 3",

@@ -8,8 +8,8 @@ from cnnlab.core.errors import DataError
 from cnnlab.data import Dataset, Split
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.score import score, scored_split
-from cnnlab.engines.resident import Normalisation
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.network import build
 
 SHAPE = (1, 2, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 3, 1), dtype=np.uint8)

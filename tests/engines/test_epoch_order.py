@@ -5,9 +5,10 @@ import torch
 
 from cnnlab.arch import parse
 from cnnlab.data import Split
-from cnnlab.engines.resident import Normalisation, ResidentSplit
-from cnnlab.engines.torch_engine import Execution, TorchEngine
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.engine import Execution, TorchEngine
+from cnnlab.engines.torch.network import build
+from cnnlab.engines.torch.resident import ResidentSplit
 from cnnlab.recipe import Recipe
 
 CPU = torch.device("cpu")

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnlab.core.errors import CnnlabError, RunError
+from cnnlab.engines.evaluation import accuracy
 from cnnlab.inspect.confusion import Confusion, confusion, confusion_of_run
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter
-from cnnlab.training.metrics import accuracy
 
 CLASSES = ("cat", "dog", "frog, green")
 

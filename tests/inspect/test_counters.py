@@ -10,7 +10,7 @@ from arch_strategies import fitting_architectures
 from cnnlab.arch import named, parse
 from cnnlab.arch.layers import AvgPool, BatchNorm
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.torch.network import build
 from cnnlab.inspect import counters
 from cnnlab.inspect.counters import count
 

@@ -15,8 +15,8 @@ from cnnlab.arch import named, parse
 from cnnlab.arch.architecture import Architecture
 from cnnlab.core.errors import ArchitectureError, ImageError
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.engines.resident import Normalisation
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.network import build, initialise
 from cnnlab.inspect.features import draw_feature_maps, feature_maps
 from cnnlab.report.figures.feature_maps import layout
 

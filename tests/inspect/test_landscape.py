@@ -13,11 +13,11 @@ from cnnlab.arch.architecture import Architecture
 from cnnlab.core.errors import CnnlabError
 from cnnlab.data import Split
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.engines.resident import Normalisation
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.evaluation import cross_entropy
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.network import build, initialise
 from cnnlab.inspect.landscape import filter_normalised, landscape, perturbed_weights
 from cnnlab.inspect.settings import LandscapeSettings
-from cnnlab.training.metrics import cross_entropy
 
 NETWORK = parse("conv 3x3 4 nobias | bn | relu | sepconv 3x3 6 | swish | flatten | linear 3")
 SHAPE = (3, 8, 8)

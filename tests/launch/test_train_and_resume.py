@@ -230,7 +230,7 @@ def test_memory_that_runs_out_is_named(data: Path, tmp_path: Path, monkeypatch: 
     def refuse(*_: object) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
 
-    monkeypatch.setattr("cnnlab.engines.torch_engine.TorchEngine.backward", refuse)
+    monkeypatch.setattr("cnnlab.engines.torch.engine.TorchEngine.backward", refuse)
     with pytest.raises(MemoryExceededError, match=r"smaller --set train\.batch_size"):
         train(recipe_for(data), Options(runs=tmp_path))
     (run,) = tmp_path.iterdir()

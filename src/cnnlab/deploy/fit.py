@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from cnnlab.arch import Architecture
 from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.core.errors import WeightsError
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.torch.network import build
 
 
 def fitted(

@@ -26,9 +26,9 @@ from cnnlab.data import decode_image
 from cnnlab.deploy.backends import BACKENDS, NotRunnableError, Setting, eager
 from cnnlab.deploy.from_pixels import FromPixels
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.engines.devices import choose_device, choose_threads, device_name, synchronise
-from cnnlab.engines.resident import Normalisation
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.devices import choose_device, choose_threads, device_name, synchronise
+from cnnlab.engines.torch.network import build, initialise
 
 WARMUP, ITERATIONS = 20, 500
 _WARMUP_RANGE, _ITERATIONS_RANGE = (1, 100_000), (10, 100_000)

@@ -1,6 +1,6 @@
 """A model file: one safetensors file that is a whole network, readable without the run it came from.
 
-Tensors are named as the layers are (`engines/torch_model.py`), and the safetensors metadata hold one JSON text under
+Tensors are named as the layers are (`engines/torch/network.py`), and the safetensors metadata hold one JSON text under
 the key `cnnlab`: the architecture, the shape and normalisation of images, the classes, and where all of it came from.
 Reading one runs nothing and trusts nothing: every tensor is compared with the architecture first.
 """
@@ -19,7 +19,7 @@ from cnnlab.core.errors import ArchitectureError, WeightsError
 from cnnlab.core.files import write_atomic
 from cnnlab.deploy.fit import fitted
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.engines.resident import Normalisation
+from cnnlab.engines.normalisation import Normalisation
 
 SUFFIX = ".safetensors"
 KEY = "cnnlab"

@@ -16,9 +16,9 @@ from cnnlab.arch import Architecture
 from cnnlab.core.errors import ImageError
 from cnnlab.data import decode_image
 from cnnlab.data.sources.folder import ENDINGS
-from cnnlab.engines.resident import Normalisation
-from cnnlab.engines.torch_engine import load_model_weights
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.engine import load_model_weights
+from cnnlab.engines.torch.network import build
 from cnnlab.runs import RunFolder
 
 _BATCH = 500

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cnnlab.core.errors import DataError
 from cnnlab.data import Dataset, Split
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.training.metrics import accuracy, cross_entropy
+from cnnlab.engines.evaluation import accuracy, cross_entropy
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from cnnlab.arch.layers import NAME_OF, AvgPool, BatchNorm, Layer
 from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.tables import table_lines
-from cnnlab.engines.torch_model import build
+from cnnlab.engines.torch.network import build
 
 
 class _Rule(NamedTuple):

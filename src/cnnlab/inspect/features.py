@@ -144,7 +144,7 @@ def _recorded(model: nn.Module, path: str) -> Iterator[list[Tensor]]:
     """While this lasts, each forward pass adds the output of the layer at `path` to the list.
 
     Between a pooling and the activation before it the module runs them the other way round (see `_sequence` in
-    `engines/torch_model.py`). What comes out of the second is the same as written; the activation's own output is
+    `engines/torch/network.py`). What comes out of the second is the same as written; the activation's own output is
     never made, so it is computed from what goes into the two.
     """
     prefix, _, name = path.rpartition(".")

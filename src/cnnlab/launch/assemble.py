@@ -13,11 +13,12 @@ from cnnlab.arch import Architecture
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError
 from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, load, split_indices
-from cnnlab.engines import devices, trial
-from cnnlab.engines.pages import prepare_heap
-from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
-from cnnlab.engines.torch_engine import Execution, TorchEngine
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch import devices, trial
+from cnnlab.engines.torch.engine import Execution, TorchEngine
+from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.pages import prepare_heap
+from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.launch.environment import describe_machine, not_bitwise
 from cnnlab.launch.options import Options
 from cnnlab.launch.preflight import check_fit, check_memory

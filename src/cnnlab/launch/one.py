@@ -9,7 +9,8 @@ from typing import Any
 from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
-from cnnlab.engines import devices
+from cnnlab.engines.evaluation import accuracy, cross_entropy
+from cnnlab.engines.torch import devices
 from cnnlab.launch.assemble import Assembled, assemble
 from cnnlab.launch.options import Options
 from cnnlab.launch.recorder import Recorder
@@ -19,7 +20,6 @@ from cnnlab.report.figures import learning_curves
 from cnnlab.runs import RunFolder, RunWriter, runs_root
 from cnnlab.training.hooks import HookList
 from cnnlab.training.loop import Loop
-from cnnlab.training.metrics import accuracy, cross_entropy
 from cnnlab.training.progress import Progress
 from cnnlab.training.signals import stop_on_signals
 

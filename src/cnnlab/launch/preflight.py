@@ -8,7 +8,7 @@ from cnnlab.arch.layers import BatchNorm
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, MemoryExceededError
 from cnnlab.data import Dataset
-from cnnlab.engines.devices import memory_available
+from cnnlab.engines.torch.devices import memory_available
 from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
 

@@ -95,7 +95,7 @@ def prepare(
     Raises as `choose_device` and `load` do, RunError where the runs that are finished saw other data.
     """
     from cnnlab.data import load
-    from cnnlab.engines import devices
+    from cnnlab.engines.torch import devices
 
     device = devices.choose_device(options.run.device)
     digests = {}

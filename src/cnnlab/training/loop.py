@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from cnnlab.core.errors import DivergedError, Interrupted
+from cnnlab.engines.evaluation import accuracy, cross_entropy
 from cnnlab.engines.protocol import Engine
 from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
 from cnnlab.training.clock import Clock
 from cnnlab.training.diagnosis import likely_cause_of_divergence
 from cnnlab.training.hooks import Hooks
-from cnnlab.training.metrics import accuracy, cross_entropy
 from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest
 

@@ -24,7 +24,7 @@ from cnnlab.data.named import CIFAR10_CLASSES, CIFAR100_CLASSES
 from cnnlab.deploy.fit import fitted
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.pretrained.torch_file import read_tensors
-from cnnlab.engines.resident import Normalisation
+from cnnlab.engines.normalisation import Normalisation
 
 IMAGE_SHAPE = (3, 32, 32)
 CLASSES = {len(classes): classes for classes in (CIFAR10_CLASSES, CIFAR100_CLASSES)}

@@ -43,7 +43,7 @@ val_loader = DataLoader(val_set, batch_size=1000)
 _MODEL = """\
 import torch
 
-from cnnlab.engines.torch_model import build, initialise
+from cnnlab.engines.torch.network import build, initialise
 
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 architecture = recipe.arch.build(data.image_shape, len(data.classes))

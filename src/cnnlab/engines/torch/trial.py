@@ -15,7 +15,7 @@ from torch import nn
 
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.engines.devices import DTYPES, Precision, synchronise
+from cnnlab.engines.torch.devices import DTYPES, Precision, synchronise
 
 _WARM_STEPS, _TIMED_STEPS = 1, 3
 _ROUNDS = 2

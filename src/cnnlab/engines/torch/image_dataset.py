@@ -2,7 +2,7 @@
 
 For those who write the loop themselves. Augmentation draws are those of the torch engine, so that image 17 of epoch 3
 is the same image here and there. Every image passes through Python on its own: the engine, which moves whole batches on
-the device (`engines/resident.py`), is many times faster.
+the device (`engines/torch/resident.py`), is many times faster.
 
 Shape legend: H x W pixels, C channels.
 """

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from cnnlab.arch import named, parse
 from cnnlab.arch.layers import LAYERS
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.engines.torch_model import MODULES, PadSubsample, build, initialise
+from cnnlab.engines.torch.network import MODULES, PadSubsample, build, initialise
 
 
 def test_every_layer_has_a_module():

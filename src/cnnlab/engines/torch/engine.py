@@ -18,12 +18,14 @@ from torch import nn
 
 from cnnlab.augment import draw_epoch
 from cnnlab.core.errors import RunError
-from cnnlab.core.seeding import derive_generator, derive_seed
-from cnnlab.engines.devices import DTYPES, Precision
-from cnnlab.engines.flat import FlatModel
-from cnnlab.engines.optimizers import build_optimizer
+from cnnlab.core.seeding import derive_seed
+from cnnlab.engines.batches import epoch_order, step_bounds
+from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import Arrays, EpochTotals
-from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
+from cnnlab.engines.torch.devices import DTYPES, Precision
+from cnnlab.engines.torch.flat import FlatModel
+from cnnlab.engines.torch.optimizers import build_optimizer
+from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.recipe import Recipe
 
 _EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
@@ -70,7 +72,7 @@ class TorchEngine:
 
     def start_epoch(self, epoch: int) -> None:
         train, seed = self.splits["train"], self.recipe.seed
-        order = derive_generator(seed, "order", epoch).permutation(len(train))
+        order = epoch_order(seed, epoch, len(train))
         drawn = draw_epoch(self.recipe.augment, seed, epoch, len(train), train.height, train.width)
         train.arrange(order, drawn)
         self.epoch = epoch
@@ -78,8 +80,7 @@ class TorchEngine:
         self.model.train()
 
     def train_step(self, step_in_epoch: int, lr: float) -> None:
-        start = step_in_epoch * self.recipe.train.batch_size
-        stop = min(start + self.recipe.train.batch_size, len(self.splits["train"]))
+        start, stop = step_bounds(step_in_epoch, self.recipe.train.batch_size, len(self.splits["train"]))
         packed, labels = self.splits["train"].gather(start, stop)
         if self._has_dropout:
             torch.manual_seed(derive_seed(self.recipe.seed, "dropout", self.epoch, step_in_epoch))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cnnlab.training.metrics import accuracy, cross_entropy
+from cnnlab.engines.evaluation import accuracy, cross_entropy
 
 
 @given(arrays(np.float32, (7, 4), elements=st.floats(-200, 200, width=32)), st.integers(0, 3))

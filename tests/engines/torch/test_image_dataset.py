@@ -12,7 +12,8 @@ from cnnlab.augment import draw_epoch
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split, channel_statistics, load, split_indices
 from cnnlab.data.mapped import MappedFile, by_name
-from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.recipe.sections import Augment, Crop, Flip
 
 AUGMENT = Augment(crop=Crop(), flip=Flip())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnlab.engines.pages import hold_in_huge_pages, prepare_heap
+from cnnlab.engines.torch.pages import hold_in_huge_pages, prepare_heap
 
 MAPS = Path("/proc/self/maps")
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")

@@ -6,7 +6,8 @@ import torch
 
 from cnnlab.augment import PixelMap, draw_epoch, preview_batch
 from cnnlab.data import Split
-from cnnlab.engines.resident import Normalisation, Normaliser, ResidentSplit
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.recipe.sections import Augment, Crop, Flip
 
 CPU = torch.device("cpu")

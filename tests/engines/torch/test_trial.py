@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnlab.engines import trial
+from cnnlab.engines.torch import trial
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, requested: str = "auto", **milliseconds: float) -> trial.Choice:

@@ -7,31 +7,16 @@ normalised. The first word is black: every position outside the image points at 
 Shape legend: N images of the split, B images of the batch, H x W pixels, C channels, P bytes of a packed pixel.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from cnnlab.augment import PixelMap
 from cnnlab.data import Split
-from cnnlab.engines.pages import hold_in_huge_pages
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.pages import hold_in_huge_pages
 
 _WORDS: dict[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Pixels 0..255 become (pixel / 255 - mean) / std, per channel."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def affine(self) -> tuple[list[float], list[float]]:
-        """Scale and shift per channel, so that the normalised value is pixel * scale + shift."""
-        scale = [1 / (255 * std) for std in self.std]
-        shift = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
-        return scale, shift
 
 
 class Normaliser:

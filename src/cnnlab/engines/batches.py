@@ -1,0 +1,17 @@
+"""Which images make which training step: the same for every engine, for every batch of a resumed run too."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.core.seeding import derive_generator
+
+
+def epoch_order(seed: int, epoch: int, num_images: int) -> NDArray[np.int64]:
+    """The places of the split in the order in which `epoch` (from 0) shows them."""
+    return derive_generator(seed, "order", epoch).permutation(num_images)
+
+
+def step_bounds(step_in_epoch: int, batch_size: int, num_images: int) -> tuple[int, int]:
+    """Start and stop, in the epoch's order, of the images of one step (from 0)."""
+    start = step_in_epoch * batch_size
+    return start, min(start + batch_size, num_images)

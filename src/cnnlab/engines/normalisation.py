@@ -1,0 +1,17 @@
+"""Normalisation of pixels, as every engine and every export applies it: a value, and its one formula."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Pixels 0..255 become (pixel / 255 - mean) / std, per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def affine(self) -> tuple[list[float], list[float]]:
+        """Scale and shift per channel, so that the normalised value is pixel * scale + shift."""
+        scale = [1 / (255 * std) for std in self.std]
+        shift = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
+        return scale, shift
