@@ -53,7 +53,9 @@ class Breakdown:
 
 def break_down(recipe: Recipe, threads: int, rounds: int) -> Breakdown:
     """Assemble the recipe as `train` does and time `rounds` steps. Needs a val split. Raises CnnlabError."""
-    engine = assemble(recipe, Options(threads=threads)).engine
+    prepared = assemble(recipe, Options(threads=threads)).prepared
+    engine = prepared.engine
+    assert isinstance(engine, TorchEngine)
     epoch_start = _start_epoch(engine)
     parts, whole = _time_steps(engine, rounds)
     evaluation = _evaluate(engine)
@@ -67,8 +69,8 @@ def break_down(recipe: Recipe, threads: int, rounds: int) -> Breakdown:
     operators = _operator_shares(engine, max(1, rounds // 5))
     return Breakdown(
         recipe=recipe.name,
-        precision=engine.execution.precision,
-        compiled=engine.execution.compiled,
+        precision=prepared.execution.precision.value,
+        compiled=prepared.execution.compile.value,
         steps_per_epoch=steps,
         milliseconds={part: 1000 * value for part, value in parts.items()},
         step_milliseconds=1000 * whole,
@@ -83,7 +85,7 @@ def break_down(recipe: Recipe, threads: int, rounds: int) -> Breakdown:
 
 def _now(engine: TorchEngine) -> float:
     """The time when the device has done all it was asked for."""
-    synchronise(engine.execution.device)
+    synchronise(engine.device)
     return time.perf_counter()
 
 
@@ -140,7 +142,7 @@ def _step_apart(engine: TorchEngine, place: int) -> dict[str, float]:
 
 def _operator_shares(engine: TorchEngine, num_steps: int) -> dict[str, float]:
     """Share of each torch operator in forward and backward of one batch, largest first."""
-    on_device = engine.execution.device.type == "cuda"
+    on_device = engine.device.type == "cuda"
     size = engine.recipe.train.batch_size
     packed, labels = engine.splits["train"].gather(0, size)
     images = engine._normalise(packed)
@@ -148,7 +150,7 @@ def _operator_shares(engine: TorchEngine, num_steps: int) -> dict[str, float]:
     with profile(activities=activities) as profiler:
         for step in range(num_steps):
             engine.backward(images, labels, step)
-        synchronise(engine.execution.device)
+        synchronise(engine.device)
     # On CUDA the kernels are listed once more under their own names; the operators' rows hold them already.
     rows = [event for event in profiler.key_averages() if event.device_type == DeviceType.CPU]
     times = {row.key: row.self_device_time_total if on_device else row.self_cpu_time_total for row in rows}

@@ -8,7 +8,7 @@ the addition of biases. A new layer is a class here and a line in `LAYERS`; a te
 import math
 from dataclasses import dataclass
 from functools import reduce
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from cnnlab.arch.kinds import (
     COUNT,
@@ -26,6 +26,7 @@ from cnnlab.arch.kinds import (
     pair,
     write_size,
 )
+from cnnlab.arch.parameters import Parameter, normalisation, weight_and_bias
 from cnnlab.arch.shapes import Shape, Window, require_map, show_shape
 from cnnlab.core.errors import ArchitectureError
 
@@ -33,14 +34,6 @@ MAX_NESTING = 20
 """Residuals in one another. No network comes near it; what goes through layers may recurse."""
 
 TOO_DEEP = f"residuals are nested deeper than {MAX_NESTING}; write some of them one after the other"
-
-
-class Cost(NamedTuple):
-    """Trained numbers and multiply-accumulates for one image. Batch-norm statistics are not trained."""
-
-    weights: int = 0
-    biases: int = 0
-    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,9 +66,13 @@ class Layer:
         """Shape of the output for an input of `shape`. Raises ArchitectureError saying what does not fit."""
         return shape
 
-    def cost(self, shape: Shape) -> Cost:
-        """Weights, biases and MACs for an input of `shape` that fits. Without those of a residual's parts."""
-        return Cost()
+    def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
+        """What it holds for an input of `shape` that fits, named within it. Without the parts of a residual."""
+        return ()
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates for one image of `shape` that fits. Without the parts of a residual."""
+        return 0
 
 
 def _conv_window(kernel: Size, stride: Size, pad: Size | Literal["same"]) -> Window:
@@ -121,10 +118,11 @@ class Conv(Layer):
             raise ArchitectureError(f"{channels} input channels cannot be divided into {self.groups} groups")
         return (self.channels, *self.window.slide(shape))
 
-    def cost(self, shape: Shape) -> Cost:
-        weights = math.prod(self.window.kernel) * shape[0] // self.groups * self.channels
-        positions = math.prod(self.window.slide(shape))
-        return Cost(weights, self.channels if self.bias else 0, weights * positions)
+    def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
+        return weight_and_bias((self.channels, shape[0] // self.groups, *self.window.kernel), self.bias)
+
+    def macs(self, shape: Shape) -> int:
+        return self.arrays(shape)[0].size * math.prod(self.window.slide(shape))
 
 
 @dataclass(frozen=True)
@@ -151,18 +149,23 @@ class SepConv(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (self.channels, *self.window.slide(shape))
 
-    def cost(self, shape: Shape) -> Cost:
-        weights = math.prod(self.window.kernel) * shape[0] + shape[0] * self.channels
-        positions = math.prod(self.window.slide(shape))
-        return Cost(weights, self.channels if self.bias else 0, weights * positions)
+    def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
+        return (
+            *weight_and_bias((shape[0], 1, *self.window.kernel), False, "depthwise."),
+            *weight_and_bias((self.channels, shape[0], 1, 1), self.bias, "pointwise."),
+        )
+
+    def macs(self, shape: Shape) -> int:
+        weights = sum(each.size for each in self.arrays(shape) if each.is_weight)
+        return weights * math.prod(self.window.slide(shape))
 
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
     """Batch normalisation per channel of a map or feature of flat data. Scales are weights, shifts biases."""
 
-    def cost(self, shape: Shape) -> Cost:
-        return Cost(weights=shape[0], biases=shape[0])
+    def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
+        return normalisation(shape[0])
 
 
 @dataclass(frozen=True)
@@ -261,9 +264,11 @@ class Linear(Layer):
             raise ArchitectureError("it needs flat data; put 'flatten' or 'gap' before it")
         return (self.features,)
 
-    def cost(self, shape: Shape) -> Cost:
-        weights = shape[0] * self.features
-        return Cost(weights, self.features if self.bias else 0, weights)
+    def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
+        return weight_and_bias((self.features, shape[0]), self.bias)
+
+    def macs(self, shape: Shape) -> int:
+        return self.features * shape[0]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cnnlab.arch.layers import GlobalAvgPool, Layer, Linear, Residual
+from cnnlab.arch.parameters import Parameter
 from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.arch.text import write_layer
 from cnnlab.core.errors import ArchitectureError
@@ -25,11 +26,20 @@ class Row:
     layer: Layer
     input_shape: Shape
     output_shape: Shape
-    weights: int
-    biases: int
+    arrays: tuple[Parameter, ...]
     macs: int
     receptive_field: tuple[int, int]
     jump: tuple[int, int]
+
+    @property
+    def weights(self) -> int:
+        """Trained numbers that multiply: weights of convolutions and linear layers, scales of normalisations."""
+        return sum(each.size for each in self.arrays if each.role in ("weight", "scale"))
+
+    @property
+    def biases(self) -> int:
+        """Trained numbers that are added: biases, and shifts of normalisations."""
+        return sum(each.size for each in self.arrays if each.role in ("bias", "shift"))
 
     @property
     def parameters(self) -> int:
@@ -65,6 +75,11 @@ class Trace:
         return self.rows[-1].output_shape
 
     @property
+    def arrays(self) -> tuple[Parameter, ...]:
+        """Every array that the network holds, in the order of the layers."""
+        return tuple(each for row in self.rows for each in row.arrays)
+
+    @property
     def parameters(self) -> int:
         """All trained numbers."""
         return sum(row.parameters for row in self.rows)
@@ -76,7 +91,10 @@ class Trace:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything the table shows, as JSON can hold it."""
-        rows = [asdict(row) | {"layer": write_layer(row.layer)} for row in self.rows]
+        rows = [
+            asdict(row) | {"layer": write_layer(row.layer), "weights": row.weights, "biases": row.biases}
+            for row in self.rows
+        ]
         return {
             "input_shape": self.input_shape,
             "output_shape": self.output_shape,
@@ -153,13 +171,13 @@ def _rows_of(layer: Layer, shape: Shape, view: _View, path: str) -> tuple[list[R
         parts, after = _walk(layer.body, shape, view, f"{path}.body.")
     try:
         output_shape = layer.output_shape(shape)
-        cost = layer.cost(shape)
+        arrays = tuple(replace(each, name=f"{path}.{each.name}") for each in layer.arrays(shape))
     except ArchitectureError as error:
         place = f"layer {path} ({write_layer(layer)}) receives {show_shape(shape)}"
         raise ArchitectureError(*(f"{place}: {problem}" for problem in error.problems)) from None
     if isinstance(layer, Residual):
         parts += _shortcut_rows(layer, shape, view, path)
-    row = Row(path, layer, shape, output_shape, *cost, after.field, after.jump)
+    row = Row(path, layer, shape, output_shape, arrays, layer.macs(shape), after.field, after.jump)
     return [*parts, row], after.on(output_shape)
 
 

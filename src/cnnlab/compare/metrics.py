@@ -12,6 +12,7 @@ from cnnlab.compare.table import Beyond, Table, Value
 from cnnlab.core.errors import CnnlabError, RunError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.runs import RunFolder
+from cnnlab.runs.weights import scored_weights
 
 
 class MetricError(CnnlabError):
@@ -138,16 +139,9 @@ def _share_below(run: RunFolder, threshold: float) -> float:
 def best_weights(run: RunFolder) -> dict[str, "np.ndarray[Any, Any]"]:
     """Weights of convolutions and linear layers (two axes or more) of the network that was scored, by name.
 
-    That is the best by val, the last without val; averaged where the recipe averages. Raises RunError.
+    Raises RunError.
     """
-    arrays = run.checkpoint("best" if run.recipe.data.val else "last").arrays
-    averaged = "averaged_model."
-    prefix = averaged if any(name.startswith(averaged) for name in arrays) else "model."
-    return {
-        name.removeprefix(prefix): array
-        for name, array in sorted(arrays.items())
-        if name.startswith(prefix) and array.ndim >= 2
-    }
+    return {name: array for name, array in scored_weights(run).items() if array.ndim >= 2}
 
 
 PLAIN: dict[str, Callable[[RunFolder, dict[str, Any]], float]] = {

@@ -5,10 +5,10 @@ Shape legend: N images, C channels, H x W pixels, K classes.
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from cnnlab.deploy.predictor import Predictor
+from cnnlab.engines.torch.normalise import Normalise
 
 
 class FromPixels(nn.Module):
@@ -16,11 +16,10 @@ class FromPixels(nn.Module):
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
-        self.model = copy.deepcopy(predictor.model)
-        self.mean = nn.Buffer(torch.tensor(predictor.normalisation.mean).view(-1, 1, 1))
-        self.std = nn.Buffer(torch.tensor(predictor.normalisation.std).view(-1, 1, 1))
+        self.model = copy.deepcopy(predictor.model).cpu()
+        self.normalise = Normalise(predictor.normalisation, levels=1)
         self.eval()
 
     def forward(self, pixels_NCHW: Tensor) -> Tensor:
-        logits_NK: Tensor = self.model((pixels_NCHW - self.mean) / self.std)
+        logits_NK: Tensor = self.model(self.normalise(pixels_NCHW))
         return logits_NK

@@ -26,9 +26,9 @@ from cnnlab.data import decode_image
 from cnnlab.deploy.backends import BACKENDS, NotRunnableError, Setting, eager
 from cnnlab.deploy.from_pixels import FromPixels
 from cnnlab.deploy.predictor import Predictor
+from cnnlab.engines.initial import initial_weights
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.devices import choose_device, choose_threads, device_name, synchronise
-from cnnlab.engines.torch.network import build, initialise
 
 WARMUP, ITERATIONS = 20, 500
 _WARMUP_RANGE, _ITERATIONS_RANGE = (1, 100_000), (10, 100_000)
@@ -171,12 +171,11 @@ def untrained(architecture: Architecture, input_shape: Shape) -> Predictor:
             f"received an architecture from {show_shape(input_shape)} to {show_shape(output_shape)}, expected one "
             "from an image to logits; end it with 'flatten' or 'gap', and 'linear'"
         )
-    model = build(architecture, input_shape)
-    initialise(model, seed=0)
     channels, height, width = input_shape
     normalisation = Normalisation((0.5,) * channels, (0.25,) * channels)
     classes = [str(index) for index in range(output_shape[0])]
-    return Predictor(model, architecture, classes, normalisation, (channels, height, width))
+    weights = initial_weights(architecture, input_shape, seed=0)
+    return Predictor(architecture, classes, normalisation, (channels, height, width), weights)
 
 
 def latency_table(measured: Mapping[str, Latency]) -> str:

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from cnnlab.arch import Architecture, parse
 from cnnlab.core.errors import ArchitectureError, WeightsError
 from cnnlab.core.files import write_atomic
-from cnnlab.deploy.fit import fitted
 from cnnlab.deploy.predictor import Predictor
+from cnnlab.deploy.pretrained.torch_file import as_array
 from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.weights import Arrays, fitted
+from cnnlab.runs.tensors import to_bytes
 
 SUFFIX = ".safetensors"
 KEY = "cnnlab"
@@ -61,8 +61,7 @@ def write_model(path: Path, predictor: Predictor, origin: Mapping[str, Any]) -> 
         std=predictor.normalisation.std,
         origin=dict(origin),
     )
-    tensors = {name: value.contiguous() for name, value in predictor.model.state_dict().items()}
-    write_atomic(path, save(tensors, {KEY: card.model_dump_json()}))
+    write_atomic(path, to_bytes(predictor.weights, {KEY: card.model_dump_json()}))
 
 
 def read_model(path: Path) -> Predictor:
@@ -72,7 +71,7 @@ def read_model(path: Path) -> Predictor:
 
 def open_model(path: Path) -> TrainedNetwork:
     """The network of a model file, and its origin. Raises WeightsError with all that is wrong with it."""
-    metadata, tensors = _read(path)
+    metadata, arrays = _read(path)
     if KEY not in metadata:
         raise WeightsError(
             f"{path} is a safetensors file but no model file of cnnlab: its metadata lack the key {KEY!r}; "
@@ -80,22 +79,23 @@ def open_model(path: Path) -> TrainedNetwork:
         )
     card, architecture = _checked(path, metadata[KEY])
     try:
-        model = fitted(architecture, card.input_shape, tensors)
+        weights = fitted(architecture, card.input_shape, arrays)
     except WeightsError as error:
         raise WeightsError(
             f"{path}: its tensors do not fit its architecture; it is damaged or was changed", *error.problems
         ) from None
     normalisation = Normalisation(card.mean, card.std)
-    return TrainedNetwork(
-        Predictor(model, architecture, card.classes, normalisation, card.input_shape), card.origin
-    )
+    predictor = Predictor(architecture, card.classes, normalisation, card.input_shape, weights)
+    return TrainedNetwork(predictor, card.origin)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """Metadata and tensors, the latter in memory of their own. Raises WeightsError."""
+def _read(path: Path) -> tuple[dict[str, str], Arrays]:
+    """Metadata and arrays, the latter in memory of their own. Raises WeightsError."""
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name).clone() for name in file.offset_keys()}
+            return file.metadata() or {}, {
+                name: as_array(file.get_tensor(name)) for name in file.offset_keys()
+            }
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file; expected a model file") from None
     except (SafetensorError, OSError) as error:

@@ -3,25 +3,29 @@
 Shape legend: N images, H x W pixels, C channels, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from cnnlab.arch import Architecture
-from cnnlab.core.errors import ImageError
+from cnnlab.core.errors import ImageError, RunError, WeightsError
 from cnnlab.data import decode_image
 from cnnlab.data.sources.folder import ENDINGS
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.engine import load_model_weights
-from cnnlab.engines.torch.network import build
+from cnnlab.engines.registry import engine_module
+from cnnlab.engines.weights import fitted
 from cnnlab.runs import RunFolder
+from cnnlab.runs.weights import scored_weights
 
-_BATCH = 500
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cnnlab.engines.torch.network import TorchNetwork
 
 
 @dataclass(frozen=True)
@@ -38,50 +42,66 @@ class Prediction:
 
 
 class Predictor:
-    """A network in evaluation mode with the classes and the normalisation it was trained with."""
+    """A network with the classes and the normalisation it was trained with, run by the engine `engine` on `device`."""
 
     def __init__(
         self,
-        model: nn.Module,
         architecture: Architecture,
         classes: Sequence[str],
         normalisation: Normalisation,
         image_shape: tuple[int, int, int],
+        weights: Mapping[str, NDArray[Any]],
+        *,
+        engine: str = "torch",
+        device: str = "cpu",
     ) -> None:
-        self.model = model.eval()
         self.architecture = architecture
         self.classes = tuple(classes)
         self.normalisation = normalisation
         self.image_shape = image_shape
-        self.mean = torch.tensor(normalisation.mean).view(-1, 1, 1) * 255
-        self.std = torch.tensor(normalisation.std).view(-1, 1, 1) * 255
+        self.network = engine_module(engine).network(
+            architecture, image_shape, normalisation, weights, device
+        )
+        self._weights = weights
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "Predictor":
-        """The best checkpoint by val (the last one of a run without val). Raises RunError."""
+        """The network that stands for the run, see `runs/weights.py`, on its device if it is here. Raises RunError."""
         data = run.environment["data"]
         shape = tuple(data["image_shape"])
         architecture = run.recipe.arch.build(shape, len(data["classes"]))
-        model = build(architecture, shape)
-        arrays = run.checkpoint("best" if run.recipe.data.val else "last").arrays
-        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
-        averaged = any(name.startswith("averaged_model.") for name in tensors)
-        load_model_weights(model, tensors, "averaged_model." if averaged else "model.")
+        try:
+            weights = fitted(architecture, shape, scored_weights(run))
+        except WeightsError as error:
+            raise RunError(
+                f"run {run.id}: recipe and checkpoint do not belong together", *error.problems
+            ) from None
         normalisation = Normalisation(tuple(data["mean"]), tuple(data["std"]))
-        return cls(model, architecture, data["classes"], normalisation, shape)
+        engine, device = run.environment.get("engine", "torch"), run.environment["device"]["kind"]
+        return cls(architecture, data["classes"], normalisation, shape, weights, engine=engine, device=device)
+
+    @cached_property
+    def torch(self) -> "TorchNetwork":
+        """The network in torch, whatever engine trained it."""
+        from cnnlab.engines.torch.network import TorchNetwork, network
+
+        if isinstance(self.network, TorchNetwork):
+            return self.network
+        return network(self.architecture, self.image_shape, self.normalisation, self._weights)
+
+    @property
+    def model(self) -> "nn.Sequential":
+        """The torch module, in evaluation mode: normalised images N x C x H x W to logits N x K."""
+        return self.torch.module
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Every array of the network, by name."""
+        return dict(self._weights)
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits N x K of decoded images."""
-        batches = []
-        with torch.inference_mode():
-            for start in range(0, len(images_NHWC), _BATCH):
-                batches.append(self.model(self.normalised(images_NHWC[start : start + _BATCH])))
-        return torch.cat(batches).numpy()
-
-    def normalised(self, images_NHWC: NDArray[np.uint8]) -> torch.Tensor:
-        """What the network sees of decoded images: float32, N x C x H x W."""
-        pixels = torch.from_numpy(np.array(images_NHWC))
-        return (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        return self.network.logits(images_NHWC)
 
     def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
         """Classes and probabilities of image files, or of all images in a folder, by name.

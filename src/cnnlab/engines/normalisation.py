@@ -10,8 +10,8 @@ class Normalisation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def affine(self) -> tuple[list[float], list[float]]:
-        """Scale and shift per channel, so that the normalised value is pixel * scale + shift."""
-        scale = [1 / (255 * std) for std in self.std]
+    def affine(self, levels: int = 255) -> tuple[list[float], list[float]]:
+        """Scale and shift per channel: the normalised value is pixel * scale + shift, for pixels 0..`levels`."""
+        scale = [1 / (levels * std) for std in self.std]
         shift = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
         return scale, shift

@@ -239,7 +239,7 @@ def _measured(
     """The channels of every batch-norm layer of `model`, over all batches together."""
     with torch.inference_mode(), _recorded(model) as moments:
         for images_BHWC in batches:
-            model(predictor.normalised(images_BHWC))
+            model(predictor.torch.normalised(images_BHWC))
             progress.step()
     return {
         path: Channels(*normalised.mean_and_std(), *output.mean_and_std())
@@ -271,7 +271,7 @@ def _recorded(model: nn.Module) -> Iterator[dict[str, tuple[_Moments, _Moments]]
 
 
 def _array(values: Tensor) -> NDArray[np.float64]:
-    return values.detach().double().numpy()
+    return values.detach().double().cpu().numpy()
 
 
 def _listed(layer: LayerStatistics) -> dict[str, Any]:

@@ -127,8 +127,9 @@ def _maps_of(predictor: Predictor, image_HWI: NDArray[np.uint8], name: str, row:
             f"expected {height}x{width}x{channels} of uint8"
         )
     with _recorded(predictor.model, row.path) as outputs:
-        (prediction,) = predictor.predict_decoded(image_HWI[None], [name])
+        predictor.torch.logits(image_HWI[None])
     (maps_1CHW,) = outputs
+    (prediction,) = predictor.predict_decoded(image_HWI[None], [name])
     return FeatureMaps(
         path=row.path,
         layer=row.label,
@@ -141,24 +142,9 @@ def _maps_of(predictor: Predictor, image_HWI: NDArray[np.uint8], name: str, row:
 
 @contextmanager
 def _recorded(model: nn.Module, path: str) -> Iterator[list[Tensor]]:
-    """While this lasts, each forward pass adds the output of the layer at `path` to the list.
-
-    Between a pooling and the activation before it the module runs them the other way round (see `_sequence` in
-    `engines/torch/network.py`). What comes out of the second is the same as written; the activation's own output is
-    never made, so it is computed from what goes into the two.
-    """
-    prefix, _, name = path.rpartition(".")
-    module = hooked = model.get_submodule(path)
-    is_behind_pool = False
-    if name.isdigit():
-        runs_here, hooked = list(model.get_submodule(prefix).named_children())[int(name)]
-        is_behind_pool = int(runs_here) > int(name)
+    """While this lasts, each forward pass adds the output of the layer at `path` to the list."""
     outputs: list[Tensor] = []
-
-    def record(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        outputs.append(module(inputs[0]) if is_behind_pool else output)
-
-    handle = hooked.register_forward_hook(record)
+    handle = model.get_submodule(path).register_forward_hook(lambda _, inputs, output: outputs.append(output))
     try:
         yield outputs
     finally:

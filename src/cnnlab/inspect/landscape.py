@@ -107,7 +107,8 @@ def landscape(
     weights = perturbed_weights(predictor.model)
     directions = [filter_normalised(weights, seed, number) for number in (0, 1)]
     found = Landscape(settings, seed, np.full((settings.points, settings.points), np.nan))
-    seen_NCHW, labels_N = predictor.normalised(images.images), torch.from_numpy(np.array(images.labels))
+    seen_NCHW = predictor.torch.normalised(images.images)
+    labels_N = torch.from_numpy(np.array(images.labels)).to(seen_NCHW.device)
     with torch.inference_mode():
         for place, (row, column) in enumerate(np.ndindex(*found.losses_PP.shape), start=1):
             offsets = (float(found.offsets[row]), float(found.offsets[column]))
@@ -134,7 +135,7 @@ def filter_normalised(weights: Mapping[str, Tensor], seed: int, number: int) -> 
     direction = {}
     for place, (name, weight) in enumerate(weights.items()):
         generator = torch.Generator().manual_seed(derive_seed(seed, "landscape", number, place))
-        drawn = torch.randn(weight.shape, generator=generator)
+        drawn = torch.randn(weight.shape, generator=generator).to(weight.device)
         direction[name] = drawn * (_lengths(weight) / _lengths(drawn))
     return direction
 

@@ -1,44 +1,45 @@
-"""From a recipe to an engine that is ready for its first step, and the verdict on what was chosen on the way."""
+"""From a recipe to an engine that is ready for its first step, in named steps that each return a value."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from cnnlab.arch import Architecture
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError
 from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, load, split_indices
+from cnnlab.engines.execution import Choice, Settled
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch import devices, trial
-from cnnlab.engines.torch.engine import Execution, TorchEngine
-from cnnlab.engines.torch.network import build, initialise
-from cnnlab.engines.torch.pages import prepare_heap
-from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
+from cnnlab.engines.protocol import Parts, Prepared
+from cnnlab.engines.registry import engine_module
 from cnnlab.launch.environment import describe_machine, not_bitwise
 from cnnlab.launch.options import Options
-from cnnlab.launch.preflight import check_fit, check_memory
+from cnnlab.launch.preflight import check_fit
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sections import ChannelStatistics
-from cnnlab.training.diagnosis import initial_loss_warning
+from cnnlab.training.diagnosis import start_warnings
 
 # The split does not depend on the recipe's seed: replicates under several seeds are compared on the same images.
 _SPLIT_SEED = 0
 
+Indices = dict[str, NDArray[np.int64]]
+
 
 @dataclass(frozen=True)
 class Assembled:
-    """An engine before its first step. `environment` goes into the run, `notes` are for the person watching."""
+    """An engine before its first step, and what it was made of.
 
-    engine: TorchEngine
+    `indices`: the places in the source of each split's images. `environment` goes into the run, `notes` are for the
+    person watching.
+    """
+
+    prepared: Prepared
     dataset: Dataset
-    architecture: Architecture
     trace: Trace
-    indices: dict[str, NDArray[np.int64]]
+    indices: Indices
     environment: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -49,44 +50,22 @@ def assemble(recipe: Recipe, options: Options, earlier: dict[str, Any] | None = 
     `earlier` is the environment of the run that is resumed: choices are not made again, data are looked for where
     they were. Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
     """
-    prepare_heap()
-    device = devices.choose_device(options.device)
-    dataset = _find_data(recipe, options, earlier)
-    parts, indices = _parts(recipe, dataset)
+    engine = engine_module(options.engine)
+    dataset = find_data(recipe, options, earlier)
+    parts, indices = split_parts(recipe, dataset)
     architecture = recipe.arch.build(dataset.image_shape, len(dataset.classes))
     trace = architecture.trace(dataset.image_shape)
-    check_fit(recipe, trace, dataset, len(parts["train"]))
-    check_memory(trace, device)
-    settled = earlier["execution"] if earlier else None
-    threads = devices.choose_threads(options.threads or (settled or {}).get("threads"))
-    normalisation = _normalisation(recipe, dataset, parts["train"])
-    splits = {name: ResidentSplit(part, device) for name, part in parts.items()}
-
-    model, memory = _place(architecture, dataset, recipe.seed, device)
-    batch = _first_batch(recipe, splits["train"], normalisation)
-    trial.check_model(model, trace, batch[0])
-    loss = trial.initial_loss(model, *batch)
-    steps = recipe.train.epochs * recipe.train.steps_per_epoch(len(splits["train"]))
-    choices = _settle(recipe, options, model, batch, steps, settled)
-    execution = Execution(device, choices["precision"].value, choices["compile"].value)
-    environment = {
-        **describe_machine(),
-        "data": _describe_data(dataset, splits, normalisation),
-        "device": {"kind": device.type, "name": devices.device_name(device), **memory},
-        "execution": {"threads": threads, **{name: asdict(choice) for name, choice in choices.items()}},
-        "architecture": {"text": str(architecture), "parameters": trace.parameters, "macs": trace.macs},
-        "initial_loss": loss,
-    }
-    notes = [*recipe.warnings, initial_loss_warning(loss, len(dataset.classes))]
-    notes += [not_bitwise(earlier, environment)] if earlier else []
-    engine = TorchEngine(recipe, model, splits, normalisation, execution)
-    return Assembled(
-        engine, dataset, architecture, trace, indices, environment, tuple(note for note in notes if note)
-    )
+    check_fit(recipe, trace, dataset, len(parts.splits["train"]))
+    prepared = engine.prepare(recipe, architecture, parts, options, _settled(earlier))
+    environment = describe(options, dataset, parts, architecture, trace, prepared)
+    notes = [*recipe.warnings, *prepared.notes, *start_warnings(prepared.start, len(dataset.classes))]
+    if earlier and (changed := not_bitwise(earlier, environment)):
+        notes.append(changed)
+    return Assembled(prepared, dataset, trace, indices, environment, tuple(notes))
 
 
-def _find_data(recipe: Recipe, options: Options, earlier: dict[str, Any] | None) -> Dataset:
-    """The data set by its name; one given by a path, where it was when the run began."""
+def find_data(recipe: Recipe, options: Options, earlier: dict[str, Any] | None) -> Dataset:
+    """The data set by its name; one given by a path, where it was when the run began. Raises DataError."""
     source = recipe.data.source
     if earlier and source not in NAMED_SOURCES:
         source = earlier["data"]["location"]
@@ -99,39 +78,28 @@ def _find_data(recipe: Recipe, options: Options, earlier: dict[str, Any] | None)
     )
 
 
-def _place(
-    architecture: Architecture, dataset: Dataset, seed: int, device: torch.device
-) -> tuple[nn.Module, dict[str, int]]:
-    """The initialised network on the device, and the bytes in use there before and after it came."""
-    before = devices.memory_in_use(device)
-    model: nn.Module = build(architecture, dataset.image_shape)
-    initialise(model, seed)
-    model = model.to(device)
-    devices.synchronise(device)
-    return model, {"memory_before_model": before, "memory_after_model": devices.memory_in_use(device)}
-
-
-def _parts(recipe: Recipe, dataset: Dataset) -> tuple[dict[str, Split], dict[str, NDArray[np.int64]]]:
+def split_parts(recipe: Recipe, dataset: Dataset) -> tuple[Parts, Indices]:
     """The labelled splits that this run trains on and scores, and the places of their images in the source."""
     labels = dataset.train.labels
     if labels is None:
         raise DataError(f"{dataset.name}: its training images have no labels; training needs them")
     train, val = split_indices(labels, recipe.data.val, _SPLIT_SEED)
     train = train[: recipe.data.train_limit]
-    parts = {"train": Split(dataset.train.images[train], labels[train])}
+    splits = {"train": Split(dataset.train.images[train], labels[train])}
     indices = {"train": train}
     if len(val):
-        parts["val"] = Split(dataset.train.images[val], labels[val])
+        splits["val"] = Split(dataset.train.images[val], labels[val])
         indices["val"] = val
     if dataset.test is not None and dataset.test.labels is not None:
-        parts["test"] = dataset.test
+        splits["test"] = dataset.test
         indices["test"] = np.arange(len(dataset.test))
     elif recipe.train.test_curve:
         raise DataError(f"{dataset.name} has no labelled test split; use --set train.test_curve=false")
-    return parts, indices
+    return Parts(splits, normalisation_of(recipe, dataset, splits["train"]), len(dataset.classes)), indices
 
 
-def _normalisation(recipe: Recipe, dataset: Dataset, train: Split) -> Normalisation:
+def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalisation:
+    """The statistics that the recipe asks for; those of the training images are of exactly these images."""
     channels = dataset.image_shape[0]
     match recipe.data.normalize:
         case "train":
@@ -149,49 +117,51 @@ def _normalisation(recipe: Recipe, dataset: Dataset, train: Split) -> Normalisat
             return Normalisation(given_mean, given_std)
 
 
-def _first_batch(
-    recipe: Recipe, train: ResidentSplit, normalisation: Normalisation
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first stored images of train, normalised, float32: for trials, never for training."""
-    size = min(recipe.train.batch_size, len(train))
-    device = train.labels.device
-    normalise = Normaliser(normalisation, train.height, train.width, torch.float32, device)
-    return normalise(train.stored(0, size)), train.labels[:size]
-
-
-def _settle(
-    recipe: Recipe,
+def describe(
     options: Options,
-    model: nn.Module,
-    batch: tuple[torch.Tensor, torch.Tensor],
-    total_steps: int,
-    settled: dict[str, Any] | None,
-) -> dict[str, trial.Choice]:
-    """Precision and compilation: measured, or as an earlier session of this run settled them."""
-    if settled is not None:
-        return {name: trial.Choice(**settled[name]) for name in ("precision", "compile")}
-    images, labels = batch
-    candidates = devices.supported_precisions(images.device)
-    precision = trial.choose_precision(recipe.precision, candidates, model, images, labels)
-    compiled = trial.choose_compile(options.compile, precision.value, model, images, labels, total_steps)
-    return {"precision": precision, "compile": compiled}
-
-
-def _describe_data(
     dataset: Dataset,
-    splits: dict[str, ResidentSplit],
-    normalisation: Normalisation,
+    parts: Parts,
+    architecture: Architecture,
+    trace: Trace,
+    prepared: Prepared,
 ) -> dict[str, Any]:
+    """What the run remembers of machine, data, device, choices and network."""
+    execution = prepared.execution
+    location = dataset.location
     return {
-        "name": dataset.name,
-        "digest": dataset.digest,
-        "classes": list(dataset.classes),
-        "image_shape": list(dataset.image_shape),
-        "location": dataset.location
-        if dataset.name in NAMED_SOURCES
-        else str(Path(dataset.location).absolute()),
-        "images": {name: len(split) for name, split in splits.items()},
-        "mean": list(normalisation.mean),
-        "std": list(normalisation.std),
-        "seconds_to_load": dataset.seconds_to_load,
+        **describe_machine(),
+        "engine": options.engine,
+        "data": {
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "classes": list(dataset.classes),
+            "image_shape": list(dataset.image_shape),
+            "location": location if dataset.name in NAMED_SOURCES else str(Path(location).absolute()),
+            "images": {name: len(split) for name, split in parts.splits.items()},
+            "mean": list(parts.normalisation.mean),
+            "std": list(parts.normalisation.std),
+            "seconds_to_load": dataset.seconds_to_load,
+        },
+        "device": {
+            "kind": execution.device.partition(":")[0],
+            "name": execution.device_name,
+            "memory_before_model": execution.memory_before_model,
+            "memory_after_model": execution.memory_after_model,
+        },
+        "execution": {
+            "threads": execution.threads,
+            "precision": asdict(execution.precision),
+            "compile": asdict(execution.compile),
+        },
+        "architecture": {"text": str(architecture), "parameters": trace.parameters, "macs": trace.macs},
+        "initial_loss": prepared.start.loss,
+        "initial_spread": prepared.start.spread,
+        "initial_gradients": list(prepared.start.gradients),
     }
+
+
+def _settled(earlier: dict[str, Any] | None) -> Settled | None:
+    if earlier is None:
+        return None
+    chosen = earlier["execution"]
+    return Settled(chosen["threads"], Choice(**chosen["precision"]), Choice(**chosen["compile"]))

@@ -4,13 +4,14 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
 from cnnlab.engines.evaluation import accuracy, cross_entropy
-from cnnlab.engines.torch import devices
+from cnnlab.engines.execution import is_out_of_memory, peak_memory
 from cnnlab.launch.assemble import Assembled, assemble
 from cnnlab.launch.options import Options
 from cnnlab.launch.recorder import Recorder
@@ -49,6 +50,7 @@ def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | No
     options, watcher = options or Options(), watcher or Silent()
     with RunWriter.reopen(run.path) as writer:
         recipe, environment = run.recipe, run.environment
+        options = replace(options, engine=environment.get("engine", "torch"))
         with _memory_errors_explained():
             assembled = assemble(recipe, options, earlier=environment)
         _same_data(environment, assembled.environment)
@@ -56,8 +58,8 @@ def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | No
         if writer.has_checkpoint:
             checkpoint = writer.load_checkpoint("last")
             progress = Progress.from_json(checkpoint.meta["progress"])
-            assembled.engine.start_epoch(progress.epoch)
-            assembled.engine.load_state(checkpoint.arrays)
+            assembled.prepared.engine.start_epoch(progress.epoch)
+            assembled.prepared.engine.load_state(checkpoint.arrays)
         writer.truncate_metrics(progress.epoch)
         _run_to_end(writer, recipe, assembled, progress, options, watcher)
     return Run(RunFolder(run.path))
@@ -73,15 +75,15 @@ def _run_to_end(
 ) -> None:
     folder = RunFolder(writer.path)
     watcher.on_assembled(folder, recipe, assembled.environment, assembled.notes)
-    device = assembled.engine.execution.device
+    engine = assembled.prepared.engine
     with _memory_errors_explained(), stop_on_signals() as stop:
         loop = Loop(
             recipe,
-            assembled.engine,
+            engine,
             HookList(Recorder(writer), watcher),
             stop,
             progress,
-            check_every_step=device.type == "cpu",
+            check_every_step=assembled.prepared.execution.device == "cpu",
             checkpoint_seconds=options.checkpoint_seconds,
         )
         try:
@@ -103,7 +105,7 @@ def _memory_errors_explained() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not devices.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         remedy = "try a smaller --set train.batch_size, or another --device"
         raise MemoryExceededError(f"out of memory while training; {remedy}") from error
@@ -123,7 +125,7 @@ def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress:
         if source is None or name not in assembled.indices:
             continue
         indices = assembled.indices[name]
-        logits, labels = predictor.logits(source.images[indices]), assembled.engine.labels(name)
+        logits, labels = predictor.logits(source.images[indices]), assembled.prepared.engine.labels(name)
         accuracies[name], losses[name] = accuracy(logits, labels), cross_entropy(logits, labels)
         if not math.isfinite(losses[name]):
             raise DivergedError(f"the loss on {name} of the network of epoch {best_epoch} is not finite")
@@ -136,7 +138,7 @@ def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress:
         "parameters": assembled.trace.parameters,
         "macs": assembled.trace.macs,
         "seconds": {**progress.total_seconds, "score": time.perf_counter() - start},
-        "peak_memory": devices.peak_memory(),
+        "peak_memory": peak_memory(),
     }
 
 

@@ -14,6 +14,7 @@ class Options:
     `download_display` shows a download's progress while it lasts; None stays silent.
     """
 
+    engine: str = "torch"
     device: str = "auto"
     threads: int | None = None
     compile: str = "auto"

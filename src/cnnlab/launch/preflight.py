@@ -1,19 +1,13 @@
-"""What must hold before anything is built or written: the recipe's parts fit the data, and the machine."""
+"""What must hold before anything is built or written: the recipe's parts fit the data."""
 
 import math
 
-import torch
-
 from cnnlab.arch.layers import BatchNorm
 from cnnlab.arch.trace import Trace
-from cnnlab.core.errors import CnnlabError, MemoryExceededError
+from cnnlab.core.errors import CnnlabError
 from cnnlab.data import Dataset
-from cnnlab.engines.torch.devices import memory_available
 from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
-
-# Weights, gradients and at least one state of the optimizer, 4 bytes each, and as much again to work with.
-_BYTES_PER_PARAMETER = 16
 
 
 def check_fit(recipe: Recipe, trace: Trace, dataset: Dataset, num_images: int) -> None:
@@ -40,16 +34,6 @@ def check_fit(recipe: Recipe, trace: Trace, dataset: Dataset, num_images: int) -
         problems += error.problems
     if problems:
         raise CnnlabError(*problems)
-
-
-def check_memory(trace: Trace, device: torch.device) -> None:
-    """Whether the weights and what training keeps beside them can be held at all. Raises MemoryExceededError."""
-    needed, available = trace.parameters * _BYTES_PER_PARAMETER, memory_available(device)
-    if available is not None and needed > available:
-        raise MemoryExceededError(
-            f"the network has {trace.parameters:,} parameters and would need {needed / 2**30:.1f} GiB to train; "
-            f"{available / 2**30:.1f} GiB are free; choose a smaller architecture"
-        )
 
 
 def _averages_only_over_images(layer: object, input_shape: tuple[int, ...]) -> bool:

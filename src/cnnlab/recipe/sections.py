@@ -115,13 +115,17 @@ def _with_defaults(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 class Arch(Section):
-    """Either a named architecture and its options, or layers (text or list; kept as canonical text)."""
+    """Either a named architecture and its options, or layers (text or list; kept as canonical text).
+
+    `init`: how the initial weights are drawn, see `engines/initial.py`.
+    """
 
     name: Optional[str] = None
     layers: Annotated[Optional[str], BeforeValidator(_canonical_layers)] = None
     options: dict[str, Annotated[Any, BeforeValidator(_option_value)]] = Field(
         default_factory=dict, validate_default=True
     )
+    init: Literal["auto", "torch", "he", "glorot", "orthogonal"] = "auto"
 
     @field_validator("options")
     @classmethod

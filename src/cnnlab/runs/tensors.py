@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
 
-def to_bytes(arrays: Arrays) -> bytes:
+def to_bytes(arrays: Arrays, metadata: dict[str, str] | None = None) -> bytes:
     """Any shapes (also 0-d and empty), any dtype of NumPy's own numbers."""
     import numpy as np
     from safetensors.numpy import save
 
     # safetensors copies raw memory, so it needs C order; `ascontiguousarray` would give 0-d arrays an axis.
-    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
 
 
 def from_bytes(content: bytes) -> dict[str, "np.ndarray[Any, Any]"]:

@@ -2,11 +2,15 @@
 
 import math
 
+from cnnlab.engines.protocol import Start
 from cnnlab.recipe import Recipe
 
 # Untrained networks that are initialised well predict nearly uniformly. A start this far above ln(classes), in
 # nats, means confident nonsense: a wrong scale of the pixels, a doubled softmax, a bad initialisation.
 _TOLERATED_START = 0.7
+# Measured on the shipped networks and on dead ones: see tests/training/test_diagnosis.py.
+_LEAST_SPREAD = 3e-3
+_LEAST_GRADIENT = 1e-3
 
 
 def likely_cause_of_divergence(recipe: Recipe, lr: float, step: int) -> str:
@@ -23,12 +27,29 @@ def likely_cause_of_divergence(recipe: Recipe, lr: float, step: int) -> str:
     return f"likely cause: the weights ran away {when}; {remedy}"
 
 
-def initial_loss_warning(loss: float, num_classes: int) -> str | None:
-    """A warning where the loss before the first step is far from ln(classes), the loss of knowing nothing."""
+def start_warnings(start: Start, num_classes: int) -> list[str]:
+    """Warnings where the untrained network answers as one that cannot learn, or has seen wrong pixels.
+
+    A loss near ln(classes) alone says little: a network whose signal dies on the way has it too. Such a one gives
+    all images the same logits, or passes next to no gradient on to its first layer.
+    """
+    warnings = []
     expected = math.log(num_classes)
-    if abs(loss - expected) <= _TOLERATED_START:
-        return None
-    return (
-        f"initial loss is {loss:.3f}, expected about ln({num_classes}) = {expected:.3f}: "
-        "check the normalisation of the pixels, and that the network ends in plain logits"
-    )
+    if abs(start.loss - expected) > _TOLERATED_START:
+        warnings.append(
+            f"initial loss is {start.loss:.3f}, expected about ln({num_classes}) = {expected:.3f}: "
+            "check the normalisation of the pixels, and that the network ends in plain logits"
+        )
+    first, last = start.gradients
+    if start.spread < _LEAST_SPREAD:
+        warnings.append(
+            f"the untrained network answers all images alike: its logits differ by {start.spread:.2g} between them "
+            f"(expected {_LEAST_SPREAD:g} or more), so it may never start to learn; "
+            "try --set arch.init=he, or batch normalisation"
+        )
+    elif first < _LEAST_GRADIENT * last:
+        warnings.append(
+            f"the first layer gets a gradient of {first:.2g}, the last one of {last:.2g}: it may hardly be trained; "
+            "try --set arch.init=he, or batch normalisation"
+        )
+    return warnings

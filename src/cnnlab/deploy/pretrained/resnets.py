@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from cnnlab.arch import Architecture, named
 from cnnlab.arch.layers import BatchNorm, Conv, Layer, Linear, Residual
 from cnnlab.core.errors import WeightsError
 from cnnlab.core.files import sha256_of
 from cnnlab.data.named import CIFAR10_CLASSES, CIFAR100_CLASSES
-from cnnlab.deploy.fit import fitted
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.deploy.pretrained.torch_file import read_tensors
+from cnnlab.deploy.pretrained.torch_file import read_arrays
 from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.weights import Arrays, fitted
 
 IMAGE_SHAPE = (3, 32, 32)
 CLASSES = {len(classes): classes for classes in (CIFAR10_CLASSES, CIFAR100_CLASSES)}
@@ -78,7 +78,7 @@ class Imported:
 
 def import_weights(path: Path) -> Imported:
     """Read a published CIFAR ResNet. Raises WeightsError with every layer that the file does not fit."""
-    tensors = read_tensors(path)
+    tensors = read_arrays(path)
     convention = _recognise_source(path, tensors)
     try:
         depth = _recognise_depth(tensors)
@@ -86,17 +86,17 @@ def import_weights(path: Path) -> Imported:
         shortcut = "B" if any(f".{convention.shortcut}." in name for name in tensors) else "A"
         architecture = named(f"resnet{depth}", IMAGE_SHAPE, len(classes), shortcut=shortcut)
         theirs = dict(_names(architecture, depth, convention))
-        model = fitted(architecture, IMAGE_SHAPE, _renamed(tensors, theirs), theirs)
+        weights = fitted(architecture, IMAGE_SHAPE, _renamed(tensors, theirs), theirs)
     except WeightsError as error:
         raise WeightsError(
             f"{path} looks like a ResNet by {convention.source}, but:", *error.problems
         ) from None
     normalisation = convention.normalisation[len(classes)]
-    predictor = Predictor(model, architecture, classes, normalisation, IMAGE_SHAPE)
+    predictor = Predictor(architecture, classes, normalisation, IMAGE_SHAPE, weights)
     return Imported(predictor, convention.source, depth, shortcut, path.name, sha256_of(path))
 
 
-def _recognise_source(path: Path, tensors: Mapping[str, Tensor]) -> Convention:
+def _recognise_source(path: Path, tensors: Mapping[str, NDArray[Any]]) -> Convention:
     """The convention whose head or shortcuts are there. Raises WeightsError for a network of another family."""
     if "conv1.weight" in tensors and any(re.match(r"layer\d+\.\d+\.", name) for name in tensors):
         for convention in CONVENTIONS:
@@ -112,7 +112,7 @@ def _recognise_source(path: Path, tensors: Mapping[str, Tensor]) -> Convention:
     )
 
 
-def _recognise_depth(tensors: Mapping[str, Tensor]) -> int:
+def _recognise_depth(tensors: Mapping[str, NDArray[Any]]) -> int:
     """6n + 2 from the n blocks of the longest stage. Raises WeightsError for other networks."""
     blocks = [re.match(r"layer(\d+)\.(\d+)\.", name) for name in tensors]
     places = [(int(block[1]), int(block[2])) for block in blocks if block]
@@ -126,7 +126,7 @@ def _recognise_depth(tensors: Mapping[str, Tensor]) -> int:
     return depth
 
 
-def _recognise_classes(tensors: Mapping[str, Tensor], convention: Convention) -> Sequence[str]:
+def _recognise_classes(tensors: Mapping[str, NDArray[Any]], convention: Convention) -> Sequence[str]:
     head = tensors.get(f"{convention.head}.weight")
     if head is None:
         raise WeightsError(f"{convention.head}.weight is missing: nothing says how many classes there are")
@@ -138,11 +138,11 @@ def _recognise_classes(tensors: Mapping[str, Tensor], convention: Convention) ->
     return CLASSES[num_classes]
 
 
-def _renamed(tensors: Mapping[str, Tensor], theirs: Mapping[str, str]) -> dict[str, Tensor]:
+def _renamed(tensors: Mapping[str, NDArray[Any]], theirs: Mapping[str, str]) -> Arrays:
     """The tensors under our names, those without one under their own; counters that are absent are 0."""
     ours = {name: our_name for our_name, name in theirs.items()}
     renamed = {ours.get(name, name): value for name, value in tensors.items()}
-    counters = {name: torch.tensor(0) for name in theirs if name.endswith(_COUNTER)}
+    counters = {name: np.array(0) for name in theirs if name.endswith(_COUNTER)}
     return counters | renamed
 
 

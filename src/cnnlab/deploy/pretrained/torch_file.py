@@ -10,17 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnlab.core.errors import WeightsError
+from cnnlab.engines.weights import Arrays
 
 _WRAPPED = "state_dict"  # where training scripts put the weights, beside epoch and best accuracy
 _PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict, or of a dictionary that has one under `state_dict`, on the CPU.
+def read_arrays(path: Path) -> Arrays:
+    """The tensors of a state dict, or of a dictionary that has one under `state_dict`, as arrays.
 
     Names lose the prefix `module.`. Raises WeightsError; whatever the file says, nothing in it is executed.
     """
@@ -36,7 +39,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     ]
     if strange:
         raise WeightsError(*strange, "expected a name and an ordinary tensor for each; is this a state dict?")
-    return {name.removeprefix(_PARALLEL): value.detach() for name, value in content.items()}
+    return {name.removeprefix(_PARALLEL): as_array(value) for name, value in content.items()}
+
+
+def as_array(tensor: Tensor) -> NDArray[Any]:
+    """The same numbers in NumPy, in memory of their own; bfloat16, which NumPy lacks, as float32."""
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    return np.array((tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy())
 
 
 def _load(path: Path) -> Any:

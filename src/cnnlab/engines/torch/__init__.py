@@ -1,1 +1,6 @@
-"""The torch engine. Everything of `engines` that imports torch is in this folder."""
+"""The torch engine, see `engines/protocol.py`. Everything of `engines` that imports torch is in this folder."""
+
+from cnnlab.engines.torch.network import network
+from cnnlab.engines.torch.prepare import prepare
+
+__all__ = ["network", "prepare"]

@@ -6,17 +6,14 @@ and after it moves, and both numbers go into the run.
 
 import os
 import platform
-import resource
-import sys
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from cnnlab.core.cores import usable_cores
 from cnnlab.core.errors import CnnlabError
+from cnnlab.engines.execution import Precision, peak_memory
 
-Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -93,12 +90,6 @@ def memory_in_use(device: torch.device) -> int:
     return peak_memory()
 
 
-def peak_memory() -> int:
-    """The most bytes of memory this process has held so far."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) counts in other units there
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def memory_available(device: torch.device) -> int | None:
     """Bytes that can still be had, None where the system does not say."""
     if device.type == "cuda":
@@ -117,9 +108,3 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device or the machine refused an allocation."""
-    refused_by_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or refused_by_cpu

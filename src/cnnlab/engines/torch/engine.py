@@ -8,7 +8,6 @@ Shape legend: B images of a batch, N of a split, C channels, H x W pixels, K cla
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,28 +15,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
+from cnnlab.arch import Architecture
 from cnnlab.augment import draw_epoch
-from cnnlab.core.errors import RunError
-from cnnlab.core.seeding import derive_seed
 from cnnlab.engines.batches import epoch_order, step_bounds
+from cnnlab.engines.execution import Precision
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.protocol import Arrays, EpochTotals
-from cnnlab.engines.torch.devices import DTYPES, Precision
+from cnnlab.engines.protocol import EpochTotals
+from cnnlab.engines.torch.devices import DTYPES
+from cnnlab.engines.torch.dropout import CountedDropout
+from cnnlab.engines.torch.fast import fast
 from cnnlab.engines.torch.flat import FlatModel
 from cnnlab.engines.torch.optimizers import build_optimizer
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
+from cnnlab.engines.weights import Arrays, fitted
 from cnnlab.recipe import Recipe
 
 _EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a recipe is executed on this machine: settled once per run, kept when it is resumed."""
-
-    device: torch.device
-    precision: Precision
-    compiled: bool = False
 
 
 class TorchEngine:
@@ -46,24 +39,33 @@ class TorchEngine:
     def __init__(
         self,
         recipe: Recipe,
-        model: nn.Module,
+        architecture: Architecture,
+        model: nn.Sequential,
         splits: Mapping[str, ResidentSplit],
         normalisation: Normalisation,
-        execution: Execution,
+        precision: Precision = "fp32",
+        compiled: bool = False,
     ) -> None:
+        """`model` is the printed network of `architecture`, initialised, on the device where the splits are."""
         self.recipe = recipe
+        self.architecture = architecture
         self.model = model
         self.splits = splits
-        self.execution = execution
-        self.flat = FlatModel(model, recipe.optim.decay_norm_and_bias)
-        self.optimizer = build_optimizer(recipe.optim, self.flat.groups(recipe.optim.weight_decay))
-        self.scaler = torch.amp.GradScaler(execution.device.type, enabled=execution.precision == "fp16")
-        self.average = [t.clone() for t in self.flat.averaged_tensors()] if recipe.train.ema else []
-        self._forward = torch.compile(model) if execution.compiled else model
+        self.precision = precision
         train = splits["train"]
-        shape = (train.height, train.width)
-        self._normalise = Normaliser(normalisation, *shape, DTYPES[execution.precision], execution.device)
-        self._has_dropout = any(isinstance(module, nn.Dropout) for module in model.modules())
+        self.device = train.labels.device
+        self.image_shape = (train.num_channels, train.height, train.width)
+        arrays = architecture.trace(self.image_shape).arrays
+        self.flat = FlatModel(
+            model, {each.name for each in arrays if each.is_weight}, recipe.optim.decay_norm_and_bias
+        )
+        self.optimizer = build_optimizer(recipe.optim, self.flat.groups(recipe.optim.weight_decay))
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self.average = [t.clone() for t in self.flat.averaged_tensors()] if recipe.train.ema else []
+        self._fast = fast(model, architecture.layers, self.image_shape)
+        self._forward = torch.compile(self._fast) if compiled else self._fast
+        self._normalise = Normaliser(normalisation, train.height, train.width, DTYPES[precision], self.device)
+        self._dropouts = [module for module in self._fast.modules() if isinstance(module, CountedDropout)]
         self.steps_per_epoch = recipe.train.steps_per_epoch(len(train))
         self.updates = 0
         self._set_totals(0.0, 0, 0)
@@ -75,15 +77,16 @@ class TorchEngine:
         order = epoch_order(seed, epoch, len(train))
         drawn = draw_epoch(self.recipe.augment, seed, epoch, len(train), train.height, train.width)
         train.arrange(order, drawn)
-        self.epoch = epoch
+        for dropout in self._dropouts:
+            dropout.start_epoch(seed, epoch, order, self.device)
         self._set_totals(0.0, 0, 0)
-        self.model.train()
+        self._fast.train()
 
     def train_step(self, step_in_epoch: int, lr: float) -> None:
         start, stop = step_bounds(step_in_epoch, self.recipe.train.batch_size, len(self.splits["train"]))
         packed, labels = self.splits["train"].gather(start, stop)
-        if self._has_dropout:
-            torch.manual_seed(derive_seed(self.recipe.seed, "dropout", self.epoch, step_in_epoch))
+        for dropout in self._dropouts:
+            dropout.draw(start, stop)
         self.backward(self._normalise(packed), labels, step_in_epoch)
         self.update(lr)
         self._images += stop - start
@@ -133,7 +136,7 @@ class TorchEngine:
         return EpochTotals(float(self._loss_sum), int(self._correct), self._images)
 
     def _set_totals(self, loss: float, correct: int, images: int) -> None:
-        device = self.execution.device
+        device = self.device
         exact = torch.float32 if device.type == "mps" else torch.float64
         self._loss_sum = torch.tensor(loss, dtype=exact, device=device)
         self._correct = torch.tensor(correct, dtype=torch.int64, device=device)
@@ -141,20 +144,19 @@ class TorchEngine:
         self._images = images
 
     def _autocast(self) -> torch.autocast:
-        precision = self.execution.precision
-        return torch.autocast(self.execution.device.type, DTYPES[precision], enabled=precision != "fp32")
+        return torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
 
     # ---------------------------------------------------------------------------------------- evaluation
 
     def logits(self, split: str) -> NDArray[np.float32]:
         resident = self.splits[split]
         batches = []
-        self.model.eval()
+        self._fast.eval()
         with self._averaged(), torch.inference_mode(), self._autocast():
             for start in range(0, len(resident), _EVALUATION_BATCH):
                 packed = resident.stored(start, min(start + _EVALUATION_BATCH, len(resident)))
-                batches.append(self.model(self._normalise(packed)).float())
-        self.model.train()
+                batches.append(self._fast(self._normalise(packed)).float())
+        self._fast.train()
         return torch.cat(batches).cpu().numpy()
 
     def labels(self, split: str) -> NDArray[np.int64]:
@@ -197,9 +199,12 @@ class TorchEngine:
         return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in arrays.items()}
 
     def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        device = self.execution.device
-        tensors = {name: torch.from_numpy(np.array(value)).to(device) for name, value in state.items()}
-        load_model_weights(self.model, tensors, prefix="model.")
+        given = {name.removeprefix("model."): a for name, a in state.items() if name.startswith("model.")}
+        weights = fitted(self.architecture, self.image_shape, given)
+        self.model.load_state_dict(
+            {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
+        )
+        tensors = {name: torch.from_numpy(np.array(value)).to(self.device) for name, value in state.items()}
         for index, vector in enumerate(self.flat.vectors):
             prefix = f"optim.{index}."
             saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -218,19 +223,3 @@ class TorchEngine:
             saved_scaler["scale"] = float(tensors["scaler.scale"])
             saved_scaler["_growth_tracker"] = int(tensors["scaler.growth_tracker"])
             self.scaler.load_state_dict(saved_scaler)
-
-
-def load_model_weights(model: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
-    """Copy the tensors named `prefix` + parameter name into `model`. Raises RunError naming what does not fit."""
-    wanted = model.state_dict()
-    given = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    problems = [f"checkpoint has no tensor {name!r}" for name in wanted if name not in given]
-    problems += [f"checkpoint has an unknown tensor {name!r}" for name in given if name not in wanted]
-    problems += [
-        f"{name}: checkpoint has shape {tuple(given[name].shape)}, the architecture {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in given and given[name].shape != value.shape
-    ]
-    if problems:
-        raise RunError(*problems, "the recipe and the checkpoint belong to different architectures")
-    model.load_state_dict(given)

@@ -5,21 +5,22 @@ updating the 270,000 numbers in them. Every parameter becomes a view into one ve
 its gradient a view into a second one. Buffers of floating type (running statistics) share a third.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import nn
 
 
 class FlatModel:
-    """Views a module's parameters and float buffers as long vectors. The module itself works as before."""
+    """Views a module's parameters and float buffers as long vectors. The module itself works as before.
 
-    def __init__(self, model: nn.Module, decay_norm_and_bias: bool) -> None:
+    `weights` are the names of those that multiply inputs (`Parameter.is_weight`).
+    """
+
+    def __init__(self, model: nn.Module, weights: Collection[str], decay_norm_and_bias: bool) -> None:
         parameters = dict(model.named_parameters())
-        weights = [p for p in parameters.values() if p.ndim > 1]
-        others = [p for p in parameters.values() if p.ndim <= 1]
-        self.weights = _flatten(weights)
-        self.others = _flatten(others)
+        self.weights = _flatten(p for name, p in parameters.items() if name in weights)
+        self.others = _flatten(p for name, p in parameters.items() if name not in weights)
         self.decay_norm_and_bias = decay_norm_and_bias
         self.buffers = _flatten_buffers(model)
 

@@ -1,4 +1,4 @@
-"""From an architecture to a torch module, plainly: one line per layer type, and its initial weights.
+"""From an architecture to a torch module, plainly: one line per layer type.
 
 Parameters are named by the paths of the layers, as the rows of `Architecture.trace` are: `conv 3x3 8 |
 residual(conv 3x3 16 pad 1; shortcut B)` has the keys `0.weight`, `1.body.0.weight`, `1.shortcut.conv.weight`.
@@ -6,13 +6,14 @@ residual(conv 3x3 16 pad 1; shortcut B)` has the keys `0.weight`, `1.body.0.weig
 Shapes: N images, C channels, H height, W width, K classes.
 """
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,11 +37,17 @@ from cnnlab.arch.layers import (
     Swish,
 )
 from cnnlab.arch.shapes import Shape
-from cnnlab.core.seeding import derive_seed
+from cnnlab.core.errors import CnnlabError
+from cnnlab.engines.initial import initial_weights
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.devices import choose_device
+from cnnlab.engines.torch.normalise import Normalise
+
+_EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
 
 
 def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
-    """The module: images_NCHW (float) to logits_NK. Its weights are torch's own until `initialise`.
+    """The module, one child for each layer: normalised images_NCHW to logits_NK. Its weights are torch's own.
 
     Raises ArchitectureError where the layers do not fit `input_shape`, (channels, height, width).
     """
@@ -48,44 +55,72 @@ def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
     return _sequence(architecture.layers, input_shape)
 
 
-def initialise(model: nn.Module, seed: int) -> None:
-    """Draw the initial weights in place, from the seed and the layer's position alone, equal on every device.
-
-    Convolutions without bias, which a normalisation follows: normal with variance 2 / fan_in (He et al. 2015,
-    "Delving deep into rectifiers"). Other convolutions and linear layers: weights and biases uniform within
-    1 / sqrt(fan_in), torch's own choice (LeCun et al. 1998, "Efficient backprop"). Its smaller weights suit plain
-    networks better: in 13 epochs on CIFAR-10, SimpleNN without augmentation reached a best val accuracy of 65.5 to
-    67.1% so, and 64.7 to 64.9% from He's (three and two seeds).
-
-    Batch norm: shift 0, scale 1. Scale 0 where it ends the body of a residual (Goyal et al. 2017, "Accurate,
-    large minibatch SGD", section 5.1) was tried and dropped: ResNet-20 trained more slowly by two epochs of eight.
-
-    The last linear layer of a network with residuals: deviation 0.01, bias 0 (ibid.). Every residual adds variance,
-    so that ResNet-20 would start at a loss of 2.6 and ResNet-56 at 3.5; so both start near ln 10.
-    """
-    for index, module in enumerate(model.modules()):
-        generator = torch.Generator().manual_seed(derive_seed(seed, "init", index))
-        if isinstance(module, nn.Conv2d) and module.bias is None:
-            deviation = math.sqrt(2 / math.prod(module.weight.shape[1:]))
-            _fill(module.weight, torch.randn(module.weight.shape, generator=generator) * deviation)
-        elif isinstance(module, nn.Conv2d | nn.Linear):
-            bound = 1 / math.sqrt(math.prod(module.weight.shape[1:]))
-            for parameter in module.parameters():
-                _fill(parameter, (2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.reset_parameters()
-    modules = list(model.modules())
-    if any(isinstance(module, ResidualBlock) for module in modules):
-        for head in [module for module in modules if isinstance(module, nn.Linear)][-1:]:
-            generator = torch.Generator().manual_seed(derive_seed(seed, "init/head"))
-            _fill(head.weight, torch.randn(head.weight.shape, generator=generator) * 0.01)
-            if head.bias is not None:
-                nn.init.zeros_(head.bias)
+def initialised(
+    architecture: Architecture, input_shape: Shape, seed: int, init: str = "auto"
+) -> nn.Sequential:
+    """The module with its initial weights, see `engines/initial.py`."""
+    return with_weights(architecture, input_shape, initial_weights(architecture, input_shape, seed, init))
 
 
-def _fill(parameter: Tensor, values: Tensor) -> None:
-    with torch.no_grad():
-        parameter.copy_(values)
+def with_weights(
+    architecture: Architecture, input_shape: Shape, weights: Mapping[str, NDArray[Any]]
+) -> nn.Sequential:
+    """The module with these weights, copied. They must fit (`engines/weights.py` says whether they do)."""
+    with torch.device("meta"):  # shapes without memory: torch's own initial weights are never drawn
+        model = build(architecture, input_shape)
+    model.load_state_dict(
+        {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}, assign=True
+    )
+    return model
+
+
+class TorchNetwork:
+    """A trained network, ready to answer: see `engines.protocol.Network`. `module` is in evaluation mode."""
+
+    def __init__(self, module: nn.Sequential, normalisation: Normalisation, device: torch.device) -> None:
+        self.module = module.eval().to(device)
+        self.normalise = Normalise(normalisation, levels=255).to(device)
+        self.device = device
+
+    def normalised(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
+        """What the network sees of decoded images: float32, N x C x H x W, on its device."""
+        pixels_NCHW = torch.from_numpy(np.array(images_NHWC)).permute(0, 3, 1, 2)
+        seen: Tensor = self.normalise(pixels_NCHW.to(self.device).float())
+        return seen
+
+    def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits N x K of decoded images."""
+        batches = []
+        with torch.inference_mode(), _whole_float32(self.device):
+            for start in range(0, len(images_NHWC), _EVALUATION_BATCH):
+                seen = self.normalised(images_NHWC[start : start + _EVALUATION_BATCH])
+                batches.append(self.module(seen).cpu())
+        return torch.cat(batches).numpy()
+
+
+def network(
+    architecture: Architecture,
+    image_shape: Shape,
+    normalisation: Normalisation,
+    weights: Mapping[str, NDArray[Any]],
+    device: str = "cpu",
+) -> TorchNetwork:
+    """See `engines.protocol.EngineModule`."""
+    try:
+        chosen = choose_device(device)
+    except CnnlabError:
+        chosen = torch.device("cpu")
+    return TorchNetwork(with_weights(architecture, image_shape, weights), normalisation, chosen)
+
+
+@contextmanager
+def _whole_float32(device: torch.device) -> Iterator[None]:
+    """CUDA's convolutions round their inputs to 10 bits unless they are told not to."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
+        yield
 
 
 class GlobalAveragePool(nn.Module):
@@ -186,8 +221,4 @@ def _sequence(layers: Sequence[Layer], shape: Shape) -> nn.Sequential:
     for index, layer in enumerate(layers):
         modules.append((str(index), _module(layer, shape)))
         shape = layer.output_shape(shape)
-    for index, (first, second) in enumerate(pairwise(layers)):
-        if isinstance(first, ReLU | LeakyReLU) and isinstance(second, MaxPool):
-            # Rising functions and maxima commute: the same values and gradients, on a quarter of the numbers.
-            modules[index], modules[index + 1] = modules[index + 1], modules[index]
     return nn.Sequential(OrderedDict(modules))

@@ -49,10 +49,10 @@ class ResidentSplit:
     def __init__(self, split: Split, device: torch.device) -> None:
         """`split` must be labelled."""
         assert split.labels is not None
-        self.num_images, self.height, self.width, num_channels = (int(size) for size in split.images.shape)
+        self.num_images, self.height, self.width, self.num_channels = map(int, split.images.shape)
         self.labels_N = np.array(split.labels, dtype=np.int64)
         self.labels = torch.from_numpy(self.labels_N).to(device)
-        self.words = _pack(split.images, packed_bytes(num_channels)).to(device)
+        self.words = _pack(split.images, packed_bytes(self.num_channels)).to(device)
         self._rows: torch.Tensor | None = None
         self._columns: torch.Tensor | None = None
 

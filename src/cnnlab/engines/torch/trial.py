@@ -5,9 +5,7 @@ Everything is tried on copies of the network, with the first training batch; the
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +13,9 @@ from torch import nn
 
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.engines.torch.devices import DTYPES, Precision, synchronise
+from cnnlab.engines.execution import Choice, Precision
+from cnnlab.engines.protocol import Start
+from cnnlab.engines.torch.devices import DTYPES, synchronise
 
 _WARM_STEPS, _TIMED_STEPS = 1, 3
 _ROUNDS = 2
@@ -43,20 +43,20 @@ def check_model(model: nn.Module, trace: Trace, images: torch.Tensor) -> None:
         )
 
 
-def initial_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """Cross-entropy of the untrained network on one batch, in training mode as the first step sees it."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+def start_of(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> Start:
+    """How the untrained network answers one batch, in training mode as the first step sees it."""
+    model = copy.deepcopy(model).train()
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # dropout, if there is any
-        return float(F.cross_entropy(copy.deepcopy(model).train()(images.float()), labels))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen, why, and the milliseconds per step that were measured."""
-
-    value: Any
-    reason: str
-    milliseconds: Mapping[str, float] = field(default_factory=dict)
+        logits_BK = model(images.float())
+    loss = F.cross_entropy(logits_BK, labels)
+    torch.autograd.backward(loss)
+    spread = float(logits_BK.detach().std(0, correction=0).mean())
+    weights = [p.grad for p in model.parameters() if p.ndim > 1 and p.grad is not None]
+    first, last = (
+        (float(g.square().mean().sqrt()) for g in (weights[0], weights[-1])) if weights else (0.0, 0.0)
+    )
+    return Start(loss.item(), spread, (first, last))
 
 
 def choose_precision(

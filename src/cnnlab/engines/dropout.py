@@ -1,0 +1,57 @@
+"""Dropout masks from a counter: which units of which image are kept, the same for every engine, batch size and resume.
+
+The mask of a layer depends on (seed, the layer's path, epoch, the image's place in its split, unit). Each image and
+each unit of an epoch has a word of 32 bits; a unit is kept where a hash of the two words, read as a signed number, is
+at least the threshold of p. The hash is made of exclusive or, multiplication and shift on 32-bit integers, which
+every framework has, with the constants of Wellons' lowbias32 (https://nullprogram.com/blog/2018/07/31/).
+
+Shape legend: N images of a split, B of a batch, J units of a layer (of a map: C x H x W, flattened).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.core.seeding import derive_key
+
+MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
+"""As signed 32-bit numbers."""
+SHIFT = 15
+SHIFT_MASK = 2 ** (32 - SHIFT) - 1
+RESOLUTION_BITS = 24
+"""Bits of the hash that decide: p is exact to 2**-24."""
+
+
+def words(seed: int, path: str, epoch: int, num_images: int, num_units: int) -> tuple[NDArray[np.int32], ...]:
+    """The words of the N images of a split, by place, and of the J units."""
+    key = derive_key(seed, f"dropout/{path}", epoch)
+    image_key, unit_key = np.uint32(key & 0xFFFFFFFF), np.uint32(key >> 32 & 0xFFFFFFFF)
+    return (
+        _mixed(np.arange(num_images, dtype=np.uint32) ^ image_key),
+        _mixed(np.arange(num_units, dtype=np.uint32) ^ unit_key),
+    )
+
+
+def threshold(p: float) -> int:
+    """The smallest value of the top bits with which a unit is kept."""
+    return round(p * (1 << RESOLUTION_BITS)) - (1 << (RESOLUTION_BITS - 1))
+
+
+def keep_mask(images_B: NDArray[np.int32], units_J: NDArray[np.int32], p: float) -> NDArray[np.bool_]:
+    """B x J: true where a unit is kept. Engines compute the same on their device."""
+    x = images_B[:, None] ^ units_J
+    with np.errstate(over="ignore"):
+        x *= np.int32(MULTIPLIERS[0])
+        x ^= (x >> SHIFT) & np.int32(SHIFT_MASK)
+        x *= np.int32(MULTIPLIERS[1])
+    kept: NDArray[np.bool_] = (x >> (32 - RESOLUTION_BITS)) >= threshold(p)
+    return kept
+
+
+def _mixed(x: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """lowbias32: a permutation of the 32-bit numbers in which every bit depends on every bit."""
+    x = x ^ (x >> np.uint32(16))
+    x *= np.uint32(0x7FEB352D)
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x846CA68B)
+    x ^= x >> np.uint32(16)
+    return x.view(np.int32)

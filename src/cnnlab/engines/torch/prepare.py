@@ -1,0 +1,88 @@
+"""From a recipe and its data to a torch engine ready for its first step, and how it will execute."""
+
+import torch
+from torch import nn
+
+from cnnlab.arch import Architecture
+from cnnlab.arch.trace import Trace
+from cnnlab.core.errors import MemoryExceededError
+from cnnlab.engines.execution import Choice, Execution, ExecutionOptions, Settled
+from cnnlab.engines.protocol import Parts, Prepared
+from cnnlab.engines.torch import devices, trial
+from cnnlab.engines.torch.engine import TorchEngine
+from cnnlab.engines.torch.fast import fast
+from cnnlab.engines.torch.network import initialised
+from cnnlab.engines.torch.pages import prepare_heap
+from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
+from cnnlab.recipe import Recipe
+
+# Weights, gradients and at least one state of the optimizer, 4 bytes each, and as much again to work with.
+_BYTES_PER_PARAMETER = 16
+
+
+def prepare(
+    recipe: Recipe,
+    architecture: Architecture,
+    parts: Parts,
+    options: ExecutionOptions,
+    settled: Settled | None,
+) -> Prepared:
+    """See `engines.protocol.EngineModule`. Raises CnnlabError, MemoryExceededError."""
+    prepare_heap()
+    device = devices.choose_device(options.device)
+    threads = devices.choose_threads(options.threads or (settled.threads if settled else None))
+    trace = architecture.trace(parts.image_shape)
+    _check_memory(trace, device)
+    splits = {name: ResidentSplit(split, device) for name, split in parts.splits.items()}
+    before = devices.memory_in_use(device)
+    model = initialised(architecture, parts.image_shape, recipe.seed, recipe.arch.init).to(device)
+    devices.synchronise(device)
+    after = devices.memory_in_use(device)
+    batch = _first_batch(recipe, splits["train"], parts)
+    trial.check_model(model, trace, batch[0])
+    start = trial.start_of(model, *batch)
+    steps = recipe.train.epochs * recipe.train.steps_per_epoch(len(splits["train"]))
+    runnable = fast(model, architecture.layers, parts.image_shape)
+    precision, compiled = _settle(recipe, options, runnable, batch, steps, settled)
+    engine = TorchEngine(
+        recipe, architecture, model, splits, parts.normalisation, precision.value, compiled.value
+    )
+    execution = Execution(
+        str(device), devices.device_name(device), before, after, threads, precision, compiled
+    )
+    return Prepared(engine, execution, start)
+
+
+def _check_memory(trace: Trace, device: torch.device) -> None:
+    """Whether the weights and what training keeps beside them can be held at all. Raises MemoryExceededError."""
+    needed, available = trace.parameters * _BYTES_PER_PARAMETER, devices.memory_available(device)
+    if available is not None and needed > available:
+        raise MemoryExceededError(
+            f"the network has {trace.parameters:,} parameters and would need {needed / 2**30:.1f} GiB to train; "
+            f"{available / 2**30:.1f} GiB are free; choose a smaller architecture"
+        )
+
+
+def _first_batch(recipe: Recipe, train: ResidentSplit, parts: Parts) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first stored images of train, normalised, float32: for trials, never for training."""
+    size = min(recipe.train.batch_size, len(train))
+    normalise = Normaliser(parts.normalisation, train.height, train.width, torch.float32, train.labels.device)
+    return normalise(train.stored(0, size)), train.labels[:size]
+
+
+def _settle(
+    recipe: Recipe,
+    options: ExecutionOptions,
+    model: nn.Module,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    total_steps: int,
+    settled: Settled | None,
+) -> tuple[Choice, Choice]:
+    """Precision and compilation: measured, or as an earlier session of this run settled them."""
+    if settled is not None:
+        return settled.precision, settled.compile
+    images, labels = batch
+    candidates = devices.supported_precisions(images.device)
+    precision = trial.choose_precision(recipe.precision, candidates, model, images, labels)
+    compiled = trial.choose_compile(options.compile, precision.value, model, images, labels, total_steps)
+    return precision, compiled

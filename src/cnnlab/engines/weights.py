@@ -1,0 +1,73 @@
+"""Whether named arrays fit a network; where they do not, an explanation layer by layer."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnlab.arch import Architecture
+from cnnlab.arch.parameters import Parameter
+from cnnlab.arch.shapes import Shape, show_shape
+from cnnlab.core.errors import WeightsError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def fitted(
+    architecture: Architecture,
+    input_shape: Shape,
+    arrays: Mapping[str, NDArray[Any]],
+    file_names: Mapping[str, str] | None = None,
+) -> Arrays:
+    """The arrays as the network's weights, in its order; those of half precision widened to float32.
+
+    `arrays` bear our names; `file_names` says what a file calls those whose names differ there. Raises WeightsError
+    with every array that is missing, too many, of another shape or kind, or not finite, and the layer it belongs to.
+    """
+    trace = architecture.trace(input_shape)
+    labels = {row.path: row.label for row in trace.rows}
+    given = {
+        name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in arrays.items()
+    }
+    problems = list(_misfits(trace.arrays, labels, given, file_names or {}))
+    if problems:
+        raise WeightsError(*problems)
+    return {each.name: np.ascontiguousarray(given[each.name]).reshape(each.shape) for each in trace.arrays}
+
+
+def _misfits(
+    wanted: tuple[Parameter, ...],
+    labels: Mapping[str, str],
+    given: Mapping[str, NDArray[Any]],
+    file_names: Mapping[str, str],
+) -> Iterator[str]:
+    for each in wanted:
+        in_file = file_names.get(each.name, each.name)
+        if each.name not in given:
+            received = "is missing"
+        elif given[each.name].shape != each.shape:
+            received = f"has {_shape(given[each.name].shape)}"
+        elif given[each.name].dtype != each.dtype:
+            received = f"is {given[each.name].dtype}"
+        elif not np.isfinite(given[each.name]).all():
+            received = "holds NaN or infinity"
+        else:
+            continue
+        layer = _layer_of(each.name, labels)
+        needs = f"{each.name.removeprefix(f'{layer}.')} {_shape(each.shape)} of {each.dtype}"
+        yield f"layer {layer} ({labels[layer]}) needs {needs}; in the file {in_file} {received}"
+    known = {each.name for each in wanted}
+    for name in (name for name in given if name not in known):
+        yield f"no layer takes {file_names.get(name, name)}, {_shape(given[name].shape)} in the file"
+
+
+def _layer_of(name: str, paths: Mapping[str, str]) -> str:
+    """The path of the layer that an array belongs to: the longest that its name begins with."""
+    while name not in paths:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return show_shape(shape) if shape else "one number"
