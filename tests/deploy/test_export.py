@@ -14,9 +14,9 @@ from cnnlab.core.errors import CnnlabError
 from cnnlab.deploy import export as exporting
 from cnnlab.deploy.export import ExportError, export
 from cnnlab.deploy.model_file import open_model
-from cnnlab.deploy.predictor import Predictor
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
+from torch_networks import predictor_of_module
 
 EVERY_LAYER = (
     "conv 3x3 6 | leaky-relu | pool 2 | sepconv 3x3 8 pad 1 | bn | swish | avg-pool 2 | "
@@ -29,8 +29,7 @@ GRAY = "flatten | linear 12 | bn | relu | linear 3"
 
 def made(text, shape):
     architecture = parse(text)
-    model = build(architecture, shape)
-    initialise(model, 3)
+    model = initialised(architecture, shape, 3)
     generator = torch.Generator().manual_seed(4)
     for name, value in model.named_buffers():
         if "running" in name:
@@ -38,7 +37,7 @@ def made(text, shape):
     for value in model.parameters():
         value.data += 0.3 * torch.rand(value.shape, generator=generator)
     statistics = Normalisation((0.3, 0.5, 0.2)[: shape[0]], (0.25, 0.2, 0.3)[: shape[0]])
-    return Predictor(model, architecture, ("cat", "dog", "é|u"), statistics, shape)
+    return predictor_of_module(model, architecture, ("cat", "dog", "é|u"), statistics, shape)
 
 
 @pytest.mark.parametrize(("text", "shape"), [(EVERY_LAYER, (3, 24, 20)), (GRAY, (1, 7, 5))])

@@ -18,9 +18,9 @@ from cnnlab.arch import parse
 from cnnlab.core.errors import RunError, WeightsError
 from cnnlab.deploy.load import load_predictor
 from cnnlab.deploy.model_file import open_model, read_model, write_model
-from cnnlab.deploy.predictor import Predictor
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
+from torch_networks import predictor_of_module
 
 TEXTS = (
     "flatten | linear 3",
@@ -33,13 +33,12 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
 
 def made(text=TEXTS[2], classes=("cat", "dog", "emu")):
     architecture = parse(text)
-    model = build(architecture, (3, 8, 8))
-    initialise(model, 1)
+    model = initialised(architecture, (3, 8, 8), 1)
     for name, value in model.named_buffers():
         if "running" in name:
             value += torch.rand(value.shape, generator=torch.Generator().manual_seed(2))
     statistics = Normalisation((0.4914, 0.4822, 1 / 3), (0.247, 0.2435, 0.1 + 0.2))
-    return Predictor(model, architecture, classes, statistics, (3, 8, 8))
+    return predictor_of_module(model, architecture, classes, statistics, (3, 8, 8))
 
 
 @settings(deadline=None, max_examples=30)

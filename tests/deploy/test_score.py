@@ -6,10 +6,10 @@ import pytest
 from cnnlab.arch import parse
 from cnnlab.core.errors import DataError
 from cnnlab.data import Dataset, Split
-from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.score import score, scored_split
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.network import build
+from torch_networks import predictor_of_module
 
 SHAPE = (1, 2, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 3, 1), dtype=np.uint8)
@@ -19,7 +19,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, 2, 3, 1), dtype=np.uint8
 def predictor():
     architecture = parse("flatten | linear 2")
     model = build(architecture, SHAPE)
-    return Predictor(model, architecture, ("dark", "bright"), Normalisation((0.5,), (0.25,)), SHAPE)
+    return predictor_of_module(model, architecture, ("dark", "bright"), Normalisation((0.5,), (0.25,)), SHAPE)
 
 
 def dataset(classes=("dark", "bright"), test=None):

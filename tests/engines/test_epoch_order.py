@@ -6,7 +6,7 @@ import torch
 from cnnlab.arch import parse
 from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.engine import Execution, TorchEngine
+from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.engines.torch.network import build
 from cnnlab.engines.torch.resident import ResidentSplit
 from cnnlab.recipe import Recipe
@@ -24,11 +24,12 @@ def seen(batch_size: int, epoch: int, first_step: int = 0, seed: int = 1) -> tor
         arch={"name": None, "layers": "flatten | linear 3"},
         train={"batch_size": batch_size},
     )
-    model = build(parse("flatten | linear 3"), (3, 8, 8))
+    architecture = parse("flatten | linear 3")
+    model = build(architecture, (3, 8, 8))
     values = Normalisation((0.5,) * 3, (0.5,) * 3)
-    engine = TorchEngine(recipe, model, {"train": ResidentSplit(split, CPU)}, values, Execution(CPU, "fp32"))
+    engine = TorchEngine(recipe, architecture, model, {"train": ResidentSplit(split, CPU)}, values)
     batches = []
-    model.register_forward_pre_hook(lambda module, inputs: batches.append(inputs[0].clone()))
+    model[0].register_forward_pre_hook(lambda module, inputs: batches.append(inputs[0].clone()))
     engine.start_epoch(epoch)
     for step in range(first_step, engine.steps_per_epoch):
         engine.train_step(step, 0.01)

@@ -30,7 +30,7 @@ def measured(architecture=NETWORK, batch_size=20):
 def test_inference_is_what_the_layer_makes_of_the_test_images() -> None:
     predictor, found = measured()
     with torch.inference_mode():
-        seen = predictor.model[0](predictor.normalised(TEST))
+        seen = predictor.model[0](predictor.torch.normalised(TEST))
         bn = predictor.model[1]
         output = bn(seen)
         normalised = (seen - bn.running_mean.view(-1, 1, 1)) / (bn.running_var.view(-1, 1, 1) + bn.eps).sqrt()
@@ -65,7 +65,7 @@ def test_both_causes_add_up_at_inference() -> None:
 def test_with_the_statistics_of_these_very_images_nothing_is_left_but_the_shift() -> None:
     predictor = predictor_of(NETWORK)
     with torch.inference_mode():
-        seen = predictor.model[0](predictor.normalised(TEST))
+        seen = predictor.model[0](predictor.torch.normalised(TEST))
         predictor.model[1].running_mean.copy_(seen.mean((0, 2, 3)))
     layer = batchnorm_statistics(predictor, TRAIN, TEST, 20, SETTINGS).layers[0]
     np.testing.assert_allclose(layer.inference.normalised_mean, 0, atol=1e-5)

@@ -16,20 +16,20 @@ from cnnlab.arch.architecture import Architecture
 from cnnlab.core.errors import ArchitectureError, ImageError
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
 from cnnlab.inspect.features import draw_feature_maps, feature_maps
 from cnnlab.report.figures.feature_maps import layout
+from torch_networks import predictor_of_module
 
 COURSE = parse("conv 5x5 32 | relu | pool 2 | conv 3x3 8 | leaky-relu | pool 2 | swish | flatten | linear 4")
 SHAPE = (3, 20, 24)
 
 
 def predictor_of(architecture: Architecture, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> Predictor:
-    model = build(architecture, shape)
-    initialise(model, seed)
+    model = initialised(architecture, shape, seed)
     classes = [f"class {k}" for k in range(architecture.trace(shape).output_shape[0])]
     normalisation = Normalisation((0.5,) * shape[0], (0.25,) * shape[0])
-    return Predictor(model, architecture, classes, normalisation, shape)
+    return predictor_of_module(model, architecture, classes, normalisation, shape)
 
 
 def pixels(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:

@@ -15,9 +15,10 @@ from cnnlab.data import Split
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.engines.evaluation import cross_entropy
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
 from cnnlab.inspect.landscape import filter_normalised, landscape, perturbed_weights
 from cnnlab.inspect.settings import LandscapeSettings
+from torch_networks import predictor_of_module
 
 NETWORK = parse("conv 3x3 4 nobias | bn | relu | sepconv 3x3 6 | swish | flatten | linear 3")
 SHAPE = (3, 8, 8)
@@ -25,14 +26,15 @@ SMALL = LandscapeSettings(images=300, points=5, span=0.5)
 
 
 def predictor_of(architecture: Architecture = NETWORK) -> Predictor:
-    model = build(architecture, SHAPE)
-    initialise(model, 1)
+    model = initialised(architecture, SHAPE, 1)
     generator = torch.Generator().manual_seed(1)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, generator=generator)
             torch.nn.init.uniform_(module.bias, generator=generator)
-    return Predictor(model, architecture, ["a", "b", "c"], Normalisation((0.5,) * 3, (0.25,) * 3), SHAPE)
+    return predictor_of_module(
+        model, architecture, ["a", "b", "c"], Normalisation((0.5,) * 3, (0.25,) * 3), SHAPE
+    )
 
 
 def some_images(number: int = 300) -> Split:

@@ -61,7 +61,7 @@ def write_model(path: Path, predictor: Predictor, origin: Mapping[str, Any]) -> 
         std=predictor.normalisation.std,
         origin=dict(origin),
     )
-    write_atomic(path, to_bytes(predictor.weights, {KEY: card.model_dump_json()}))
+    write_atomic(path, to_bytes(predictor.network.weights(), {KEY: card.model_dump_json()}))
 
 
 def read_model(path: Path) -> Predictor:

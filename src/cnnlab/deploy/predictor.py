@@ -62,7 +62,6 @@ class Predictor:
         self.network = engine_module(engine).network(
             architecture, image_shape, normalisation, weights, device
         )
-        self._weights = weights
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "Predictor":
@@ -87,17 +86,12 @@ class Predictor:
 
         if isinstance(self.network, TorchNetwork):
             return self.network
-        return network(self.architecture, self.image_shape, self.normalisation, self._weights)
+        return network(self.architecture, self.image_shape, self.normalisation, self.network.weights())
 
     @property
     def model(self) -> "nn.Sequential":
         """The torch module, in evaluation mode: normalised images N x C x H x W to logits N x K."""
         return self.torch.module
-
-    @property
-    def weights(self) -> dict[str, NDArray[Any]]:
-        """Every array of the network, by name."""
-        return dict(self._weights)
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits N x K of decoded images."""

@@ -99,6 +99,9 @@ class Network(Protocol):
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits N x K of decoded images."""
 
+    def weights(self) -> Arrays:
+        """Every array of the network, by name."""
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -13,6 +13,7 @@ from cnnlab.engines.torch.optimizers import build_optimizer
 from cnnlab.recipe.sections import Adam, AdamW, Sgd
 
 TEXT = "conv 3x3 4 nobias | bn | relu | pool 2 | flatten | linear 10"
+WEIGHTS = {"0.weight", "5.weight"}
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,7 +49,7 @@ def test_five_steps_equal_torchs_own_optimizer(optim: Sgd | Adam | AdamW) -> Non
     torch.manual_seed(0)
     plain = build(parse(TEXT), (3, 8, 8))
     ours = copy.deepcopy(plain)
-    flat = FlatModel(ours, optim.decay_norm_and_bias)
+    flat = FlatModel(ours, WEIGHTS, optim.decay_norm_and_bias)
     optimizer = build_optimizer(optim, flat.groups(optim.weight_decay))
     reference = reference_optimizer(optim, plain)
     for _ in range(5):
@@ -64,7 +65,7 @@ def test_five_steps_equal_torchs_own_optimizer(optim: Sgd | Adam | AdamW) -> Non
 
 def test_the_vectors_are_the_parameters() -> None:
     model = build(parse(TEXT), (3, 8, 8))
-    flat = FlatModel(model, True)
+    flat = FlatModel(model, WEIGHTS, True)
     assert sum(vector.numel() for vector in flat.vectors) == sum(p.numel() for p in model.parameters())
     with torch.no_grad():
         for vector in flat.vectors:

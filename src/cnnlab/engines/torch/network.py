@@ -42,6 +42,7 @@ from cnnlab.engines.initial import initial_weights
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.devices import choose_device
 from cnnlab.engines.torch.normalise import Normalise
+from cnnlab.engines.weights import Arrays
 
 _EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
 
@@ -81,6 +82,10 @@ class TorchNetwork:
         self.module = module.eval().to(device)
         self.normalise = Normalise(normalisation, levels=255).to(device)
         self.device = device
+
+    def weights(self) -> Arrays:
+        """Every array of the network, by name."""
+        return {name: value.cpu().numpy() for name, value in self.module.state_dict().items()}
 
     def normalised(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
         """What the network sees of decoded images: float32, N x C x H x W, on its device."""
