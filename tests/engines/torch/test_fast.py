@@ -19,7 +19,8 @@ def test_pooling_before_a_rising_activation_changes_no_value_and_no_gradient(
     activation: str, pool: str
 ) -> None:
     architecture = parse(
-        f"conv 3x3 4 | {activation} | {pool} | residual(conv 3x3 4 pad 1 | {activation} | pool 3 stride 2 pad 1; shortcut B) | "
+        f"conv 3x3 4 | {activation} | {pool} | "
+        f"residual(conv 3x3 4 pad 1 | {activation} | pool 3 stride 2 pad 1; shortcut B) | "
         "flatten | linear 10"
     )
     printed = initialised(architecture, SHAPE, 0)

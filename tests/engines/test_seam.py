@@ -1,0 +1,110 @@
+"""The seam between engines: an engine without torch is trained, resumed, scored and predicted with, by its name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cnnlab import load_run
+from cnnlab.engines.registry import ENGINES
+
+HERE = Path(__file__).parent
+
+# Runs in a process of its own, in which importing torch is an error.
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError(name + " was imported")
+
+sys.meta_path.insert(0, Block())
+sys.path.insert(0, {here!r})
+from cnnlab.engines.registry import ENGINES
+ENGINES["linear"] = "linear_engine"
+
+from cnnlab import Options, Recipe, load_run, resume, train
+from cnnlab.core.errors import Interrupted
+from cnnlab.launch.watch import Silent
+import os, signal
+
+class Stop(Silent):
+    def on_step(self, epoch, step):
+        if (epoch, step) == (2, 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+runs = Path({runs!r})
+recipe = Recipe.from_dict({{
+    "name": "linear", "seed": 3,
+    "data": {{"source": {data!r}, "val": 40}},
+    "augment": {{"crop": {{"padding": 1}}, "flip": {{"p": 0.5}}}},
+    "arch": {{"layers": "flatten | linear 3"}},
+    "optim": {{"name": "sgd", "lr": 0.05, "momentum": 0.0}},
+    "train": {{"epochs": 4, "batch_size": 32}},
+}})
+options = Options(runs=runs / "whole", engine="linear")
+whole = train(recipe, options)
+try:
+    train(recipe, Options(runs=runs / "stopped", engine="linear"), Stop())
+except Interrupted:
+    pass
+(folder,) = (runs / "stopped").iterdir()
+continued = resume(load_run(folder).folder, Options(runs=runs / "stopped"))
+assert (whole.result["accuracy"], whole.result["loss"]) == (continued.result["accuracy"], continued.result["loss"])
+with np.load({data!r}) as arrays:
+    images, labels = arrays["x_test"], arrays["y_test"]
+predictor = load_run(folder).predictor
+np.testing.assert_array_equal(predictor.logits(images), load_run(folder).folder.logits("test").logits)
+assert continued.accuracy("test") == (predictor.logits(images).argmax(1) == labels).mean() > 0.6
+from PIL import Image
+Image.fromarray(images[0]).save(runs / "photo.png")
+print(continued.predict(runs / "photo.png")[0].label, predictor.classes[predictor.logits(images[:1])[0].argmax()])
+assert "torch" not in sys.modules
+"""
+
+
+def made_data(path: Path) -> Path:
+    """200 train and 40 test images of three classes that differ in colour."""
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 200), ("test", 40)):
+        labels = np.arange(count) % 3
+        pixels = generator.integers(0, 120, (count, 12, 12, 3))
+        pixels[np.arange(count), :, :, labels] += 60
+        arrays[f"x_{split}"], arrays[f"y_{split}"] = pixels.astype(np.uint8), labels
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """The folder where the program above worked, and how it ended."""
+    folder = tmp_path_factory.mktemp("linear")
+    program = PROGRAM.format(here=str(HERE), runs=str(folder), data=str(made_data(folder / "data.npz")))
+    command = [sys.executable, "-W", "error", "-c", program]
+    return folder, subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_an_engine_without_torch_is_trained_resumed_scored_and_predicted_with(trained) -> None:
+    _, done = trained
+    assert done.returncode == 0, done.stderr
+    said, expected = done.stdout.split()
+    assert said == expected
+
+
+def test_torch_reads_what_the_other_engine_trained(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are one contract: the run of another engine is a torch module, with the same answers."""
+    folder, _ = trained
+    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.setitem(ENGINES, "linear", "linear_engine")
+    (run,) = (load_run(path) for path in (folder / "whole").iterdir())
+    with np.load(folder / "data.npz") as arrays:
+        images = arrays["x_test"]
+    assert isinstance(run.model(), torch.nn.Sequential)
+    np.testing.assert_allclose(run.predictor.torch.logits(images), run.predictor.logits(images), atol=1e-5)
