@@ -3,6 +3,7 @@
 Each array has a generator of its own, derived from the recipe's seed and the array's path.
 
 torch        weights and biases uniform within 1 / sqrt(fan_in), as torch does (LeCun et al. 1998, "Efficient backprop")
+lecun        weights normal with variance 1 / fan_in (ibid.), biases 0
 he           weights normal with variance 2 / fan_in (He et al. 2015, "Delving deep into rectifiers"), biases 0
 glorot       weights uniform within sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010), biases 0
 orthogonal   weights orthogonal, times sqrt(2) (Saxe et al. 2014), biases 0
@@ -41,9 +42,9 @@ def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, 
     """How each array is drawn.
 
     Layers without bias, which a normalisation follows, and all layers of networks with more than `MOST_PLAIN_LAYERS`
-    in a row without normalisation: `he`. Else `torch`, whose smaller weights suit plain networks of few layers: in
-    13 epochs on CIFAR-10, SimpleNN without augmentation reached a best val accuracy of 65.5 to 67.1% so, and 64.7 to
-    64.9% from He's (three and two seeds).
+    in a row without normalisation: `he`, and `lecun` for the logits of the latter, which no activation halves. Else
+    `torch`, whose smaller weights suit plain networks of few layers: in 13 epochs on CIFAR-10, SimpleNN without
+    augmentation reached a best val accuracy of 65.5 to 67.1% so, and 64.7 to 64.9% from He's (three and two seeds).
 
     The last linear layer of a network with residuals: normal with deviation 0.01, bias 0 (Goyal et al. 2017,
     "Accurate, large minibatch SGD", section 5.1). Every residual adds variance, so that ResNet-20 would start at a
@@ -55,6 +56,9 @@ def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, 
     methods = {
         each.name: "he" if deep or each.name.rpartition(".")[0] not in biased else "torch" for each in arrays
     }
+    if deep:
+        *_, last = (each.name for each in arrays if each.is_weight)
+        methods[last] = "lecun"
     linear = [index for index, layer in enumerate(architecture.layers) if isinstance(layer, Linear)]
     if linear and any(isinstance(layer, Residual) for layer in architecture.layers):
         methods |= {f"{linear[-1]}.weight": "head", f"{linear[-1]}.bias": "head"}
@@ -91,6 +95,8 @@ def _draw(array: Parameter, method: str, seed: int) -> NDArray[np.generic]:
     match method:
         case "he":
             values = generator.standard_normal(array.shape) * math.sqrt(2 / array.fan_in)
+        case "lecun":
+            values = generator.standard_normal(array.shape) / math.sqrt(array.fan_in)
         case "head":
             values = generator.standard_normal(array.shape) * 0.01
         case "glorot":

@@ -125,7 +125,7 @@ class Arch(Section):
     options: dict[str, Annotated[Any, BeforeValidator(_option_value)]] = Field(
         default_factory=dict, validate_default=True
     )
-    init: Literal["auto", "torch", "he", "glorot", "orthogonal"] = "auto"
+    init: Literal["auto", "torch", "lecun", "he", "glorot", "orthogonal"] = "auto"
 
     @field_validator("options")
     @classmethod

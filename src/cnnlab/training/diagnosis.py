@@ -8,9 +8,11 @@ from cnnlab.recipe import Recipe
 # Untrained networks that are initialised well predict nearly uniformly. A start this far above ln(classes), in
 # nats, means confident nonsense: a wrong scale of the pixels, a doubled softmax, a bad initialisation.
 _TOLERATED_START = 0.7
-# Measured on the shipped networks and on dead ones: see tests/training/test_diagnosis.py.
-_LEAST_SPREAD = 3e-3
-_LEAST_GRADIENT = 1e-3
+# Of one batch of CIFAR-10: the shipped networks have spreads from 0.014 and gradients of the first layer from 0.026 of
+# the last one's; All-CNN-C, Network in Network and a plain network of nine layers, which do not start to learn from
+# torch's initial weights, have spreads of 0.00003 to 0.0002 and gradients of 0.002 to 0.005 of the last one's.
+_LEAST_SPREAD = 1e-3
+_LEAST_GRADIENT = 8e-3
 
 
 def likely_cause_of_divergence(recipe: Recipe, lr: float, step: int) -> str:
