@@ -87,7 +87,7 @@ def test_a_whole_study_has_every_section(whole):
 
 def test_means_and_intervals_are_those_of_scipy(whole, runs):
     table = section(whole, "Results").blocks[0]
-    tests = np.array([run.result["accuracy"]["test"] for run in runs["L1"].values()])
+    tests = np.array([run.result.accuracy["test"] for run in runs["L1"].values()])
     low, high = stats.t.interval(0.95, 3, tests.mean(), stats.sem(tests))
     row = next(cells for cells in table.rows if cells[0] == "`L1`")
     assert row[1] == "4"
@@ -98,7 +98,7 @@ def test_means_and_intervals_are_those_of_scipy(whole, runs):
 def test_differences_are_paired_by_seed_and_corrected_over_the_column(whole, runs):
     table = section(whole, "Results").blocks[2]
     vals = {
-        name: np.array([run.result["accuracy"]["val"] for run in of_arm.values()])
+        name: np.array([run.result.accuracy["val"] for run in of_arm.values()])
         for name, of_arm in runs.items()
     }
     ps = [stats.ttest_rel(vals[name], vals["base"]).pvalue for name in ("aug_&_flip", "L1")]
@@ -271,7 +271,8 @@ def test_commands_without_places_of_one_machine(whole):
 def test_what_runs_do_not_share_is_listed(runs, tmp_path):
     other = tmp_path / "run"
     shutil.copytree(runs["base"][1].path, other)
-    environment = json.loads((other / "environment.json").read_text()) | {"python": "3.12.1"}
+    environment = json.loads((other / "environment.json").read_text())
+    environment["machine"]["python"] = "3.12.1"
     (other / "environment.json").write_text(json.dumps(environment))
     mixed = {**runs, "base": {**runs["base"], 1: RunFolder(other)}}
     table = environment_section(make_facts(mixed)).blocks[0]

@@ -89,7 +89,7 @@ def test_once_settled_claims_are_judged_for_repeated_looks(study: Study, tmp_pat
 
 def test_runs_on_other_data_are_refused(study: Study, tmp_path: Path) -> None:
     write_run(tmp_path, study.cell("lr=0.01", 1).recipe)
-    write_run(tmp_path, study.cell("lr=0.02", 1).recipe, data={"digest": "another", "images": {}})
+    write_run(tmp_path, study.cell("lr=0.02", 1).recipe, data={"digest": "another"})
     with pytest.raises(RunError, match="saw different data"):
         read_study(study, tmp_path).verdicts()
 

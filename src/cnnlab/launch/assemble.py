@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from cnnlab.launch.options import Options
 from cnnlab.launch.preflight import check_fit
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sections import ChannelStatistics
+from cnnlab.runs.environment import Environment, now
 from cnnlab.training.diagnosis import start_warnings
 
 # The split does not depend on the recipe's seed: replicates under several seeds are compared on the same images.
@@ -40,11 +40,11 @@ class Assembled:
     dataset: Dataset
     trace: Trace
     indices: Indices
-    environment: dict[str, Any]
+    environment: Environment
     notes: tuple[str, ...]
 
 
-def assemble(recipe: Recipe, options: Options, earlier: dict[str, Any] | None = None) -> Assembled:
+def assemble(recipe: Recipe, options: Options, earlier: Environment | None = None) -> Assembled:
     """Load the data, build and check the network, choose how to run it.
 
     `earlier` is the environment of the run that is resumed: choices are not made again, data are looked for where
@@ -57,18 +57,18 @@ def assemble(recipe: Recipe, options: Options, earlier: dict[str, Any] | None = 
     trace = architecture.trace(dataset.image_shape)
     check_fit(recipe, trace, dataset, len(parts.splits["train"]))
     prepared = engine.prepare(recipe, architecture, parts, options, _settled(earlier))
-    environment = describe(options, dataset, parts, architecture, trace, prepared)
+    environment = describe(recipe, options, dataset, parts, architecture, trace, prepared)
     notes = [*recipe.warnings, *prepared.notes, *start_warnings(prepared.start, len(dataset.classes))]
     if earlier and (changed := not_bitwise(earlier, environment)):
         notes.append(changed)
     return Assembled(prepared, dataset, trace, indices, environment, tuple(notes))
 
 
-def find_data(recipe: Recipe, options: Options, earlier: dict[str, Any] | None) -> Dataset:
+def find_data(recipe: Recipe, options: Options, earlier: Environment | None) -> Dataset:
     """The data set by its name; one given by a path, where it was when the run began. Raises DataError."""
     source = recipe.data.source
     if earlier and source not in NAMED_SOURCES:
-        source = earlier["data"]["location"]
+        source = earlier.data.location or source
     return load(
         source,
         data_dir=options.data_dir,
@@ -118,18 +118,21 @@ def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalis
 
 
 def describe(
+    recipe: Recipe,
     options: Options,
     dataset: Dataset,
     parts: Parts,
     architecture: Architecture,
     trace: Trace,
     prepared: Prepared,
-) -> dict[str, Any]:
+) -> Environment:
     """What the run remembers of machine, data, device, choices and network."""
     execution = prepared.execution
     location = dataset.location
-    return {
+    facts = {
         **describe_machine(),
+        "recipe_hash": recipe.hash,
+        "created": now(),
         "engine": options.engine,
         "data": {
             "name": dataset.name,
@@ -150,6 +153,7 @@ def describe(
         },
         "execution": {
             "threads": execution.threads,
+            "workers": options.workers,
             "precision": asdict(execution.precision),
             "compile": asdict(execution.compile),
         },
@@ -158,10 +162,11 @@ def describe(
         "initial_spread": prepared.start.spread,
         "initial_gradients": list(prepared.start.gradients),
     }
+    return Environment.model_validate(facts)
 
 
-def _settled(earlier: dict[str, Any] | None) -> Settled | None:
+def _settled(earlier: Environment | None) -> Settled | None:
     if earlier is None:
         return None
-    chosen = earlier["execution"]
-    return Settled(chosen["threads"], Choice(**chosen["precision"]), Choice(**chosen["compile"]))
+    chosen = earlier.execution
+    return Settled(chosen.threads, Choice(**dict(chosen.precision)), Choice(**dict(chosen.compile)))
