@@ -13,6 +13,8 @@ FACTS: dict[str, Any] = {
     "code_sha256": "ab" * 32,
     "engine": "torch",
     "initial_loss": 2.301,
+    "initial_spread": 0.1,
+    "initial_gradients": [0.01, 0.02],
     "data": {
         "name": "made up",
         "digest": "cd" * 32,

@@ -144,14 +144,12 @@ def test_a_precision_that_the_recipes_name_is_what_is_compared(tmp_path: Path) -
 
 
 def test_what_is_not_known_is_said_and_not_guessed(tmp_path: Path) -> None:
-    unknown = {"machine": {"host": None}, "execution": {"workers": None}, "engine": None}
+    unknown = {"machine": {"host": None}, "execution": {"workers": None}}
     arms = make_arms(tmp_path, unknown, {})
     found = judge(arms, FASTER["seconds"])
     assert found.verdict == "confirmed", "an unknown host is no other host"
     assert "not recorded, so not known: host, workers of 3 runs" in found.reason
-    assert notes([*arms["fast"], *arms["slow"]]) == [
-        "not recorded, so not known: host, workers, engine of 3 runs"
-    ]
+    assert notes([*arms["fast"], *arms["slow"]]) == ["not recorded, so not known: host, workers of 3 runs"]
     mixed = [unknown, CONDITIONS["workers"], {}]
     assert judge(make_arms(tmp_path / "mixed", mixed, {}), FASTER["seconds"]).verdict == "undecided"
 

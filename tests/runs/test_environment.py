@@ -39,7 +39,9 @@ def test_a_file_of_old_has_all_its_facts_and_invents_none() -> None:
     stored = json.loads((path / "environment.json").read_text())
     read = RunFolder(path).environment
     assert read.format == Environment.FORMAT
-    assert (read.engine, read.execution.workers, read.machine.host) == (None, None, None)
+    assert (read.execution.workers, read.machine.host) == (None, None)
+    assert (read.initial_spread, read.initial_gradients) == (None, None)
+    assert read.engine == "torch", "there was no other"
     assert read.machine.cpu == stored["device"]["name"], "a CPU's name, and it was the device"
     for key in ("cores", "platform", "python", "versions"):
         assert read.machine.to_json()[key] == stored[key]

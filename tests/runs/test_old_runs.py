@@ -107,7 +107,7 @@ def test_a_study_finds_the_complete_ones_by_hash(old: Path) -> None:
     }
     (verdict,) = standing.verdicts()
     assert verdict.effect == pytest.approx(0.13 - 0.111)
-    assert standing.notes == ["not recorded, so not known: host, workers, engine of 2 runs"]
+    assert standing.notes == ["not recorded, so not known: host, workers of 2 runs"]
 
 
 @pytest.mark.parametrize(

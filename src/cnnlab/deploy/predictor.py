@@ -76,7 +76,7 @@ class Predictor:
                 f"run {run.id}: recipe and checkpoint do not belong together", *error.problems
             ) from None
         normalisation = Normalisation(data.mean, data.std)
-        engine, device = environment.engine or "torch", environment.device.kind
+        engine, device = environment.engine, environment.device.kind
         return cls(architecture, data.classes, normalisation, shape, weights, engine=engine, device=device)
 
     @cached_property

@@ -1,5 +1,6 @@
 """From a recipe to an engine that is ready for its first step, in named steps that each return a value."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,11 +9,11 @@ from numpy.typing import NDArray
 
 from cnnlab.arch import Architecture
 from cnnlab.arch.trace import Trace
-from cnnlab.core.errors import CnnlabError, DataError
+from cnnlab.core.errors import CnnlabError, DataError, DivergedError
 from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, load, split_indices
 from cnnlab.engines.execution import Choice, Settled
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.protocol import Parts, Prepared
+from cnnlab.engines.protocol import Parts, Prepared, Start
 from cnnlab.engines.registry import engine_module
 from cnnlab.launch.environment import describe_machine, not_bitwise
 from cnnlab.launch.options import Options
@@ -57,6 +58,7 @@ def assemble(recipe: Recipe, options: Options, earlier: Environment | None = Non
     trace = architecture.trace(dataset.image_shape)
     check_fit(recipe, trace, dataset, len(parts.splits["train"]))
     prepared = engine.prepare(recipe, architecture, parts, options, _settled(earlier))
+    check_finite(prepared.start)
     environment = describe(recipe, options, dataset, parts, architecture, trace, prepared)
     notes = [*recipe.warnings, *prepared.notes, *start_warnings(prepared.start, len(dataset.classes))]
     if earlier and (changed := not_bitwise(earlier, environment)):
@@ -115,6 +117,15 @@ def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalis
                     f"data.normalize: received {len(given_mean)} channels, {dataset.name} has {channels}"
                 )
             return Normalisation(given_mean, given_std)
+
+
+def check_finite(start: Start) -> None:
+    """Raises DivergedError where already the untrained network gives numbers that are not finite."""
+    if not all(map(math.isfinite, (start.loss, start.spread, *start.gradients))):
+        raise DivergedError(
+            f"before the first step the loss is {start.loss:g} and the gradients of the first and last layer are "
+            f"{', '.join(f'{size:g}' for size in start.gradients)}, expected finite numbers; look at data.normalize"
+        )
 
 
 def describe(

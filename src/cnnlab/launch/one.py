@@ -49,7 +49,7 @@ def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | No
     options, watcher = options or Options(), watcher or Silent()
     with RunWriter.reopen(run.path) as writer:
         recipe, environment = run.recipe, run.environment
-        options = replace(options, engine=environment.engine or "torch")
+        options = replace(options, engine=environment.engine)
         with _memory_errors_explained():
             assembled = assemble(recipe, options, earlier=environment)
         _same_data(environment, assembled.environment)

@@ -14,7 +14,9 @@ SCHEMA = 2
 # experiment as a recipe without the field, so that it is not hashed. It must be the field's default. A field of one
 # kind of a table alone is written `optim[adam].amsgrad`, a whole new table has `{}`.
 # A field without an entry is hashed unless it is None: adding one would change the hash of every stored run.
-NEUTRAL: Mapping[str, Any] = {}
+NEUTRAL: Mapping[str, Any] = {
+    "arch.init": "auto",
+}
 
 
 def canonical(

@@ -16,6 +16,7 @@ T = TypeVar("T", str, bool)
 # JSON has lists where these values have tuples.
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
+Pair = Annotated[tuple[float, float], Field(strict=False)]
 Shape = Annotated[tuple[int, int, int], Field(strict=False)]
 
 
@@ -92,8 +93,10 @@ class Environment(FileValue):
     command: Texts
     cnnlab: str
     code_sha256: str
-    engine: str | None
+    engine: str
     initial_loss: float
+    initial_spread: float | None
+    initial_gradients: Pair | None
     data: DataFacts
     device: DeviceFacts
     execution: ExecutionFacts
@@ -102,7 +105,9 @@ class Environment(FileValue):
 
     @classmethod
     def upgraded(cls, values: dict[str, Any], written: int) -> dict[str, Any]:
-        """Format 1 had no number, no engine, no workers, and the machine's facts at the top, without host and cpu.
+        """Format 1 had no number and no workers, and the machine's facts at the top, without host and cpu.
+
+        It knew one engine, and of the start the loss alone.
 
         Collected runs have their command as one text, and no location.
         """
@@ -119,7 +124,9 @@ class Environment(FileValue):
         return {
             **values,
             "format": cls.FORMAT,
-            "engine": None,
+            "engine": values.get("engine", "torch"),
+            "initial_spread": values.get("initial_spread"),
+            "initial_gradients": values.get("initial_gradients"),
             "execution": {"workers": None, **execution},
             "machine": {"host": None, "cpu": cpu, **machine},
         }
