@@ -50,7 +50,7 @@ def public_command(command: Sequence[str]) -> str:
 
 def collect(run: RunFolder, out: Path) -> dict[str, Any]:
     """Copy one complete run's small files; returns what the page says about it. Raises RunError if incomplete."""
-    result, environment = run.result, dict(run.environment)
+    result, environment = run.result, run.environment.to_json()
     if result is None:
         raise SystemExit(f"{run.path} is {run.status}; only complete runs are collected")
     environment["command"] = public_command(environment["command"])
@@ -66,11 +66,11 @@ def collect(run: RunFolder, out: Path) -> dict[str, Any]:
 def row(entry: dict[str, Any]) -> str:
     """One line of the table."""
     run, result, environment = entry["run"], entry["result"], entry["environment"]
-    accuracy, execution = result["accuracy"], environment["execution"]
-    minutes = result["seconds"]["train"] / 60
+    accuracy, execution = result.accuracy, environment["execution"]
+    minutes = result.seconds["train"] / 60
     return (
         f"| [{run.recipe.name}]({run.recipe.name}/curves.png) | {environment['data']['name']} | {run.recipe.seed} "
-        f"| {result['epochs']} | {accuracy['val']:.2%} | {accuracy['test']:.2%} | {result['parameters']:,} "
+        f"| {result.epochs} | {accuracy['val']:.2%} | {accuracy['test']:.2%} | {result.parameters:,} "
         f"| {minutes:.1f} min | {execution['threads']}, {execution['precision']['value']} "
         f"| {environment['created'][:10]} |"
     )
@@ -78,9 +78,9 @@ def row(entry: dict[str, Any]) -> str:
 
 def page(entries: Sequence[dict[str, Any]]) -> str:
     """The page that lists all runs and the commands that repeat them."""
-    first = entries[0]["environment"]
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
-    machine = f"{first['device']['name']}, {first['cores']} cores; Python {first['python']}, {versions}"
+    first = entries[0]["run"].environment
+    versions = ", ".join(f"{name} {version}" for name, version in first.machine.versions.items())
+    machine = f"{first.device.name}, {first.machine.cores} cores; Python {first.machine.python}, {versions}"
     commands = "\n".join(entry["environment"]["command"] for entry in entries)
     return _PAGE.format(
         rows="\n".join(row(entry) for entry in entries),
@@ -99,7 +99,7 @@ def main() -> None:
     args = parser.parse_args()
     entries = [collect(RunFolder(path), args.out) for path in args.runs]
     write_atomic(args.out / "README.md", page(entries))
-    print(json.dumps({entry["run"].recipe.name: entry["result"]["accuracy"] for entry in entries}, indent=2))
+    print(json.dumps({entry["run"].recipe.name: entry["result"].accuracy for entry in entries}, indent=2))
 
 
 if __name__ == "__main__":

@@ -197,12 +197,12 @@ def _published_cells(row: Row) -> tuple[str, ...]:
 
 def _machine(one: Collected) -> str:
     environment = one.facts.runs[0].environment
-    versions = environment["versions"]
+    machine = environment.machine
     dates = sorted(run.created[:10] for run in one.facts.runs)
     days = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return (
-        f"{environment['device']['name']}, {environment['cores']} cores, Python {environment['python']}, "
-        f"torch {versions['torch']}; {days}."
+        f"{environment.device.name}, {machine.cores} cores, Python {machine.python}, "
+        f"torch {machine.versions['torch']}; {days}."
     )
 
 

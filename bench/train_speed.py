@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from bench.cases import BATCH_SIZE, CASES, Case
 from bench.measure import ROOT, Measurement, measure, run_json
@@ -27,6 +26,7 @@ from bench.report import Json, speed_table, summarise, to_markdown
 from cnnlab import CnnlabError, load_run
 from cnnlab.core.errors import DataError
 from cnnlab.core.files import write_atomic, write_json
+from cnnlab.runs import Environment
 
 YARDSTICK = Path("../shared/bench/plain_pytorch.py")
 
@@ -132,13 +132,12 @@ def _measure_all(setting: Setting, cases: Sequence[Case]) -> Json:
         "quick": setting.quick,
         "threads": setting.threads,
         "batch_size": BATCH_SIZE,
-        "data": {name: environment["data"][name] for name in ("images", "digest")},
+        "data": {"images": environment.data.images, "digest": environment.data.digest},
         "machine": {
-            "device": environment["device"]["name"],
-            **{
-                key: environment[key]
-                for key in ("cores", "platform", "python", "versions", "cnnlab", "code_sha256")
-            },
+            "device": environment.device.name,
+            **environment.machine.to_json(),
+            "cnnlab": environment.cnnlab,
+            "code_sha256": environment.code_sha256,
         },
         "cases": [summary for summary, _ in races],
         "breakdowns": breakdowns,
@@ -153,11 +152,11 @@ def _break_down(setting: Setting, case: Case) -> Json:
     return run_json(command, setting.threads)
 
 
-def _race(setting: Setting, case: Case) -> tuple[Json, dict[str, Any]]:
+def _race(setting: Setting, case: Case) -> tuple[Json, Environment]:
     """The summary of one case, and the environment that cnnlab recorded in its last run."""
     yardstick: list[Measurement] = []
     ours: list[Measurement] = []
-    environments: list[dict[str, Any]] = []
+    environments: list[Environment] = []
     for repeat in range(1, setting.repeats + 1):
         turn = f"{case.model} {repeat}/{setting.repeats}"
         if setting.yardstick:
@@ -167,8 +166,8 @@ def _race(setting: Setting, case: Case) -> tuple[Json, dict[str, Any]]:
         environments.append(load_run("last", setting.runs).folder.environment)
         _say(f"{turn}: cnnlab    {ours[-1].images_per_second:,.0f} images/s")
     summary = summarise(case, yardstick, ours) | {
-        "seconds_to_load": median(one["data"]["seconds_to_load"] for one in environments),
-        "execution": environments[-1]["execution"],
+        "seconds_to_load": median(one.data.seconds_to_load for one in environments),
+        "execution": environments[-1].execution.to_json(),
     }
     return summary, environments[-1]
 

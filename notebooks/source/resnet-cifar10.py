@@ -95,8 +95,8 @@ print(recipe.to_toml())
 # %%
 run = train_or_continue(recipe, Options(download=True))
 result = run.result
-print(f"best val accuracy {run.accuracy('val'):.1%} in epoch {result['best_epoch']} of {result['epochs']}")
-print(f"train {run.accuracy('train'):.1%}, {result['seconds']['train'] / 60:.1f} minutes of training")
+print(f"best val accuracy {run.accuracy('val'):.1%} in epoch {result.best_epoch} of {result.epochs}")
+print(f"train {run.accuracy('train'):.1%}, {result.seconds['train'] / 60:.1f} minutes of training")
 Image(run.path / "curves.png", width=520)
 
 # %% [markdown]

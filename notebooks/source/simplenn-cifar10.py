@@ -239,9 +239,7 @@ def trained(**changes):
 
 
 run = trained()
-print(
-    f"best val accuracy {run.accuracy('val'):.1%}, {run.result['seconds']['train'] / epochs:.1f} s an epoch"
-)
+print(f"best val accuracy {run.accuracy('val'):.1%}, {run.result.seconds['train'] / epochs:.1f} s an epoch")
 Image(run.path / "curves.png", width=520)
 
 # %% [markdown]

@@ -62,7 +62,7 @@ def test_a_model_file_is_scored_on_the_data_with_its_classes(
     assert answer.out.splitlines()[:3] == cnnlab("score", trained).out.splitlines()[:3]
     (_, *names), *rows = csv.reader(matrix.read_text().splitlines())
     counts = np.array([[int(count) for count in row] for _, *row in rows])
-    assert [name for name, *_ in rows] == names == RunFolder(trained).environment["data"]["classes"]
+    assert [name for name, *_ in rows] == names == [*RunFolder(trained).environment.data.classes]
     assert counts.sum() == 1000
     assert 100 * np.trace(counts) / 1000 == pytest.approx(numbers(answer.out)["accuracy"])
     shares = [float(share) for share in re.findall(r"^\w+ +[\d,]+ +([\d.]+)%$", answer.out, re.MULTILINE)]

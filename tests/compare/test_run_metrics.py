@@ -12,6 +12,7 @@ from cnnlab.compare.verdicts import decide
 from cnnlab.core.errors import RunError
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter
+from made_values import environment_of, result_of
 
 CURVE = [0.5, 0.62, 0.58]
 ARRAYS = {
@@ -25,7 +26,8 @@ LABELS = np.array([0, 1, 1, 0])
 
 
 def make_run(root, seed=1, *, shift=0.0, complete=True, arrays=ARRAYS, indices=INDICES, predictions=True):
-    with RunWriter.create(root, Recipe.named("simplenn", seed=seed), {"device": "cpu"}) as writer:
+    recipe = Recipe.named("simplenn", seed=seed)
+    with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
         for epoch, val in enumerate(CURVE, start=1):
             row = {"epoch": epoch, "val_accuracy": val + shift, "val_loss": 1.0, "train_accuracy": val + 0.1}
             writer.append_metrics(row | {"images_per_second": 1000.0 * epoch})
@@ -37,7 +39,7 @@ def make_run(root, seed=1, *, shift=0.0, complete=True, arrays=ARRAYS, indices=I
             writer.write_predictions("test", logits, LABELS, indices)
         if complete:
             accuracy = {"train": 0.72, "val": 0.62 + shift, "test": 0.6 + shift}
-            writer.finish({"accuracy": accuracy, "seconds": {"train": 9.0, "eval": 1.0}})
+            writer.finish(result_of(accuracy=accuracy, seconds={"train": 9.0, "eval": 1.0}))
     return RunFolder(writer.path)
 
 
@@ -108,7 +110,7 @@ def test_all_runs_that_cannot_be_measured_are_named(tmp_path):
         tabulate({"base": runs}, Metric.parse("test"))
     twice, unfinished = caught.value.problems
     assert "two runs of seed 1" in twice
-    assert "complete it before it is compared" in unfinished
+    assert "`cnnlab resume` completes it" in unfinished
 
 
 def test_stored_predictions_are_paired_by_example(tmp_path):

@@ -10,6 +10,7 @@ from cnnlab.data import Dataset, Split
 from cnnlab.deploy.run_data import check_same, source_of, train_sample
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter
+from made_values import environment_of
 
 PIXELS = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
 DATASET = Dataset(
@@ -19,8 +20,9 @@ DATASET = Dataset(
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
-    environment = {"data": {"name": "tens", "digest": "d" * 64, "location": "/there"}}
-    with RunWriter.create(tmp_path, Recipe.named("simplenn"), environment) as writer:
+    recipe = Recipe.named("simplenn")
+    environment = environment_of(recipe, data={"name": "tens", "digest": "d" * 64, "location": "/there"})
+    with RunWriter.create(tmp_path, recipe, environment) as writer:
         writer.write_splits({"train": np.arange(0, 100, 2), "val": np.arange(1, 100, 2)})
     return RunFolder(writer.path)
 

@@ -13,6 +13,7 @@ from cnnlab.engines.evaluation import accuracy
 from cnnlab.inspect.confusion import Confusion, confusion, confusion_of_run
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter
+from made_values import environment_of
 
 CLASSES = ("cat", "dog", "frog, green")
 
@@ -75,8 +76,8 @@ def test_what_does_not_belong_together_is_refused(logits: np.ndarray, labels: np
 
 
 def test_of_a_run(tmp_path: Path) -> None:
-    environment = {"data": {"classes": list(CLASSES)}}
-    writer = RunWriter.create(tmp_path, Recipe.named("simplenn"), environment)
+    recipe = Recipe.named("simplenn")
+    writer = RunWriter.create(tmp_path, recipe, environment_of(recipe, data={"classes": list(CLASSES)}))
     writer.write_predictions("val", one_hot([0, 1, 1], 3), np.array([0, 1, 2]), np.arange(3))
     run = RunFolder(writer.path)
     found = confusion_of_run(run, "val")

@@ -139,11 +139,11 @@ def test_the_run_explains_itself(uninterrupted: Path) -> None:
     run = cnnlab.load_run(uninterrupted)
     assert [row["epoch"] for row in run.metrics] == [1, 2, 3]
     assert run.accuracy("test") > 0.6
-    assert set(run.result["accuracy"]) == {"train", "val", "test"}
+    assert set(run.result.accuracy) == {"train", "val", "test"}
     environment = run.folder.environment
-    assert environment["data"]["images"] == {"train": 160, "val": 40, "test": 40}
-    assert environment["device"]["memory_after_model"] > 0
-    assert environment["execution"]["precision"]["value"] == run.recipe.precision
+    assert environment.data.images == {"train": 160, "val": 40, "test": 40}
+    assert environment.device.memory_after_model > 0
+    assert environment.execution.precision.value == run.recipe.precision
     splits = json.loads((uninterrupted / "splits.json").read_text())
     assert sorted(splits["train"] + splits["val"]) == list(range(200))
     assert (uninterrupted / "curves.png").stat().st_size > 10_000
@@ -161,13 +161,13 @@ def test_the_result_is_that_of_the_best_checkpoint(uninterrupted: Path) -> None:
     np.testing.assert_array_equal(labels, stored.labels)
     assert run.accuracy("test") == (stored.logits.argmax(1) == labels).mean()
     best = max(run.metrics, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
-    assert run.result["best_epoch"] == best["epoch"]
+    assert run.result.best_epoch == best["epoch"]
 
 
 def test_without_val_the_last_network_is_the_result(data: Path, tmp_path: Path) -> None:
     run = train(recipe_for(data, data={"source": str(data), "val": 0}), Options(runs=tmp_path))
-    assert set(run.result["accuracy"]) == {"train", "test"}
-    assert run.result["best_epoch"] == EPOCHS
+    assert set(run.result.accuracy) == {"train", "test"}
+    assert run.result.best_epoch == EPOCHS
 
 
 def test_a_diverging_run_says_where_and_why(data: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ CHANGES: dict[str, tuple[list[str], str]] = {
     "arch.name": ([], "resnet20"),
     "arch.layers": (["arch.layers=flatten | linear 10"], "flatten | linear 8 | relu | linear 10"),
     "arch.options": ([], "{dropout=0.5}"),
+    "arch.init": ([], "he"),
     "optim.name": ([], "adam"),
     "optim.lr": ([], "0.02"),
     "optim.weight_decay": ([], "0"),

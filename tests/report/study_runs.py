@@ -11,6 +11,7 @@ from cnnlab.compare.verdicts import Verdict, decide_all
 from cnnlab.recipe import Recipe
 from cnnlab.report.study.facts import Absent, ArmFacts, Published, StudyFacts
 from cnnlab.runs import RunFolder, RunWriter
+from made_values import environment_of, result_of
 
 BASE = Recipe.named("simplenn")
 RECIPES = {
@@ -31,25 +32,8 @@ PUBLISHED = (
     Published("L1", "best_val", 0.70, "HW2 of 2022"),
 )
 ENVIRONMENT = {
-    "cnnlab": "0.1.0",
-    "code_sha256": "ab" * 32,
-    "python": "3.11.7",
-    "platform": "Linux",
-    "cores": 2,
-    "versions": {"torch": "2.13.0", "numpy": "2.0"},
     "command": ["/home/someone/bin/cnnlab", "study", "run", "lab", "--runs", "/home/someone/runs"],
-    "data": {
-        "name": "made_up",
-        "digest": "cd" * 32,
-        "classes": CLASSES,
-        "image_shape": [3, 32, 32],
-        "images": {"train": 900, "val": 100, "test": 60},
-        "mean": [0.5, 0.5, 0.5],
-        "std": [0.2, 0.2, 0.2],
-    },
-    "device": {"kind": "cpu", "name": "CPU #1"},
-    "execution": {"threads": 1, "precision": {"value": "fp32", "reason": "asked for"}},
-    "initial_loss": 2.301,
+    "data": {"name": "made_up", "classes": CLASSES},
 }
 
 
@@ -57,7 +41,8 @@ def make_run(root: Path, arm: str, seed: int, epochs: int = 3) -> RunFolder:
     """A complete run whose accuracy is the arm's, plus what the seed brings to all arms, plus its own."""
     draw = np.random.default_rng([seed, list(RECIPES).index(arm)])
     reached = REACHES[arm] + 0.01 * np.random.default_rng(seed).normal() + 0.002 * draw.normal()
-    with RunWriter.create(root, RECIPES[arm].with_seed(seed), ENVIRONMENT) as writer:
+    recipe = RECIPES[arm].with_seed(seed)
+    with RunWriter.create(root, recipe, environment_of(recipe, **ENVIRONMENT)) as writer:
         for epoch in range(1, epochs + 1):
             val = reached * epoch / epochs
             row = {"epoch": epoch, "val_accuracy": val, "val_loss": 1 - val, "lr": 0.01}
@@ -74,14 +59,14 @@ def make_run(root: Path, arm: str, seed: int, epochs: int = 3) -> RunFolder:
         logits = np.eye(3, dtype=np.float32)[predicted]
         writer.write_predictions("test", logits, labels, np.arange(60))
         writer.finish(
-            {
-                "accuracy": {"train": reached + 0.05, "val": reached, "test": float(right.mean())},
-                "seconds": {"train": 60.0 * seed, "eval": 2.0, "save": 0.1},
-                "parameters": 82030,
-                "macs": 716328,
-                "epochs": epochs,
-                "best_epoch": epochs,
-            }
+            result_of(
+                accuracy={"train": reached + 0.05, "val": reached, "test": float(right.mean())},
+                seconds={"train": 60.0 * seed, "eval": 2.0, "save": 0.1},
+                parameters=82030,
+                macs=716328,
+                epochs=epochs,
+                best_epoch=epochs,
+            )
         )
     return RunFolder(writer.path)
 

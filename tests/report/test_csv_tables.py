@@ -55,11 +55,11 @@ def test_a_row_for_every_run_complete_or_not(tables, runs):
         for seed, run in of_arm.items():
             row = rows[arm, seed]
             assert (row["state"], row["run"], row["recipe_hash"]) == ("complete", run.id, run.recipe.hash)
-            assert float(row["best_val"]) == run.result["accuracy"]["val"]
-            assert float(row["test"]) == run.result["accuracy"]["test"]
+            assert float(row["best_val"]) == run.result.accuracy["val"]
+            assert float(row["test"]) == run.result.accuracy["test"]
             assert float(row["final_val"]) == run.metrics[-1]["val_accuracy"]
             assert float(row["train_val_gap"]) == pytest.approx(0.05)
-            assert float(row["seconds"]) == sum(run.result["seconds"].values())
+            assert float(row["seconds"]) == sum(run.result.seconds.values())
             assert (row["parameters"], row["macs"], row["best_epoch"]) == ("82030", "716328", "3")
     failed = rows["L1", 4]
     assert (failed["state"], failed["cause"]) == ("failed", 'diverged: "NaN",\nat step 3')

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from cnnlab.report.html import write_html
 from cnnlab.report.study.contrast import best_other, contrast_section, row_shares
 from cnnlab.report.study.facts import Absent, ArmFacts, Published, StudyFacts
 from cnnlab.report.study.numbers import accuracies, differences, pairs_of, values
-from cnnlab.report.study.published import published_section
+from cnnlab.report.study.published import published_rows, published_section
 from cnnlab.report.study.results import results_section
 from cnnlab.report.study.setting import cost_section, design_blocks, environment_section, recipes_section
 from cnnlab.report.study.verdicts import absent_section, answer, claims_section
@@ -87,7 +88,7 @@ def test_a_whole_study_has_every_section(whole):
 
 def test_means_and_intervals_are_those_of_scipy(whole, runs):
     table = section(whole, "Results").blocks[0]
-    tests = np.array([run.result["accuracy"]["test"] for run in runs["L1"].values()])
+    tests = np.array([run.result.accuracy["test"] for run in runs["L1"].values()])
     low, high = stats.t.interval(0.95, 3, tests.mean(), stats.sem(tests))
     row = next(cells for cells in table.rows if cells[0] == "`L1`")
     assert row[1] == "4"
@@ -98,7 +99,7 @@ def test_means_and_intervals_are_those_of_scipy(whole, runs):
 def test_differences_are_paired_by_seed_and_corrected_over_the_column(whole, runs):
     table = section(whole, "Results").blocks[2]
     vals = {
-        name: np.array([run.result["accuracy"]["val"] for run in of_arm.values()])
+        name: np.array([run.result.accuracy["val"] for run in of_arm.values()])
         for name, of_arm in runs.items()
     }
     ps = [stats.ttest_rel(vals[name], vals["base"]).pvalue for name in ("aug_&_flip", "L1")]
@@ -271,7 +272,8 @@ def test_commands_without_places_of_one_machine(whole):
 def test_what_runs_do_not_share_is_listed(runs, tmp_path):
     other = tmp_path / "run"
     shutil.copytree(runs["base"][1].path, other)
-    environment = json.loads((other / "environment.json").read_text()) | {"python": "3.12.1"}
+    environment = json.loads((other / "environment.json").read_text())
+    environment["machine"]["python"] = "3.12.1"
     (other / "environment.json").write_text(json.dumps(environment))
     mixed = {**runs, "base": {**runs["base"], 1: RunFolder(other)}}
     table = environment_section(make_facts(mixed)).blocks[0]
@@ -309,3 +311,44 @@ def test_html_holds_every_cell_of_every_table(whole, tmp_path):
         for row in table.rows:
             for text in row:
                 assert re.sub(r"[`*\\]", "", text) in page.replace("*", "")
+
+
+def changed_run(run: RunFolder, path: Path, **execution) -> RunFolder:
+    """A copy of a run that was made under other conditions."""
+    shutil.copytree(run.path, path)
+    environment = json.loads((path / "environment.json").read_text())
+    environment["execution"] |= execution
+    environment["machine"]["host"] = None
+    (path / "environment.json").write_text(json.dumps(environment))
+    return RunFolder(path)
+
+
+def test_other_conditions_are_noted_in_every_rendering(runs, tmp_path):
+    other = changed_run(runs["base"][1], tmp_path / "run", threads=8)
+    mixed = make_facts({**runs, "base": {**runs["base"], 1: other}})
+    lines = [
+        "the runs differ in threads: 8 (1 run), 1 (11 runs)",
+        "not recorded, so not known: host of 1 run",
+    ]
+    document = study_document(mixed, tmp_path / "figures")
+    assert all(line in said(section(document, "Claims").blocks) for line in lines)
+    assert "These times do not compare: threads: 8" in section(document, "Cost").blocks[0].caption
+    without_claims = study_document(replace(mixed, verdicts=()), tmp_path / "figures")
+    assert all(line in said(section(without_claims, "Environment").blocks) for line in lines)
+    alike = study_document(make_facts(runs), tmp_path / "figures")
+    assert "the runs differ" not in texts(alike)
+    for written in write_study_report(mixed, tmp_path / "out", ["html", "latex", "notebook", "csv"]):
+        files = [written] if written.is_file() else [*written.glob("*.tex"), *written.glob("notes.csv")]
+        shown = html.unescape(re.sub(r"\\|\s+", " ", "".join(file.read_text() for file in files)))
+        assert all(line in shown for line in lines), written
+
+
+def test_published_times_have_no_direction_where_ours_do_not_compare(runs, tmp_path):
+    figures = (Published("base", "seconds", 60.0, "x"), Published("L1", "seconds", 90.0, "x"))
+    other = changed_run(runs["base"][1], tmp_path / "run", threads=8)
+    mixed = make_facts({**runs, "base": {**runs["base"], 1: other}})
+    (_, row) = published_rows(replace(mixed, published=figures), "seconds")
+    assert row.our_difference.comparison is None
+    assert row.direction == "undecided"
+    (_, alike) = published_rows(replace(make_facts(runs), published=figures), "seconds")
+    assert alike.our_difference.comparison is not None

@@ -6,6 +6,7 @@ import pytest
 
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
+from made_values import environment_of
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def writer(root: Path, recipe: Recipe) -> RunWriter:
-    return RunWriter.create(root, recipe, {"device": "cpu"})
+    return RunWriter.create(root, recipe, environment_of(recipe))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from cnnlab.core.errors import StorageError
 from cnnlab.runs import checkpoints
 from cnnlab.runs.reader import RunFolder
 from cnnlab.runs.writer import RunWriter
+from made_values import result_of
 
 HARNESS = Path(__file__).with_name("crash_harness.py")
 
@@ -132,11 +133,11 @@ def test_a_run_that_cannot_be_finished_is_not_complete(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refuse_the_marker)
         with pytest.raises(StorageError, match="COMPLETE"):
-            writer.finish({"test_accuracy": 0.5})
+            writer.finish(result_of())
     assert renamed == ["result.json", "status.json"]
     assert RunFolder(writer.path).status.state == "running"
     assert RunFolder(writer.path).result is None
-    writer.finish({"test_accuracy": 0.5})
+    writer.finish(result_of())
     assert RunFolder(writer.path).status.state == "complete"
 
 

@@ -12,6 +12,7 @@ from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, 
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter, find_run, runs_root, write_measurement
 from cnnlab.runs.layout import run_id
+from made_values import environment_of, result_of
 
 
 def row(epoch: int) -> dict[str, float]:
@@ -19,19 +20,19 @@ def row(epoch: int) -> dict[str, float]:
 
 
 def test_a_new_run_is_whole_and_readable_from_the_start(root: Path, recipe: Recipe) -> None:
-    with RunWriter.create(root, recipe, {"device": "cpu"}) as writer:
+    with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
         run = RunFolder(writer.path)
         assert run.id == f"simplenn-s1-{recipe.hash[:8]}-1"
         assert run.recipe == recipe
-        assert run.environment["device"] == "cpu"
-        assert run.environment["recipe_hash"] == recipe.hash
+        assert run.environment.device.kind == "cpu"
+        assert run.environment.recipe_hash == recipe.hash
         assert (run.status.state, run.metrics, run.result) == ("running", [], None)
         assert [path.name for path in root.iterdir()] == [run.id]
 
 
 def test_equal_recipes_get_numbered_folders(root: Path, recipe: Recipe) -> None:
     for number in (1, 2, 3):
-        with RunWriter.create(root, recipe, {}) as writer:
+        with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
             assert writer.path.name.endswith(f"-{number}")
 
 
@@ -48,7 +49,7 @@ def test_run_ids_are_safe_file_names(tmp_path: Path, name: str) -> None:
 def test_a_root_that_cannot_be_written_fails_before_anything(tmp_path: Path, recipe: Recipe) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
-        RunWriter.create(tmp_path / "file" / "runs", recipe, {})
+        RunWriter.create(tmp_path / "file" / "runs", recipe, environment_of(recipe))
 
 
 def test_a_failing_creation_leaves_nothing(
@@ -64,7 +65,7 @@ def test_a_failing_creation_leaves_nothing(
 
     monkeypatch.setattr(os, "replace", fail_third)
     with pytest.raises(StorageError, match="free some space"):
-        RunWriter.create(root, recipe, {})
+        RunWriter.create(root, recipe, environment_of(recipe))
     assert list(root.iterdir()) == []
 
 
@@ -75,10 +76,10 @@ def test_a_run_from_begin_to_end(writer: RunWriter) -> None:
         writer.save_checkpoint({"w": np.full(3, epoch)}, {"step": epoch * 352}, best=epoch == 1)
     logits = np.arange(20, dtype=np.float32).reshape(2, 10)
     writer.write_predictions("test", logits, np.array([3, 4]), np.array([0, 1]))
-    writer.finish({"test_accuracy": 0.75})
+    writer.finish(result_of(accuracy={"test": 0.75}))
     assert run.metrics == [row(1), row(2)]
     assert (run.checkpoint("last").step, run.checkpoint("best").step) == (704, 352)
-    assert (run.status.state, run.result) == ("complete", {"test_accuracy": 0.75})
+    assert (run.status.state, run.complete_result.accuracy) == ("complete", {"test": 0.75})
     found = run.logits("test")
     np.testing.assert_array_equal(found.logits, logits)
     assert (found.labels.tolist(), found.indices.tolist()) == ([3, 4], [0, 1])
@@ -236,7 +237,7 @@ def test_a_missing_run_cannot_be_reopened(tmp_path: Path) -> None:
 
 
 def test_complete_without_its_marker_is_not_complete(writer: RunWriter) -> None:
-    writer.finish({})
+    writer.finish(result_of())
     (writer.path / "COMPLETE").unlink()
     assert str(RunFolder(writer.path).status) == "interrupted (owner gone)"
 
@@ -253,7 +254,9 @@ def test_find_run_by_path_id_prefix_and_last(
 ) -> None:
     ids = []
     for name in ("zebra", "apple", "apricot"):
-        with RunWriter.create(root, recipe.model_copy(update={"name": name}), {}) as writer:
+        with RunWriter.create(
+            root, recipe.model_copy(update={"name": name}), environment_of(recipe)
+        ) as writer:
             ids.append(writer.path.name)
     assert find_run(root, str(root / ids[0])).id == ids[0]
     assert find_run(root, ids[1]).id == ids[1]
@@ -274,7 +277,7 @@ def test_a_damaged_run_is_not_the_last(
 ) -> None:
     paths = []
     for _ in range(2):
-        with RunWriter.create(root, recipe, {}) as writer:
+        with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
             paths.append(writer.path)
     assert find_run(root, "last").path == paths[1]
     (paths[1] / file).unlink() if content is None else (paths[1] / file).write_text(content)
@@ -300,7 +303,7 @@ def test_a_measurement_is_kept_beside_a_finished_run_whole_or_not_at_all(
     with pytest.raises(RunError, match="resume` completes it"):
         write_measurement(run, "landscape", {"numbers": {"nonconvexity": 0.1}})
     writer.append_metrics(row(1))
-    writer.finish({})
+    writer.finish(result_of())
     assert run.measurement("landscape") is None
     first = {"settings": {"points": 21}, "numbers": {"nonconvexity": 0.1}}
     path = write_measurement(run, "landscape", first)

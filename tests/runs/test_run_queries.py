@@ -11,6 +11,7 @@ from cnnlab.runs import RunWriter
 from cnnlab.runs.metrics import best_row
 from cnnlab.runs.queries import QueryError, flatten, list_runs, query
 from cnnlab.training.progress import Progress
+from made_values import environment_of, result_of
 
 
 @pytest.fixture
@@ -18,14 +19,16 @@ def runs(root: Path) -> Path:
     """Two finished runs with other learning rates, and one that was interrupted before its first epoch."""
     for seed, lr in ((1, 0.01), (2, 0.1)):
         recipe = Recipe.named("simplenn", seed=seed, optim={"lr": lr})
-        with RunWriter.create(root, recipe, {"device": {"name": "cpu"}}) as writer:
+        with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
             for epoch in (1, 2, 3):
                 accuracy = (0.5, 0.7, 0.6)[epoch - 1] + seed / 100
                 writer.append_metrics(
                     {"epoch": epoch, "val_accuracy": accuracy, "elapsed_seconds": 2.0 * epoch}
                 )
-            writer.finish({"best_epoch": 2, "accuracy": {"val": 0.6999 + seed / 100, "test": 0.5 + lr}})
-    with RunWriter.create(root, Recipe.named("simplenn-bn"), {}):
+            accuracy = {"val": 0.6999 + seed / 100, "test": 0.5 + lr}
+            writer.finish(result_of(best_epoch=2, accuracy=accuracy))
+    recipe = Recipe.named("simplenn-bn")
+    with RunWriter.create(root, recipe, environment_of(recipe)):
         pass
     return root
 
@@ -34,7 +37,7 @@ def test_a_row_has_figures_and_recipe(runs: Path) -> None:
     first, second, third = list_runs(runs)
     assert (first["name"], first["seed"], first["state"], first["epochs"]) == ("simplenn", 1, "complete", 3)
     assert (first["best_val_accuracy"], first["best_epoch"]) == (0.7099, 2)
-    assert (first["test_accuracy"], first["seconds"], first["device"]) == (0.51, 6.0, "cpu")
+    assert (first["test_accuracy"], first["seconds"], first["device"]) == (0.51, 6.0, "CPU #1")
     assert first["hash"] == Recipe.named("simplenn").hash
     assert (second["optim_lr"], second["arch_name"], second["data_source"]) == (0.1, "simplenn", "cifar10")
     assert (third["state"], third["epochs"], third["best_val_accuracy"]) == ("interrupted", 0, None)
@@ -69,12 +72,13 @@ def test_one_damaged_file_is_shown_and_hides_no_other_run(runs: Path, file: str,
 
 
 def test_before_completion_the_best_row_so_far_counts(root: Path) -> None:
-    with RunWriter.create(root, Recipe.named("simplenn"), {}) as writer:
+    recipe = Recipe.named("simplenn")
+    with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
         for epoch, accuracy in ((1, 0.4), (2, 0.6), (3, 0.5)):
             writer.append_metrics({"epoch": epoch, "val_accuracy": accuracy})
         (row,) = list_runs(root)
         assert (row["best_val_accuracy"], row["best_epoch"]) == (0.6, 2)
-        writer.finish({"best_epoch": 2, "accuracy": {"val": 0.61}})
+        writer.finish(result_of(best_epoch=2, accuracy={"val": 0.61}))
     (row,) = list_runs(root)
     assert (row["best_val_accuracy"], row["best_epoch"]) == (0.61, 2)
 
@@ -91,12 +95,14 @@ def test_sql_over_runs_and_metrics(runs: Path) -> None:
 
 def test_columns_of_mixed_kinds_become_numbers_or_text(root: Path) -> None:
     for val in (5000, 0.1):
-        with RunWriter.create(root, Recipe.named("simplenn", data={"val": val}), {"device": {"name": val}}):
+        recipe = Recipe.named("simplenn", data={"val": val})
+        with RunWriter.create(root, recipe, environment_of(recipe, device={"name": str(val)})):
             pass
     assert query(root, "select max(data_val), typeof(any_value(data_val)) from runs").rows == (
         (5000.0, "DOUBLE"),
     )
-    with RunWriter.create(root, Recipe.named("simplenn"), {"device": {"name": "gpu"}}):
+    recipe = Recipe.named("simplenn")
+    with RunWriter.create(root, recipe, environment_of(recipe, device={"name": "gpu"})):
         pass
     assert query(root, "select device from runs order by created").rows == (("5000",), ("0.1",), ("gpu",))
 

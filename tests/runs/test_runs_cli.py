@@ -13,27 +13,22 @@ from cnnlab.cli.runs import app
 from cnnlab.core.errors import CnnlabError
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
+from made_values import environment_of, result_of
 
 
 @pytest.fixture
 def runs(root: Path) -> Path:
     for name, lr, epochs in (("simplenn", 0.01, 2), ("simplenn", 0.1, 12)):
-        with RunWriter.create(
-            root, Recipe.named(name, optim={"lr": lr}), {"device": {"name": "cpu"}}
-        ) as writer:
+        recipe = Recipe.named(name, optim={"lr": lr})
+        with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
             accuracies = {epoch: 0.9 if epoch == 5 else 0.5 for epoch in range(1, epochs + 1)}
             for epoch, accuracy in accuracies.items():
                 writer.append_metrics(
                     {"epoch": epoch, "lr": lr, "val_accuracy": accuracy, "elapsed_seconds": 40.0 * epoch}
                 )
             best_epoch = min(epochs, 5)
-            writer.finish(
-                {
-                    "best_epoch": best_epoch,
-                    "accuracy": {"val": accuracies[best_epoch] + 0.001, "test": lr},
-                    "seconds": {"train": 61.0},
-                }
-            )
+            accuracy = {"val": accuracies[best_epoch] + 0.001, "test": lr}
+            writer.finish(result_of(best_epoch=best_epoch, accuracy=accuracy, seconds={"train": 61.0}))
     return root
 
 

@@ -1,5 +1,6 @@
 """Studies that train nothing: finished run folders as a training would leave them, and workers that only pretend."""
 
+import json
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,24 +12,27 @@ from cnnlab.data import load
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
 from cnnlab.study.worker import Job
+from made_values import environment_of, result_of
 
-ENVIRONMENT = {
-    "data": {
-        "name": "shapes",
-        "digest": load("shapes").digest,
-        "images": {"train": 900, "val": 300, "test": 10},
-    },
-    "device": {"kind": "cpu", "name": "a processor"},
-    "execution": {"threads": 1},
-    "architecture": {"text": "flatten | linear 10", "parameters": 100, "macs": 1000},
+DATA = {
+    "name": "shapes",
+    "digest": load("shapes").digest,
+    "images": {"train": 900, "val": 300, "test": 10},
 }
 
 
 def write_run(
-    root: Path, recipe: Recipe, *, val: float = 0.6, state: str = "complete", **environment: Any
+    root: Path,
+    recipe: Recipe,
+    *,
+    val: float = 0.6,
+    state: str = "complete",
+    seconds: float = 2.0,
+    **environment: Any,
 ) -> Path:
-    """A run of two epochs, a second each, that ended as `state`."""
-    writer = RunWriter.create(root, recipe, {**ENVIRONMENT, **environment})
+    """A run of two epochs, a second each, that ended as `state`; `environment` is what is special about its own."""
+    facts = {**environment, "data": {**DATA, **environment.get("data", {})}}
+    writer = RunWriter.create(root, recipe, environment_of(recipe, **facts))
     for epoch in (1, 2):
         writer.append_metrics(
             {"epoch": epoch, "val_accuracy": val, "train_accuracy": val, "elapsed_seconds": float(epoch)}
@@ -37,7 +41,7 @@ def write_run(
         logits, labels = np.zeros((2, 3), np.float32), np.zeros(2, np.int64)
         writer.write_predictions("test", logits, labels, labels)
         accuracy = {"train": val, "val": val, "test": val}
-        writer.finish({"accuracy": accuracy, "best_epoch": 1, "seconds": {"train": 2.0}})
+        writer.finish(result_of(accuracy=accuracy, seconds={"train": seconds}))
     else:
         writer.stop(state, f"it was {state}")  # type: ignore[arg-type]
     return writer.path
@@ -79,7 +83,7 @@ class FakeCrew:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"worker says {state}\n")
         if state == "complete" and job.resume:
-            (Path(job.resume) / "result.json").write_text('{"accuracy": {"val": 0.5, "test": 0.5}}')
+            (Path(job.resume) / "result.json").write_text(json.dumps(result_of().to_json()))
             (Path(job.resume) / "COMPLETE").write_text("")
         elif state != "nothing" and not job.resume:
             write_run(self.root, recipe, val=0.5 + recipe.optim.lr + recipe.seed / 1000, state=state)

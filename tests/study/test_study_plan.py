@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from made_studies import ENVIRONMENT, write_run
+from made_studies import write_run
 
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
@@ -42,11 +42,13 @@ def test_a_forecast_scales_epochs_and_images(study: Study, example: RunFolder, t
 
 def test_another_network_is_scaled_by_macs_and_says_so(study: Study, tmp_path: Path) -> None:
     work = workload(study.arms()[0].recipe, Options())
-    other = {**ENVIRONMENT["architecture"], "macs": work.trace.macs / 10}
-    run = RunFolder(write_run(tmp_path / "theirs", Recipe.named("demo", seed=99), architecture=other))
+    macs = work.trace.macs // 10
+    run = RunFolder(
+        write_run(tmp_path / "theirs", Recipe.named("demo", seed=99), architecture={"macs": macs})
+    )
     forecast = make_plan(read_study(study, tmp_path), [run], Options(), ONE).cells[0].forecast
     assert forecast is not None
-    expected = 10 * work.epochs * work.images / 1000
+    expected = work.trace.macs / macs * work.epochs * work.images / 1000
     assert forecast.seconds == pytest.approx(expected + 10)
     assert "10 times the MACs" in forecast.basis
 
@@ -127,7 +129,7 @@ def test_a_probe_is_one_epoch_of_each_unknown_network(
     runs = read_study(study, tmp_path)
     probed = train_probes(runs, [], Options(), 1)
     assert trained == [(1, "constant", 1)] * 2
-    assert len({run.environment["architecture"]["text"] for run in probed}) == 2
+    assert len({run.environment.architecture.text for run in probed}) == 2
     assert read_study(study, tmp_path).counts["missing"] == 8  # a probe is no run of the study
     examples = stored_runs(runs, [tmp_path])
     assert make_plan(runs, examples, Options(), ONE).seconds is not None

@@ -1,5 +1,6 @@
 """How a study stands is read from run folders alone, wherever they lie."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from cnnlab.core.errors import RunError
 from cnnlab.runs.earlier import RunIndex, furthest
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import Failure, StudyFolder
-from cnnlab.study.record import read_study
+from cnnlab.study.record import StudyRuns, read_study
+from cnnlab.study.settle import next_cells
 
 
 def test_states_and_causes(study: Study, tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_once_settled_claims_are_judged_for_repeated_looks(study: Study, tmp_pat
 
 def test_runs_on_other_data_are_refused(study: Study, tmp_path: Path) -> None:
     write_run(tmp_path, study.cell("lr=0.01", 1).recipe)
-    write_run(tmp_path, study.cell("lr=0.02", 1).recipe, data={"digest": "another", "images": {}})
+    write_run(tmp_path, study.cell("lr=0.02", 1).recipe, data={"digest": "another"})
     with pytest.raises(RunError, match="saw different data"):
         read_study(study, tmp_path).verdicts()
 
@@ -111,3 +113,44 @@ def test_a_damaged_run_is_passed_over(study: Study, tmp_path: Path, caplog: pyte
     (path / "environment.json").write_text("{")
     assert read_study(study, tmp_path).counts["missing"] == 4
     assert "is passed over" in caplog.text
+
+
+def timed(study: Study) -> Study:
+    """The study with one claim, about time."""
+    return study.model_copy(update={"claim": (study.claim[0].model_copy(update={"metric": "seconds"}),)})
+
+
+GPU = {
+    "device": {"kind": "cuda", "name": "a large one"},
+    "execution": {"precision": {"value": "bf16", "reason": "native", "milliseconds": {}}},
+}
+
+
+def write_timed(study: Study, root: Path, slow: dict, seeds: Sequence[int] = (1, 2, 3)) -> StudyRuns:
+    for seed in seeds:
+        write_run(root, study.cell("lr=0.01", seed).recipe, seconds=10.0 + seed)
+        write_run(root, study.cell("lr=0.02", seed).recipe, seconds=500.0 + 2 * seed, **slow)
+    return read_study(study, root)
+
+
+def test_times_of_two_machines_decide_nothing_and_say_why(study: Study, tmp_path: Path) -> None:
+    about_time = timed(study.model_copy(update={"seeds": (1, 2, 3)}))
+    (equal,) = write_timed(about_time, tmp_path / "one machine", {}).verdicts()
+    assert equal.verdict == "confirmed"
+    runs = write_timed(about_time, tmp_path / "two machines", GPU)
+    (mixed,) = runs.verdicts()
+    assert (mixed.verdict, mixed.effect, mixed.n) == ("undecided", None, 3)
+    assert "times do not compare: device: a large one (cuda) (3 runs), CPU #1 (cpu) (3 runs)" in mixed.reason
+    assert runs.notes == [
+        "the runs differ in device: CPU #1 (cpu) (3 runs), a large one (cuda) (3 runs)",
+        "the runs differ in precision: fp32 (3 runs), bf16 (3 runs)",
+    ]
+
+
+def test_no_seed_is_added_for_times_that_do_not_compare(study: Study, tmp_path: Path) -> None:
+    """Another seed would not make two machines one."""
+    about_time = timed(study)
+    runs = write_timed(about_time, tmp_path, GPU, seeds=(1, 2))
+    assert next_cells(runs, runs.verdicts("repeated"), 10) == ()
+    equal = write_timed(about_time, tmp_path / "equal", {}, seeds=(1, 2))
+    assert next_cells(equal, equal.verdicts("repeated"), 10) == (("lr=0.02", 3), ("lr=0.01", 3))

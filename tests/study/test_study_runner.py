@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from made_studies import ENVIRONMENT, FakeCrew, FakeWorker, Told, write_run
+from made_studies import FakeCrew, FakeWorker, Told, write_run
 
 from cnnlab.core.errors import CnnlabError, Interrupted, RunError, StorageError
 from cnnlab.recipe import Recipe
@@ -199,7 +199,7 @@ def test_a_log_that_cannot_be_written_lets_the_others_finish(
 def test_data_that_changed_are_told_before_anything_runs(
     study: Study, options: StudyOptions, told: Told
 ) -> None:
-    data = {**ENVIRONMENT["data"], "digest": "of other images"}  # type: ignore[dict-item]
+    data = {"digest": "of other images"}
     path = write_run(options.root, study.cell("lr=0.01", 1).recipe, data=data)
     crew = FakeCrew(options.root)
     with pytest.raises(RunError, match=rf"shapes has other data now .* trained on: {path.name}; point"):

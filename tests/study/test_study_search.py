@@ -173,7 +173,7 @@ def test_test_accuracy_plays_no_part(options: StudyOptions, tmp_path: Path) -> N
         chosen = dataclasses.replace(options, workers=1, run=dataclasses.replace(options.run, runs=root))
         crew = ScoredCrew(root, lambda recipe: 0.5 + recipe.optim.lr / 10, test)
         found.append(search(study_of(RANGES), chosen, crew=crew, method="bayes", trials=8)[0])
-        scores = {RunFolder(path).result["accuracy"]["test"] for path in root.glob("look-*")}
+        scores = {RunFolder(path).result.accuracy["test"] for path in root.glob("look-*")}
         assert scores == {test}
     low, high = found
     assert low.trials == high.trials

@@ -118,7 +118,7 @@ def test_a_worker_saves_and_ends_when_the_study_is_killed(tmp_path: Path) -> Non
     )  # said by the worker itself, after it had saved
     assert run.checkpoint("last").meta["step"] > 0
     wait_until(lambda: not Path(f"/proc/{owner}").exists())
-    assert run.environment["command"] == ["cnnlab", "study", "run", "mine"]
+    assert run.environment.command == ("cnnlab", "study", "run", "mine")
 
 
 def test_a_worker_says_what_is_wrong_and_how(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def _run_and_data(
     from cnnlab.runs import find_run, runs_root
 
     run = find_run(runs_root(runs), name)
-    run.check_complete()
+    _ = run.complete_result
     return run, dataset_of(run, data_dir, download, download_bars)
 
 

@@ -88,16 +88,17 @@ def show_command(run: Run, runs: RunsFolder = None) -> None:
     typer.echo(
         f"recipe    {recipe.name}, seed {recipe.seed}, hash {recipe.hash}{_difference_to_preset(recipe)}"
     )
-    _print_values("environment", flatten(folder.environment))
+    _print_values("environment", flatten(folder.environment.to_json()))
     _print_epochs(folder.metrics)
     if folder.result is not None:
-        _print_values("result", flatten(folder.result))
+        _print_values("result", flatten(folder.result.to_json()))
     _print_files(folder)
 
 
 @app.command("diff")
 def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
-    """Compare two runs: where their recipes differ, and how each ended."""
+    """Compare two runs: where their recipes and the conditions of training differ, and how each ended."""
+    from cnnlab.compare.comparable import comparability, data_problems, notes
     from cnnlab.runs import find_run, runs_root
     from cnnlab.runs.queries import summary
 
@@ -111,6 +112,9 @@ def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
     else:
         typer.echo("the recipes are equal")
     typer.echo()
+    times = comparability((a, b), "seconds")
+    for line in [*data_problems((a, b)), *notes((a, b)), *([] if times.comparable else [times.reason])]:
+        typer.echo(f"note: {line}")
     rows = [summary(a), summary(b)]
     names = ("state", "epochs", "best_val_accuracy", "best_epoch", "test_accuracy", "seconds", "device")
     print_table(["result", a.id, b.id], [[name, *(_text(name, row[name]) for row in rows)] for name in names])

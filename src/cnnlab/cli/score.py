@@ -82,7 +82,7 @@ def _val_of(run: "RunFolder | None", dataset: "Dataset") -> "Split":
     from cnnlab.core.errors import CnnlabError
     from cnnlab.data import Split
 
-    if run is None or dataset.digest != run.environment["data"]["digest"]:
+    if run is None or dataset.digest != run.environment.data.digest:
         raise CnnlabError("score: val is what a run held out of its own data; choose --split test or train")
     stored = run.logits("val")
     return Split(dataset.train.images[stored.indices], stored.labels)

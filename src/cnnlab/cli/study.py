@@ -290,6 +290,8 @@ def claims_command(
     looks = "valid under repeated looks (settle)" if standing.looks == "repeated" else "one look"
     for line in [*reason_lines(verdicts), f"tests      {looks}, Holm over {len(verdicts)} claims"]:
         say(line)
+    for line in standing.notes:
+        say(f"note       {line}")
     for line in [f"study      {status_line(standing)}", *failure_lines(standing)]:
         say(line)
 

@@ -1,7 +1,6 @@
 """Shows a training: a progress bar with time left on a terminal, one plain line per epoch where output is piped."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -10,7 +9,8 @@ from cnnlab.cli.console import err, is_terminal, out, say
 from cnnlab.engines.protocol import Engine
 from cnnlab.launch.watch import Silent, Watcher
 from cnnlab.recipe import Recipe
-from cnnlab.runs import RunFolder
+from cnnlab.runs import Environment, RunFolder, RunResult
+from cnnlab.runs.environment import Choice
 from cnnlab.training.hooks import Row
 from cnnlab.training.progress import Progress
 
@@ -26,7 +26,7 @@ class PlainWatcher(Silent):
     """One line per fact and per epoch."""
 
     def on_assembled(
-        self, run: RunFolder, recipe: Recipe, environment: Mapping[str, Any], notes: Sequence[str]
+        self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
     ) -> None:
         self.epochs = recipe.train.epochs
         for line in verdict(run, recipe, environment):
@@ -37,7 +37,7 @@ class PlainWatcher(Silent):
     def on_epoch(self, row: Row) -> None:
         say(epoch_line(row, self.epochs))
 
-    def on_result(self, run: RunFolder, result: Mapping[str, Any]) -> None:
+    def on_result(self, run: RunFolder, result: RunResult) -> None:
         for line in summary(run, result):
             say(line)
 
@@ -72,29 +72,28 @@ class TerminalWatcher(PlainWatcher):
         self.bar.stop()
 
 
-def verdict(run: RunFolder, recipe: Recipe, environment: Mapping[str, Any]) -> list[str]:
+def verdict(run: RunFolder, recipe: Recipe, environment: Environment) -> list[str]:
     """What is about to be trained, on what, and why so."""
-    data, device, execution = environment["data"], environment["device"], environment["execution"]
-    images = ", ".join(f"{count:,} {split}" for split, count in data["images"].items())
-    before, after = device["memory_before_model"] / _MIB, device["memory_after_model"] / _MIB
-    precision, compiled = execution["precision"], execution["compile"]
-    architecture = environment["architecture"]
+    data, device, execution = environment.data, environment.device, environment.execution
+    images = ", ".join(f"{count:,} {split}" for split, count in data.images.items())
+    before, after = device.memory_before_model / _MIB, device.memory_after_model / _MIB
+    precision, compiled, architecture = execution.precision, execution.compile, environment.architecture
     return [
         f"run        {run.path}",
         f"recipe     {recipe.name}, seed {recipe.seed}, hash {recipe.hash}",
-        f"data       {data['name']}: {images}; ready in {data['seconds_to_load']:.2f} s",
-        f"network    {architecture['parameters']:,} parameters, {architecture['macs']:,} MACs per image",
-        f"device     {device['kind']}: {device['name']}, {execution['threads']} CPU threads; "
+        f"data       {data.name}: {images}; ready in {data.seconds_to_load:.2f} s",
+        f"network    {architecture.parameters:,} parameters, {architecture.macs:,} MACs per image",
+        f"device     {device.kind}: {device.name}, {execution.threads} CPU threads; "
         f"memory in use {before:,.0f} MiB before the model moved, {after:,.0f} MiB after",
-        f"precision  {precision['value']} ({_because(precision)})",
-        f"compile    {'on' if compiled['value'] else 'off'} ({_because(compiled)})",
-        f"first loss {environment['initial_loss']:.3f} before training",
+        f"precision  {precision.value} ({_because(precision)})",
+        f"compile    {'on' if compiled.value else 'off'} ({_because(compiled)})",
+        f"first loss {environment.initial_loss:.3f} before training",
     ]
 
 
-def _because(choice: Mapping[str, Any]) -> str:
-    measured = ", ".join(f"{name} {ms:.1f} ms" for name, ms in choice["milliseconds"].items())
-    return f"{choice['reason']}: {measured}" if measured else str(choice["reason"])
+def _because(choice: Choice[str] | Choice[bool]) -> str:
+    measured = ", ".join(f"{name} {ms:.1f} ms" for name, ms in choice.milliseconds.items())
+    return f"{choice.reason}: {measured}" if measured else choice.reason
 
 
 def epoch_line(row: Row, epochs: int) -> str:
@@ -110,12 +109,12 @@ def epoch_line(row: Row, epochs: int) -> str:
     return "  ".join(parts)
 
 
-def summary(run: RunFolder, result: Mapping[str, Any]) -> list[str]:
+def summary(run: RunFolder, result: RunResult) -> list[str]:
     """The result, and what to do next."""
-    accuracies = ", ".join(f"{split} {value:.2%}" for split, value in result["accuracy"].items())
-    seconds = ", ".join(f"{phase} {value:.1f} s" for phase, value in result["seconds"].items())
+    accuracies = ", ".join(f"{split} {value:.2%}" for split, value in result.accuracy.items())
+    seconds = ", ".join(f"{phase} {value:.1f} s" for phase, value in result.seconds.items())
     return [
-        f"best epoch {result['best_epoch']} of {result['epochs']}: {accuracies}",
+        f"best epoch {result.best_epoch} of {result.epochs}: {accuracies}",
         f"time       {seconds}",
         f"curves     {run.path / 'curves.png'}",
         f"next       cnnlab runs show {run.path}; cnnlab predict {run.path} photo.png",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -33,9 +34,10 @@ class Metric:
     def parse(cls, text: str) -> "Metric":
         """Read a name and its parameter, apart by a space. Raises MetricError naming the nearest metric."""
         name, *parameters = text.split() or [""]
-        if name not in PLAIN and name not in WITH_PARAMETER:
-            raise MetricError(f"no metric {name!r}{did_you_mean(name, [*PLAIN, *WITH_PARAMETER])}")
-        if name in PLAIN:
+        if name not in METRICS:
+            raise MetricError(f"no metric {name!r}{did_you_mean(name, METRICS)}")
+        example = METRICS[name].example
+        if example is None:
             if parameters:
                 raise MetricError(f"metric {name!r}: received {text!r}, expected no parameter")
             return cls(name)
@@ -44,21 +46,17 @@ class Metric:
         except ValueError:
             parameter = float("nan")
         if not 0 < parameter < float("inf"):
-            example = f"{name} {WITH_PARAMETER[name][1]:g}"
             raise MetricError(
-                f"metric {name!r}: received {text!r}, expected a positive number as in {example!r}"
+                f"metric {name!r}: received {text!r}, expected a positive number as in '{name} {example:g}'"
             )
         return cls(name, parameter)
 
 
 def measure(run: RunFolder, metric: Metric) -> Value:
     """The metric of a complete run. Raises RunError where the run is not complete or lacks what it takes."""
-    result = run.result
-    if result is None:
-        raise RunError(f"run {run.id} is {run.status}; complete it before it is compared")
-    if metric.parameter is None:
-        return PLAIN[metric.name](run, result)
-    return WITH_PARAMETER[metric.name][0](run, metric.parameter)
+    _ = run.complete_result
+    read = METRICS[metric.name].read
+    return read(run) if metric.parameter is None else read(run, metric.parameter)
 
 
 def tabulate(arms: Mapping[str, Sequence[RunFolder]], metric: Metric) -> Table:
@@ -87,33 +85,19 @@ def tabulate(arms: Mapping[str, Sequence[RunFolder]], metric: Metric) -> Table:
     return table
 
 
-def _accuracy(split: str) -> Callable[[RunFolder, dict[str, Any]], float]:
-    def of(run: RunFolder, result: dict[str, Any]) -> float:
-        if split not in result["accuracy"]:
-            raise RunError(f"run {run.id} has no accuracy on {split}; it has {', '.join(result['accuracy'])}")
-        return float(result["accuracy"][split])
-
-    return of
+def _accuracy(run: RunFolder, split: str) -> float:
+    accuracies = run.complete_result.accuracy
+    if split not in accuracies:
+        raise RunError(f"run {run.id} has no accuracy on {split}; it has {', '.join(accuracies)}")
+    return accuracies[split]
 
 
-def _final_val(run: RunFolder, result: dict[str, Any]) -> float:
-    return _in_last_row(run, "val_accuracy")
-
-
-def _train_val_gap(run: RunFolder, result: dict[str, Any]) -> float:
+def _train_val_gap(run: RunFolder) -> float:
     return _in_last_row(run, "train_accuracy") - _in_last_row(run, "val_accuracy")
 
 
-def _seconds(run: RunFolder, result: dict[str, Any]) -> float:
-    return float(sum(result["seconds"].values()))
-
-
-def _images_per_second(run: RunFolder, result: dict[str, Any]) -> float:
+def _images_per_second(run: RunFolder) -> float:
     return median(float(row["images_per_second"]) for row in run.metrics)
-
-
-def _measured(metric: str) -> Callable[[RunFolder, dict[str, Any]], float]:
-    return lambda run, result: stored_number(run, metric)
 
 
 def _in_last_row(run: RunFolder, key: str) -> float:
@@ -144,19 +128,28 @@ def best_weights(run: RunFolder) -> dict[str, "np.ndarray[Any, Any]"]:
     return {name: array for name, array in scored_weights(run).items() if array.ndim >= 2}
 
 
-PLAIN: dict[str, Callable[[RunFolder, dict[str, Any]], float]] = {
-    "best_val": _accuracy("val"),
-    "final_val": _final_val,
-    "test": _accuracy("test"),
-    "train_val_gap": _train_val_gap,
-    "seconds": _seconds,
-    "images_per_second": _images_per_second,
-    **{metric: _measured(metric) for metric in MEASURED},
-}
-# Those that a training without validation images does not leave.
-NEED_VAL = frozenset({"best_val", "final_val", "train_val_gap", "epochs_to"})
-# With an example of the parameter, for messages.
-WITH_PARAMETER: dict[str, tuple[Callable[[RunFolder, float], Value], float]] = {
-    "epochs_to": (_epochs_to, 0.6),
-    "share_below": (_share_below, 1e-3),
+@dataclass(frozen=True)
+class Kind:
+    """How a metric is read off a complete run; with an `example` of its parameter where it takes one.
+
+    `needs_val`: a training without validation images does not leave it. `is_time`: it depends on the machine and on
+    what else runs there, so that it is compared under equal conditions alone (see `comparable`).
+    """
+
+    read: Callable[..., Value]
+    example: float | None = None
+    needs_val: bool = False
+    is_time: bool = False
+
+
+METRICS: dict[str, Kind] = {
+    "best_val": Kind(partial(_accuracy, split="val"), needs_val=True),
+    "final_val": Kind(partial(_in_last_row, key="val_accuracy"), needs_val=True),
+    "test": Kind(partial(_accuracy, split="test")),
+    "train_val_gap": Kind(_train_val_gap, needs_val=True),
+    "seconds": Kind(lambda run: run.complete_result.total_seconds, is_time=True),
+    "images_per_second": Kind(_images_per_second, is_time=True),
+    "epochs_to": Kind(_epochs_to, example=0.6, needs_val=True),
+    "share_below": Kind(_share_below, example=1e-3),
+    **{metric: Kind(partial(stored_number, metric=metric)) for metric in MEASURED},
 }

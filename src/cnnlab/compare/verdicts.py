@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from cnnlab.compare.claims import Claim, ClaimError
+from cnnlab.compare.comparable import Comparability
 from cnnlab.compare.holm import holm
 from cnnlab.compare.interval import Interval
 from cnnlab.compare.paired import Comparison, compare_arms, sign_test_p, t_test_p
@@ -59,17 +60,22 @@ def decide_all(
     alpha: float = 0.05,
     looks: Looks = "once",
     lost: Lost = MappingProxyType({}),
+    conditions: Mapping[Claim, Comparability] = MappingProxyType({}),
 ) -> tuple[Verdict, ...]:
     """Verdicts on all claims of a study, in order, Holm-corrected over them; `tables` is metric -> table.
 
     `looks="once"`: the number of seeds was settled before the first result was seen. `"repeated"` stays valid
     however often the same claims are judged while seeds are added (see `sequential`); it needs paired seeds.
     A claim that cannot be tested yet counts in the correction. `lost` are replicates that ended without a value:
-    no test can count them, so the reason of each verdict about their arm does. Raises ClaimError naming every arm and
-    metric that is not there, SampleError.
+    no test can count them, so the reason of each verdict about their arm does. `conditions` says which claims are about
+    runs that do not compare, and stay undecided. Raises ClaimError naming every arm and metric that is not there,
+    SampleError.
     """
     _check(claims, tables)
-    found = [_weigh(claim, tables[claim.metric], alpha, looks, lost) for claim in claims]
+    found = [
+        _weigh(claim, tables[claim.metric], alpha, looks, lost, conditions.get(claim, Comparability()))
+        for claim in claims
+    ]
     adjusted = holm([evidence.p for evidence in found])
     return tuple(
         _conclude(evidence, p_holm, alpha, len(claims))
@@ -105,10 +111,16 @@ def _check(claims: Sequence[Claim], tables: Mapping[str, Table]) -> None:
         raise ClaimError(*problems)
 
 
-def _weigh(claim: Claim, table: Table, alpha: float, looks: Looks, lost: Lost) -> _Evidence:
-    evidence = _test(claim, table, alpha, looks)
+def _weigh(
+    claim: Claim, table: Table, alpha: float, looks: Looks, lost: Lost, condition: Comparability
+) -> _Evidence:
     known = {name: table[name] for name in claim.arms}
-    notes = [note for name, arm in known.items() for note in _lost_notes(name, arm, lost.get(name, {}))]
+    if condition.comparable:
+        evidence = _test(claim, table, alpha, looks)
+    else:
+        evidence = _Evidence(claim, "undecided", None, None, min(map(len, known.values())), None, "")
+    notes = [condition.reason]
+    notes += [note for name, arm in known.items() for note in _lost_notes(name, arm, lost.get(name, {}))]
     unknown = [name for name, arm in known.items() if not arm and name not in lost]
     if unknown:
         notes.append(f"no replicates of {' and '.join(unknown)} yet")

@@ -32,7 +32,7 @@ def load_network(place: str | Path, runs: Path | None = None) -> TrainedNetwork:
 
 def origin_of(run: RunFolder) -> dict[str, Any]:
     """Which run a network is from, as a model file keeps it."""
-    return {"run": run.id, "recipe_hash": run.environment["recipe_hash"], "created": run.created}
+    return {"run": run.id, "recipe_hash": run.environment.recipe_hash, "created": run.created}
 
 
 def is_model_file(place: str | Path) -> bool:

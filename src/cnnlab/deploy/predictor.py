@@ -66,18 +66,18 @@ class Predictor:
     @classmethod
     def from_run(cls, run: RunFolder) -> "Predictor":
         """The network that stands for the run, see `runs/weights.py`, on its device if it is here. Raises RunError."""
-        data = run.environment["data"]
-        shape = tuple(data["image_shape"])
-        architecture = run.recipe.arch.build(shape, len(data["classes"]))
+        environment, data = run.environment, run.environment.data
+        shape = data.image_shape
+        architecture = run.recipe.arch.build(shape, len(data.classes))
         try:
             weights = fitted(architecture, shape, scored_weights(run))
         except WeightsError as error:
             raise RunError(
                 f"run {run.id}: recipe and checkpoint do not belong together", *error.problems
             ) from None
-        normalisation = Normalisation(tuple(data["mean"]), tuple(data["std"]))
-        engine, device = run.environment.get("engine", "torch"), run.environment["device"]["kind"]
-        return cls(architecture, data["classes"], normalisation, shape, weights, engine=engine, device=device)
+        normalisation = Normalisation(data.mean, data.std)
+        engine, device = environment.engine, environment.device.kind
+        return cls(architecture, data.classes, normalisation, shape, weights, engine=engine, device=device)
 
     @cached_property
     def torch(self) -> "TorchNetwork":

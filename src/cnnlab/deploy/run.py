@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.core.errors import RunError
-from cnnlab.runs import RunFolder, find_run, runs_root
+from cnnlab.runs import RunFolder, RunResult, find_run, runs_root
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,16 +44,13 @@ class Run:
         return self.folder.metrics
 
     @property
-    def result(self) -> dict[str, Any]:
-        """The final figures. Raises RunError while the run is not complete."""
-        result = self.folder.result
-        if result is None:
-            raise RunError(f"run {self.folder.id} is {self.folder.status}; `cnnlab resume` completes it")
-        return result
+    def result(self) -> RunResult:
+        """The final figures: `result.accuracy["val"]`. Raises RunError while the run is not complete."""
+        return self.folder.complete_result
 
     def accuracy(self, split: str) -> float:
         """Accuracy 0..1 of the best network by val on `split` ("train" as seen in training). Raises RunError."""
-        accuracies: dict[str, float] = self.result["accuracy"]
+        accuracies = self.result.accuracy
         if split not in accuracies:
             raise RunError(
                 f"run {self.folder.id} has no accuracy on {split!r}; it has {', '.join(accuracies)}"

@@ -16,7 +16,7 @@ from cnnlab.runs import RunFolder
 def source_of(run: RunFolder) -> str:
     """Where the run's data are: a name, or the path they had when the run began."""
     source = run.recipe.data.source
-    return source if source in NAMED_SOURCES else str(run.environment["data"]["location"])
+    return source if source in NAMED_SOURCES else run.environment.data.location or source
 
 
 def dataset_of(
@@ -33,10 +33,10 @@ def dataset_of(
 
 def check_same(run: RunFolder, dataset: Dataset) -> None:
     """Raises DataError where a run was trained on other data than these, by digest."""
-    expected = run.environment["data"]["digest"]
-    if dataset.digest != expected:
+    data = run.environment.data
+    if dataset.digest != data.digest:
         raise DataError(
-            f"run {run.id} was trained on {run.environment['data']['name']} with digest {expected[:12]}; found "
+            f"run {run.id} was trained on {data.name} with digest {data.digest[:12]}; found "
             f"{dataset.digest[:12]} in {dataset.location}; say with --data-dir where its own data are"
         )
 

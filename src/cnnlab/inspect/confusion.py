@@ -111,7 +111,7 @@ def confusion(
 def confusion_of_run(run: RunFolder, split: str = "test") -> Confusion:
     """Confusion of the best network of a run, from its stored logits. Raises RunError."""
     stored = run.logits(split)
-    return confusion(stored.logits, stored.labels, run.environment["data"]["classes"])
+    return confusion(stored.logits, stored.labels, run.environment.data.classes)
 
 
 def _shares(parts_K: NDArray[np.int64], wholes_K: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,25 +1,26 @@
 """From a recipe to an engine that is ready for its first step, in named steps that each return a value."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnlab.arch import Architecture
 from cnnlab.arch.trace import Trace
-from cnnlab.core.errors import CnnlabError, DataError
+from cnnlab.core.errors import CnnlabError, DataError, DivergedError
 from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, load, split_indices
 from cnnlab.engines.execution import Choice, Settled
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.protocol import Parts, Prepared
+from cnnlab.engines.protocol import Parts, Prepared, Start
 from cnnlab.engines.registry import engine_module
 from cnnlab.launch.environment import describe_machine, not_bitwise
 from cnnlab.launch.options import Options
 from cnnlab.launch.preflight import check_fit
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sections import ChannelStatistics
+from cnnlab.runs.environment import Environment, now
 from cnnlab.training.diagnosis import start_warnings
 
 # The split does not depend on the recipe's seed: replicates under several seeds are compared on the same images.
@@ -40,11 +41,11 @@ class Assembled:
     dataset: Dataset
     trace: Trace
     indices: Indices
-    environment: dict[str, Any]
+    environment: Environment
     notes: tuple[str, ...]
 
 
-def assemble(recipe: Recipe, options: Options, earlier: dict[str, Any] | None = None) -> Assembled:
+def assemble(recipe: Recipe, options: Options, earlier: Environment | None = None) -> Assembled:
     """Load the data, build and check the network, choose how to run it.
 
     `earlier` is the environment of the run that is resumed: choices are not made again, data are looked for where
@@ -57,18 +58,19 @@ def assemble(recipe: Recipe, options: Options, earlier: dict[str, Any] | None = 
     trace = architecture.trace(dataset.image_shape)
     check_fit(recipe, trace, dataset, len(parts.splits["train"]))
     prepared = engine.prepare(recipe, architecture, parts, options, _settled(earlier))
-    environment = describe(options, dataset, parts, architecture, trace, prepared)
+    check_finite(prepared.start)
+    environment = describe(recipe, options, dataset, parts, architecture, trace, prepared)
     notes = [*recipe.warnings, *prepared.notes, *start_warnings(prepared.start, len(dataset.classes))]
     if earlier and (changed := not_bitwise(earlier, environment)):
         notes.append(changed)
     return Assembled(prepared, dataset, trace, indices, environment, tuple(notes))
 
 
-def find_data(recipe: Recipe, options: Options, earlier: dict[str, Any] | None) -> Dataset:
+def find_data(recipe: Recipe, options: Options, earlier: Environment | None) -> Dataset:
     """The data set by its name; one given by a path, where it was when the run began. Raises DataError."""
     source = recipe.data.source
     if earlier and source not in NAMED_SOURCES:
-        source = earlier["data"]["location"]
+        source = earlier.data.location or source
     return load(
         source,
         data_dir=options.data_dir,
@@ -117,19 +119,31 @@ def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalis
             return Normalisation(given_mean, given_std)
 
 
+def check_finite(start: Start) -> None:
+    """Raises DivergedError where already the untrained network gives numbers that are not finite."""
+    if not all(map(math.isfinite, (start.loss, start.spread, *start.gradients))):
+        raise DivergedError(
+            f"before the first step the loss is {start.loss:g} and the gradients of the first and last layer are "
+            f"{', '.join(f'{size:g}' for size in start.gradients)}, expected finite numbers; look at data.normalize"
+        )
+
+
 def describe(
+    recipe: Recipe,
     options: Options,
     dataset: Dataset,
     parts: Parts,
     architecture: Architecture,
     trace: Trace,
     prepared: Prepared,
-) -> dict[str, Any]:
+) -> Environment:
     """What the run remembers of machine, data, device, choices and network."""
     execution = prepared.execution
     location = dataset.location
-    return {
+    facts = {
         **describe_machine(),
+        "recipe_hash": recipe.hash,
+        "created": now(),
         "engine": options.engine,
         "data": {
             "name": dataset.name,
@@ -150,6 +164,7 @@ def describe(
         },
         "execution": {
             "threads": execution.threads,
+            "workers": options.workers,
             "precision": asdict(execution.precision),
             "compile": asdict(execution.compile),
         },
@@ -158,10 +173,11 @@ def describe(
         "initial_spread": prepared.start.spread,
         "initial_gradients": list(prepared.start.gradients),
     }
+    return Environment.model_validate(facts)
 
 
-def _settled(earlier: dict[str, Any] | None) -> Settled | None:
+def _settled(earlier: Environment | None) -> Settled | None:
     if earlier is None:
         return None
-    chosen = earlier["execution"]
-    return Settled(chosen["threads"], Choice(**chosen["precision"]), Choice(**chosen["compile"]))
+    chosen = earlier.execution
+    return Settled(chosen.threads, Choice(**dict(chosen.precision)), Choice(**dict(chosen.compile)))

@@ -39,7 +39,7 @@ def run_demo(options: Options, tell: Callable[[str], None]) -> Path:
         for name, recipe in variants(seed).items():
             run = train(recipe, options)
             arms.setdefault(name, []).append(run)
-            seconds = sum(run.result["seconds"].values())
+            seconds = run.result.total_seconds
             tell(f"{name}, seed {seed}: test accuracy {run.accuracy('test'):.1%} in {seconds:.1f} s")
     folder = runs_root(options.runs) / "demo"
     write_comparison({name: [run.folder for run in runs] for name, runs in arms.items()}, folder)

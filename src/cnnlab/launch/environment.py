@@ -3,12 +3,16 @@
 import hashlib
 import os
 import platform
+import socket
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import cnnlab
+from cnnlab.compare.comparable import BITWISE
+from cnnlab.core.cores import processor_name
+from cnnlab.runs.environment import Environment
 
 _LIBRARIES = ("torch", "numpy", "pillow", "pyarrow", "safetensors", "pydantic")
 
@@ -18,11 +22,15 @@ def describe_machine() -> dict[str, Any]:
     return {
         "cnnlab": cnnlab.__version__,
         "code_sha256": code_hash(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "versions": {name: metadata.version(name) for name in _LIBRARIES},
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "machine": {
+            "host": socket.gethostname(),
+            "cpu": processor_name(),
+            "cores": os.cpu_count(),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "versions": {name: metadata.version(name) for name in _LIBRARIES},
+        },
     }
 
 
@@ -35,15 +43,10 @@ def code_hash() -> str:
     return total.hexdigest()
 
 
-def not_bitwise(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+def not_bitwise(before: Environment, now: Environment) -> str | None:
     """Why a resumed run may differ in the last bits from an uninterrupted one; None where it will not."""
-    seen = {
-        "code of cnnlab": [environment["code_sha256"][:12] for environment in (before, now)],
-        "torch": [environment["versions"]["torch"] for environment in (before, now)],
-        "device": [environment["device"]["name"] for environment in (before, now)],
-        "threads": [environment["execution"]["threads"] for environment in (before, now)],
-    }
-    changed = [f"{name} {first}, now {second}" for name, (first, second) in seen.items() if first != second]
+    read = [(fact.name, fact.read(before), fact.read(now)) for fact in BITWISE]
+    changed = [f"{name} {first}, now {second}" for name, first, second in read if first != second]
     if not changed:
         return None
     return "resumed under other conditions, so not bitwise as if never stopped: " + "; ".join(changed)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError
 from cnnlab.deploy.predictor import Predictor
@@ -18,7 +17,7 @@ from cnnlab.launch.recorder import Recorder
 from cnnlab.launch.watch import Silent, Watcher
 from cnnlab.recipe import Recipe
 from cnnlab.report.figures import learning_curves
-from cnnlab.runs import RunFolder, RunWriter, runs_root
+from cnnlab.runs import Environment, RunFolder, RunResult, RunWriter, runs_root
 from cnnlab.training.hooks import HookList
 from cnnlab.training.loop import Loop
 from cnnlab.training.progress import Progress
@@ -50,7 +49,7 @@ def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | No
     options, watcher = options or Options(), watcher or Silent()
     with RunWriter.reopen(run.path) as writer:
         recipe, environment = run.recipe, run.environment
-        options = replace(options, engine=environment.get("engine", "torch"))
+        options = replace(options, engine=environment.engine)
         with _memory_errors_explained():
             assembled = assemble(recipe, options, earlier=environment)
         _same_data(environment, assembled.environment)
@@ -111,7 +110,7 @@ def _memory_errors_explained() -> Iterator[None]:
         raise MemoryExceededError(f"out of memory while training; {remedy}") from error
 
 
-def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> dict[str, Any]:
+def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> RunResult:
     """Score the best network by val, read back from the disk, once on test; store its logits."""
     start = time.perf_counter()
     predictor = Predictor.from_run(folder)
@@ -130,22 +129,22 @@ def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress:
         if not math.isfinite(losses[name]):
             raise DivergedError(f"the loss on {name} of the network of epoch {best_epoch} is not finite")
         writer.write_predictions(name, logits, labels, indices)
-    return {
-        "best_epoch": best_epoch,
-        "epochs": progress.epoch,
-        "accuracy": accuracies,
-        "loss": losses,
-        "parameters": assembled.trace.parameters,
-        "macs": assembled.trace.macs,
-        "seconds": {**progress.total_seconds, "score": time.perf_counter() - start},
-        "peak_memory": peak_memory(),
-    }
+    return RunResult(
+        best_epoch=best_epoch,
+        epochs=progress.epoch,
+        accuracy=accuracies,
+        loss=losses,
+        parameters=assembled.trace.parameters,
+        macs=assembled.trace.macs,
+        seconds={**progress.total_seconds, "score": time.perf_counter() - start},
+        peak_memory=peak_memory(),
+    )
 
 
-def _same_data(before: dict[str, Any], now: dict[str, Any]) -> None:
-    if before["data"]["digest"] != now["data"]["digest"]:
+def _same_data(before: Environment, now: Environment) -> None:
+    if before.data.digest != now.data.digest:
         raise RunError(
-            f"the data set {before['data']['name']} has changed since the run was started "
-            f"(digest {before['data']['digest'][:16]}, now {now['data']['digest'][:16]}); "
+            f"the data set {before.data.name} has changed since the run was started "
+            f"(digest {before.data.digest[:16]}, now {now.data.digest[:16]}); "
             "point --data-dir at the original data, or train anew"
         )

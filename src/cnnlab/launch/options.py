@@ -11,12 +11,14 @@ from cnnlab.data.download import ProgressDisplay
 class Options:
     """`threads` None: every core. `compile`: auto, on or off. `download`: fetch data that is not found.
 
-    `download_display` shows a download's progress while it lasts; None stays silent.
+    `workers`: trainings that share this machine at the same time, this one included. `download_display` shows a
+    download's progress while it lasts; None stays silent.
     """
 
     engine: str = "torch"
     device: str = "auto"
     threads: int | None = None
+    workers: int = 1
     compile: str = "auto"
     data_dir: Path | None = None
     runs: Path | None = None
@@ -30,5 +32,7 @@ class Options:
             problems.append(f"--compile: received {self.compile!r}, expected auto, on or off")
         if self.threads is not None and self.threads < 1:
             problems.append(f"--threads: received {self.threads}, expected 1 or more")
+        if self.workers < 1:
+            problems.append(f"workers: received {self.workers}, expected 1 or more")
         if problems:
             raise CnnlabError(*problems)

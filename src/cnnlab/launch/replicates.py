@@ -28,7 +28,7 @@ def train_seeds(
     except Interrupted as stopped:
         again = f"{stopped}; the same command again goes on with all seeds"
         raise Interrupted(again, stopped.exit_code) from None
-    digests = {run.folder.environment["data"]["digest"] for run in runs}
+    digests = {run.folder.environment.data.digest for run in runs}
     if len(digests) > 1:
         names = ", ".join(run.folder.id for run in runs)
         raise RunError(
@@ -59,7 +59,7 @@ def _check_same_data(run: RunFolder, options: Options) -> None:
         now = load(run.recipe.data.source, options.data_dir, size=run.recipe.data.size).digest
     except DataError:
         return  # the run is finished: it needs no data, and there are none here that could differ
-    before = run.environment["data"]["digest"]
+    before = run.environment.data.digest
     if before != now:
         raise RunError(
             f"run {run.id} was trained on other data (digest {before[:16]}, now {now[:16]}); "

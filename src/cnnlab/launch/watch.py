@@ -1,11 +1,11 @@
 """What someone watching a training is told. The command line shows it; programs may stay silent."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from cnnlab.engines.protocol import Engine
 from cnnlab.recipe import Recipe
-from cnnlab.runs import RunFolder
+from cnnlab.runs import Environment, RunFolder, RunResult
 from cnnlab.training.hooks import Hooks, Row
 from cnnlab.training.progress import Progress
 
@@ -14,14 +14,14 @@ class Watcher(Hooks, Protocol):
     """The loop's hooks, and what comes before and after them."""
 
     def on_assembled(
-        self, run: RunFolder, recipe: Recipe, environment: Mapping[str, Any], notes: Sequence[str]
+        self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
     ) -> None:
         """Everything is chosen and checked; the first step is next."""
 
     def on_end(self) -> None:
         """The loop has ended, in whatever way."""
 
-    def on_result(self, run: RunFolder, result: Mapping[str, Any]) -> None:
+    def on_result(self, run: RunFolder, result: RunResult) -> None:
         """The run is complete."""
 
 
@@ -29,7 +29,7 @@ class Silent:
     """Watches nothing."""
 
     def on_assembled(
-        self, run: RunFolder, recipe: Recipe, environment: Mapping[str, Any], notes: Sequence[str]
+        self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
     ) -> None:
         pass
 
@@ -48,5 +48,5 @@ class Silent:
     def on_end(self) -> None:
         pass
 
-    def on_result(self, run: RunFolder, result: Mapping[str, Any]) -> None:
+    def on_result(self, run: RunFolder, result: RunResult) -> None:
         pass

@@ -5,11 +5,51 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cnnlab.core.errors import RecipeError
+
+# Raised by a release whose recipes have keys that the release before does not know. Files without it are of schema 1.
+SCHEMA = 2
+
+# Fields that came after schema 1, each with its neutral value, as JSON has it: the value at which a recipe is the same
+# experiment as a recipe without the field, so that it is not hashed. It must be the field's default. A field of one
+# kind of a table alone is written `optim[adam].amsgrad`, a whole new table has `{}`.
+# A field without an entry is hashed unless it is None: adding one would change the hash of every stored run.
+NEUTRAL: Mapping[str, Any] = {
+    "arch.init": "auto",
+}
+
+
+def canonical(
+    values: Mapping[str, Any], table: str = "", neutral: Mapping[str, Any] = NEUTRAL
+) -> dict[str, Any]:
+    """`values` without those that are neutral: what is hashed. None is neutral where the table says nothing else."""
+    kind = f"[{values.get('name')}]"
+    hashed = {}
+    for key, value in values.items():
+        path, path_of_kind = (f"{table}.{key}", f"{table}{kind}.{key}") if table else (key, key)
+        kept = canonical(value, path, neutral) if isinstance(value, Mapping) else value
+        if kept != neutral.get(path_of_kind, neutral.get(path)):
+            hashed[key] = kept
+    return hashed
+
 
 def digest(values: Mapping[str, Any]) -> str:
     """First 16 hex digits of the SHA-256 of sorted JSON; independent of key order and machine."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def without_schema(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """`values` without the number of their schema. Raises RecipeError where this cnnlab does not know it."""
+    schema = values.get("schema", 1)
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise RecipeError(f"{where}schema: received {schema!r}, expected a whole number from 1 to {SCHEMA}")
+    if schema > SCHEMA:
+        raise RecipeError(
+            f"{where}schema: received {schema}, this cnnlab knows recipes up to schema {SCHEMA}; "
+            "update cnnlab to the version that wrote it, or a later one"
+        )
+    return {key: value for key, value in values.items() if key != "schema"}
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import checks
-from cnnlab.recipe.canonical import differences, digest
+from cnnlab.recipe.canonical import SCHEMA, canonical, differences, digest, without_schema
 from cnnlab.recipe.problems import Location, describe, locate
 from cnnlab.recipe.schedule import Constant, Schedule
 from cnnlab.recipe.sections import Arch, Augment, Data, Loss, Optimizer, Train
@@ -54,7 +54,10 @@ class Recipe(Section):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
-        """The recipe with these values, defaults filled in. Raises RecipeError with every problem."""
+        """The recipe with these values, defaults filled in. Raises RecipeError with every problem.
+
+        `values` may say of which `schema` they are; a newer one than this cnnlab's is refused.
+        """
         return _validated(values, ())
 
     @classmethod
@@ -79,12 +82,13 @@ class Recipe(Section):
         return tuple(checks.suspicions(self.train, self.schedule))
 
     def canonical(self) -> dict[str, Any]:
-        """Every set value, defaults included and labels left out, as plain JSON types."""
-        return self.model_dump(mode="json", exclude=set(LABELS), exclude_none=True)
+        """What is hashed, as plain JSON types: every value, defaults included, but labels and neutral values."""
+        return canonical(self.model_dump(mode="json", exclude=set(LABELS)))
 
     def diff(self, other: "Recipe") -> list[tuple[str, Any, Any]]:
         """(path, our value, other's value) of each difference, labels apart; None where it is not set."""
-        return differences(self.canonical(), other.canonical())
+        ours, theirs = (one.model_dump(mode="json", exclude=set(LABELS)) for one in (self, other))
+        return differences(ours, theirs)
 
     def with_seed(self, seed: int) -> "Recipe":
         """The same recipe under another seed, 0 or more."""
@@ -92,13 +96,14 @@ class Recipe(Section):
 
     def to_toml(self) -> str:
         """The whole recipe as TOML, defaults spelled out; loading it gives an equal recipe."""
-        return to_toml(self.model_dump(mode="json", exclude_none=True))
+        return to_toml({"schema": SCHEMA, **self.model_dump(mode="json", exclude_none=True)})
 
     def __hash__(self) -> int:
         return int(self.hash, 16)
 
 
 def _validated(values: Mapping[str, Any], problems: Sequence[str]) -> Recipe:
+    values = without_schema(values)
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cnnlab.core.errors import RecipeError
 from cnnlab.core.suggest import did_you_mean
+from cnnlab.recipe.canonical import without_schema
 from cnnlab.recipe.schedule import SCHEDULES
 from cnnlab.recipe.sections import OPTIMIZERS
 
@@ -110,13 +111,14 @@ def _extended(given: Mapping[str, Any], where: str, folder: Path, seen: tuple[Pa
 
 def _parse(path: Path) -> Values:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise RecipeError(f"{path}: not valid TOML: nested too deeply") from error
+    return without_schema(values, f"{path}: ")
 
 
 def _deep_merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

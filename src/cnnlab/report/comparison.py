@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from cnnlab.core.errors import RunError
 from cnnlab.core.files import write_atomic
 from cnnlab.report.figures import accuracy_by_arm
 from cnnlab.runs import RunFolder
@@ -29,14 +28,10 @@ def write_comparison(arms: Mapping[str, Sequence[RunFolder]], folder: Path) -> N
 
 
 def _row(name: str, runs: Sequence[RunFolder]) -> str:
-    results = []
-    for run in runs:
-        if run.result is None:
-            raise RunError(f"run {run.id} is {run.status}, a comparison needs complete runs; resume it first")
-        results.append(run.result)
-    test = fmean(result["accuracy"]["test"] for result in results)
-    seconds = fmean(sum(result["seconds"].values()) for result in results)
+    results = [run.complete_result for run in runs]
+    test = fmean(result.accuracy["test"] for result in results)
+    seconds = fmean(result.total_seconds for result in results)
     return (
-        f"| {name} | {results[0]['parameters']:,} | {results[0]['macs']:,} | {len(results)} "
+        f"| {name} | {results[0].parameters:,} | {results[0].macs:,} | {len(results)} "
         f"| {test:.1%} | {seconds:.1f} |"
     )

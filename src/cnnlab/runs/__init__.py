@@ -1,15 +1,19 @@
 """The run folder: its contract, one atomic writer, a reader without an engine, queries over many runs."""
 
 from cnnlab.runs.checkpoints import Checkpoint
+from cnnlab.runs.environment import Environment
 from cnnlab.runs.layout import runs_root
 from cnnlab.runs.reader import Predictions, RunFolder, Status, find_run
+from cnnlab.runs.result import RunResult
 from cnnlab.runs.writer import STATES, RunWriter, State, write_measurement
 
 __all__ = [
     "STATES",
     "Checkpoint",
+    "Environment",
     "Predictions",
     "RunFolder",
+    "RunResult",
     "RunWriter",
     "State",
     "Status",

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cnnlab.core.errors import RunError
+from cnnlab.core.errors import CnnlabError
 from cnnlab.runs.reader import RunFolder, run_folders
 
 # Which of several runs of one experiment stands for it. One that failed comes last: it was tried again since.
@@ -14,16 +14,20 @@ _log = logging.getLogger(__name__)
 
 
 class RunIndex:
-    """The runs below some folders by recipe hash. A run's environment never changes, so each is read once."""
+    """The runs below some folders by recipe hash. A run's environment never changes, so each is read once.
+
+    A run with a file that cannot be read is left out, with a warning: as if it had not been trained.
+    """
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self.roots = tuple(dict.fromkeys(roots))
         self._seen: set[Path] = set()
         self._runs: dict[str, list[RunFolder]] = {}
+        self._left_out: set[Path] = set()
         self.refresh()
 
     def refresh(self) -> None:
-        """Take in the runs that came since. A run that cannot be read is passed over, with a warning."""
+        """Take in the runs that came since."""
         for path in (path for root in self.roots for path in run_folders(root)):
             if path not in self._seen:
                 self._seen.add(path)
@@ -31,19 +35,30 @@ class RunIndex:
 
     def runs(self, recipe_hash: str) -> Sequence[RunFolder]:
         """All runs of that experiment, in the order of the folders and by name."""
-        return self._runs.get(recipe_hash, ())
+        return [run for run in self._runs.get(recipe_hash, ()) if self._is_readable(run)]
 
     def all_runs(self) -> list[RunFolder]:
         """Every run that can be read."""
-        return [run for runs in self._runs.values() for run in runs]
+        return [run for recipe_hash in self._runs for run in self.runs(recipe_hash)]
 
     def _add(self, run: RunFolder) -> None:
         try:
-            recipe_hash = str(run.environment.get("recipe_hash"))
-        except RunError as error:
+            self._runs.setdefault(run.environment.recipe_hash, []).append(run)
+        except CnnlabError as error:
+            self._leave_out(run, error)
+
+    def _is_readable(self, run: RunFolder) -> bool:
+        try:
+            _ = run.recipe, run.status, run.metrics, run.result
+        except CnnlabError as error:
+            self._leave_out(run, error)
+            return False
+        return True
+
+    def _leave_out(self, run: RunFolder, error: CnnlabError) -> None:
+        if run.path not in self._left_out:
+            self._left_out.add(run.path)
             _log.warning("warning: run %s is passed over: %s", run.id, error)
-            return
-        self._runs.setdefault(recipe_hash, []).append(run)
 
 
 def furthest(runs: Iterable[RunFolder]) -> RunFolder | None:

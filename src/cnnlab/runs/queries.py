@@ -110,24 +110,26 @@ def summary(run: RunFolder) -> Row:
     status, created = _readable(lambda: run.status), _readable(lambda: run.created)
     found_recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()))
     found_rows = _metrics(run)
-    found_result = _readable(lambda: run.result or {})
-    found = (status, created, found_recipe, found_rows, found_result)
-    recipe, rows, result = found_recipe or {}, found_rows or [], flatten(found_result or {})
-    environment = flatten(_readable(lambda: run.environment) or {})
+    is_whole, result = _readable(lambda: (True, run.result)) or (False, None)
+    found = (status, created, found_recipe, found_rows)
+    recipe, rows = found_recipe or {}, found_rows or []
+    recipe.pop("schema", None)
+    environment = _readable(lambda: run.environment)
+    accuracy = result.accuracy if result else {}
     best = best_row(rows) or {}
     last = rows[-1] if rows else {}
     fixed = {
         "id": run.id,
         "name": recipe.get("name"),
         "seed": recipe.get("seed"),
-        "hash": environment.get("recipe_hash"),
-        "state": status.state if status and None not in found else "damaged",
+        "hash": environment and environment.recipe_hash,
+        "state": status.state if status and is_whole and None not in found else "damaged",
         "epochs": last.get("epoch", 0),
-        "best_val_accuracy": result.get("accuracy_val") if result else best.get("val_accuracy"),
-        "best_epoch": result.get("best_epoch") if result else best.get("epoch"),
-        "test_accuracy": result.get("accuracy_test"),
+        "best_val_accuracy": accuracy.get("val") if result else best.get("val_accuracy"),
+        "best_epoch": result.best_epoch if result else best.get("epoch"),
+        "test_accuracy": accuracy.get("test"),
         "seconds": last.get("elapsed_seconds"),
-        "device": environment.get("device_name"),
+        "device": environment and environment.device.name,
         "created": created,
     }
     return {**flatten(recipe), **fixed}

@@ -1,6 +1,5 @@
 """Reading a run folder, also one still being written, stopped, copied or old: no writing, no torch."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,10 @@ from cnnlab.core.errors import RunError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.runs import checkpoints, layout, metrics, ownership
 from cnnlab.runs.checkpoints import Checkpoint, Which
+from cnnlab.runs.environment import Environment
+from cnnlab.runs.result import RunResult
 from cnnlab.runs.tensors import from_bytes
+from cnnlab.runs.values import read_object
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,14 +69,14 @@ class RunFolder:
         return Recipe.load(self.path / layout.RECIPE)
 
     @cached_property
-    def environment(self) -> dict[str, Any]:
-        """Versions, hardware, digests, `recipe_hash` and `created`."""
-        return _read_object(self.path / layout.ENVIRONMENT)
+    def environment(self) -> Environment:
+        """Data, machine, versions and how it was run. Raises RunError where the file is damaged."""
+        return Environment.read(self.path / layout.ENVIRONMENT)
 
     @property
     def created(self) -> str:
         """When the run was begun, UTC; as text it sorts by time. Raises RunError."""
-        return _text_in(self.environment, "created", self.path / layout.ENVIRONMENT)
+        return self.environment.created
 
     @property
     def metrics(self) -> list[metrics.Row]:
@@ -88,7 +90,7 @@ class RunFolder:
         Raises RunError.
         """
         path = self.path / layout.STATUS
-        recorded = _read_object(path)
+        recorded = read_object(path)
         status = Status(*(_text_in(recorded, key, path) for key in ("state", "cause", "updated")))
         if (self.path / layout.COMPLETE).exists():
             return Status("complete", "", status.updated)
@@ -100,14 +102,17 @@ class RunFolder:
         return status
 
     @property
-    def result(self) -> dict[str, Any] | None:
-        """The final figures; None until the run is complete."""
-        return _read_object(self.path / layout.RESULT) if (self.path / layout.COMPLETE).exists() else None
+    def result(self) -> RunResult | None:
+        """The final figures; None until the run is complete. Raises RunError where the file is damaged."""
+        return RunResult.read(self.path / layout.RESULT) if (self.path / layout.COMPLETE).exists() else None
 
-    def check_complete(self) -> None:
-        """Raises RunError unless the run is complete: what is compared or measured must not change any more."""
-        if self.result is None:
+    @property
+    def complete_result(self) -> RunResult:
+        """The final figures of a run that has them: it does not change any more. Raises RunError."""
+        result = self.result
+        if result is None:
             raise RunError(f"run {self.id} is {self.status}; `cnnlab resume` completes it")
+        return result
 
     def checkpoint(self, which: Which = "last") -> Checkpoint:
         """The pointed checkpoint, or with a warning the newest intact one. Raises RunError without any."""
@@ -133,7 +138,7 @@ class RunFolder:
         import numpy as np
 
         path = self.path / layout.SPLITS
-        stored = _read_object(path)
+        stored = read_object(path)
         try:
             return np.array(stored[split], dtype=np.int64)
         except (KeyError, ValueError, TypeError) as error:
@@ -144,7 +149,7 @@ class RunFolder:
     def measurement(self, name: str) -> dict[str, Any] | None:
         """What `cnnlab inspect RUN <name>` stored; None where it was not asked yet. Raises RunError when damaged."""
         path = layout.measurement_path(self.path, name)
-        return _read_object(path) if path.exists() else None
+        return read_object(path) if path.exists() else None
 
 
 def run_folders(root: Path) -> list[Path]:
@@ -200,16 +205,4 @@ def _text_in(values: dict[str, Any], key: str, path: Path) -> str:
     value = values.get(key)
     if not isinstance(value, str):
         raise RunError(f"{path} is damaged: expected text under {key!r}; restore it from a copy")
-    return value
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; the run folder is not whole, restore it from a copy") from None
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged: expected a JSON object; restore it from a copy")
     return value

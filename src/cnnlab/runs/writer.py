@@ -6,7 +6,6 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -15,8 +14,10 @@ from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, 
 from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atomic, write_json
 from cnnlab.runs import checkpoints, layout, metrics
 from cnnlab.runs.checkpoints import Checkpoint, Which
+from cnnlab.runs.environment import Environment, now
 from cnnlab.runs.ownership import RunLock
 from cnnlab.runs.reader import RunFolder
+from cnnlab.runs.result import RunResult
 from cnnlab.runs.tensors import Arrays, to_bytes
 
 if TYPE_CHECKING:
@@ -45,11 +46,10 @@ class RunWriter:
         self._stopped = False
 
     @classmethod
-    def create(cls, root: Path, recipe: "Recipe", environment: Mapping[str, Any]) -> "RunWriter":
+    def create(cls, root: Path, recipe: "Recipe", environment: Environment) -> "RunWriter":
         """Start a new run under `root`. It appears whole: recipe, environment, status `running`, locked.
 
-        `environment` is JSON; `recipe_hash` and `created` (UTC) are added. Raises StorageError, before
-        anything else happens, when `root` cannot be written.
+        Raises StorageError, before anything else happens, when `root` cannot be written.
         """
         with storage_errors(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -137,12 +137,12 @@ class RunWriter:
         content = to_bytes({"logits": logits_NK, "labels": labels_N, "indices": indices_N})
         write_atomic(layout.predictions_path(self.path, split), content)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: RunResult) -> None:
         """Write `result.json`, then status `complete`, then the marker `COMPLETE`, and let go of the run.
 
         The marker lists the SHA-256 of the run's files, in the form that `sha256sum --check` reads.
         """
-        write_json(self.path / layout.RESULT, dict(result))
+        write_json(self.path / layout.RESULT, result.to_json())
         _write_status(self.path, "complete", "")
         write_atomic(self.path / layout.COMPLETE, _digests(self.path))
         self._let_go()
@@ -184,16 +184,16 @@ def write_measurement(run: RunFolder, name: str, values: Mapping[str, Any]) -> P
     It stands beside what the training left and is not listed in the marker. Raises RunError for a run that is not
     complete, whose network still changes, and StorageError.
     """
-    run.check_complete()
+    _ = run.complete_result
     path = layout.measurement_path(run.path, name)
     write_json(path, dict(values))
     return path
 
 
-def _write_beginning(draft: Path, recipe: "Recipe", environment: Mapping[str, Any]) -> None:
-    created = {"recipe_hash": recipe.hash, "created": _now()}
+def _write_beginning(draft: Path, recipe: "Recipe", environment: Environment) -> None:
+    assert environment.recipe_hash == recipe.hash, "the environment is another recipe's"
     write_atomic(draft / layout.RECIPE, recipe.to_toml())
-    write_json(draft / layout.ENVIRONMENT, {**environment, **created})
+    write_json(draft / layout.ENVIRONMENT, environment.to_json())
     write_atomic(draft / layout.METRICS, "")
     _write_status(draft, "running", "")
     draft.chmod(0o755)  # mkdtemp makes folders private
@@ -230,12 +230,7 @@ def _publish(draft: Path, root: Path, recipe: "Recipe") -> Path:
 
 
 def _write_status(run: Path, state: State, cause: str) -> None:
-    write_json(run / layout.STATUS, {"state": state, "cause": cause, "updated": _now()})
-
-
-def _now() -> str:
-    """For people to read; durations and order never depend on it."""
-    return datetime.now(UTC).isoformat()
+    write_json(run / layout.STATUS, {"state": state, "cause": cause, "updated": now()})
 
 
 def _sweep_temporary(run: Path) -> None:

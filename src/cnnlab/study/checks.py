@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnnlab.compare.claims import Claim, ClaimError
-from cnnlab.compare.metrics import NEED_VAL, Metric, MetricError
+from cnnlab.compare.metrics import METRICS, Metric, MetricError
 from cnnlab.core.errors import RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
@@ -109,7 +109,7 @@ def measurable(
     asked += [(one.arm, one.metric) for one in published]
     blind = {name for name, values in drafts.items() if dict(leaves(values)).get("data.val") == 0}
     for name, metric in dict.fromkeys(asked):
-        if name in blind and metric.partition(" ")[0] in NEED_VAL:
+        if name in blind and (known := METRICS.get(metric.partition(" ")[0])) and known.needs_val:
             yield f"arm {name!r} has no validation images (data.val = 0), and {metric} is measured on them"
 
 

@@ -39,7 +39,7 @@ def measure_study(runs: StudyRuns, options: Options, watch: Watch) -> int:
     todo = to_measure(runs, runs_root(options.runs))
     datasets: dict[tuple[str, object], Dataset] = {}
     for run, name in todo:
-        source = (run.environment["data"]["digest"], run.recipe.data.size)
+        source = (run.environment.data.digest, run.recipe.data.size)
         if source not in datasets:
             datasets[source] = dataset_of(run, options.data_dir, options.download, options.download_display)
         with watch(run, name) as on_step:

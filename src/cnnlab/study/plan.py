@@ -171,20 +171,19 @@ class _Rate:
 
 def _rate(run: RunFolder) -> _Rate | None:
     """None for a run that has no epoch yet, is damaged or was written by another version."""
-    environment = run.environment
     try:
-        rows = run.metrics
+        environment, rows = run.environment, run.metrics
         if not rows:
             return None
-        images, device = environment["data"]["images"], environment["device"]
+        images = environment.data.images
         scored = images.get("val", 0) + (images.get("test", 0) if "test_loss" in rows[-1] else 0)
         seconds = rows[-1]["elapsed_seconds"] / len(rows)
         return _Rate(
             run,
-            environment["architecture"]["text"],
-            environment["architecture"]["macs"],
-            environment["execution"]["threads"],
-            device["kind"],
+            environment.architecture.text,
+            environment.architecture.macs,
+            environment.execution.threads,
+            environment.device.kind,
             seconds / (images["train"] + _SCORING * scored),
             sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
         )

@@ -5,11 +5,12 @@ study, by hand or on another machine is as good as one trained for this.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cnnlab.compare.comparable import comparability, data_problems, notes
 from cnnlab.compare.metrics import Metric, tabulate
 from cnnlab.compare.table import Table
 from cnnlab.compare.verdicts import Looks, Verdict, decide_all
@@ -101,23 +102,22 @@ class StudyRuns:
         for record in self.failures:
             diverged = record.run is not None and record.run.status.state == "diverged"
             lost.setdefault(record.cell.arm, {})[record.cell.seed] = "diverged" if diverged else "failed"
-        return decide_all(claims, tables, looks=looks or self.looks, lost=lost)
+        conditions = {claim: comparability(self._runs_of(claim.arms), claim.metric) for claim in claims}
+        return decide_all(claims, tables, looks=looks or self.looks, lost=lost, conditions=conditions)
+
+    @property
+    def notes(self) -> list[str]:
+        """What differs between the finished runs beside their recipes, a line each. Raises RunError."""
+        return notes(self._runs_of(self.finished))
+
+    def _runs_of(self, arms: Iterable[str]) -> list[RunFolder]:
+        return [run for arm in arms for run in self.finished[arm].values()]
 
     def _check_data(self) -> None:
         """Arms with equal data tables are compared image by image: they must have seen the same data set."""
-        seen: dict[str, dict[str, RunFolder]] = {}
-        for runs in self.finished.values():
-            for run in runs.values():
-                data = run.environment["data"]
-                seen.setdefault(run.recipe.data.source, {}).setdefault(data["digest"], run)
-        problems = [
-            f"runs of {source} saw different data: {', '.join(run.id for run in runs.values())}; "
-            "leave out a folder (--also), or train anew in another one (--runs)"
-            for source, runs in seen.items()
-            if len(runs) > 1
-        ]
-        if problems:
-            raise RunError(*problems)
+        if problems := data_problems(self._runs_of(self.finished)):
+            remedy = "leave out a folder (--also), or train anew in another one (--runs)"
+            raise RunError(*(f"{problem}; {remedy}" for problem in problems))
 
 
 def read_study(

@@ -118,7 +118,7 @@ def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) 
     """Raises RunError where finished runs saw other data than those to come: they could never be compared."""
     others: dict[str, list[str]] = {}
     for run in finished:
-        source, digest = run.recipe.data.source, run.environment["data"]["digest"]
+        source, digest = run.recipe.data.source, run.environment.data.digest
         if digests.get(source, digest) != digest:
             others.setdefault(source, []).append(run.id)
     if others:

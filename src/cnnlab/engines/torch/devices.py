@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from cnnlab.core.cores import usable_cores
+from cnnlab.core.cores import processor_name, usable_cores
 from cnnlab.core.errors import CnnlabError
 from cnnlab.engines.execution import Precision, peak_memory
 
@@ -65,16 +65,7 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return f"Apple {platform.machine()} GPU"
-    return _cpu_name()
-
-
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return processor_name()
 
 
 def memory_in_use(device: torch.device) -> int:

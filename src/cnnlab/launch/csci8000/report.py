@@ -97,15 +97,15 @@ def _document(work: Coursework, parts: _Parts, out: Path) -> Document:
     if parts.picture is not None:
         sections.append(_picture(parts.picture, out))
     sections += [_resnet20(work, out), _cost(parts.counted), _speed(work), _repeat(work)]
-    machine = work.trained.saved.folder.environment
+    environment = work.trained.saved.folder.environment
     return Document(
         "CSCI 8000, homework 1: a CNN classifier for CIFAR-10",
         f"{len(work.trained.runs)} seeds of `{work.trained.saved.recipe.name}`, a pretrained {work.pretrained.name}",
         tuple(sections),
-        f"Trained on {machine['device']['name']} ({_threads(machine['execution']['threads'])}, "
-        f"{machine['execution']['precision']['value']}), {machine['created'][:10]}; "
-        f"Python {machine['python']}, torch {machine['versions']['torch']}. "
-        f"Data: {machine['data']['name']}, digest `{machine['data']['digest'][:16]}`.",
+        f"Trained on {environment.device.name} ({_threads(environment.execution.threads)}, "
+        f"{environment.execution.precision.value}), {environment.created[:10]}; "
+        f"Python {environment.machine.python}, torch {environment.machine.versions['torch']}. "
+        f"Data: {environment.data.name}, digest `{environment.data.digest[:16]}`.",
     )
 
 
@@ -136,17 +136,15 @@ def _network(work: Coursework) -> Section:
 
 def _training(work: Coursework, out: Path) -> Section:
     trained, recipe = work.trained, work.trained.saved.recipe
-    data = trained.saved.folder.environment["data"]
-    images = ", ".join(f"{number:,} {split}" for split, number in data["images"].items())
-    minutes = ", ".join(f"{sum(run.result['seconds'].values()) / 60:.1f}" for run in trained.runs)
+    data = trained.saved.folder.environment.data
+    images = ", ".join(f"{number:,} {split}" for split, number in data.images.items())
+    minutes = ", ".join(f"{run.result.total_seconds / 60:.1f}" for run in trained.runs)
     chosen = (
-        "that of the epoch with the best val accuracy"
-        if "val" in data["images"]
-        else "that of the last epoch"
+        "that of the epoch with the best val accuracy" if "val" in data.images else "that of the last epoch"
     )
     facts = (
-        f"Images: {images}. Pixels are normalised by mean {_numbers(data['mean'])} and deviation "
-        f"{_numbers(data['std'])} of each channel. {_augmentation(recipe)}",
+        f"Images: {images}. Pixels are normalised by mean {_numbers(data.mean)} and deviation "
+        f"{_numbers(data.std)} of each channel. {_augmentation(recipe)}",
         f"{recipe.train.epochs} epochs of batches of {recipe.train.batch_size}; `{recipe.optim.name}`, learning rate "
         f"{recipe.optim.lr:g} (`{recipe.schedule.name}`), weight decay {recipe.optim.weight_decay:g}. "
         "Every value is in `recipe.toml`.",

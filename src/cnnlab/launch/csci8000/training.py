@@ -60,9 +60,7 @@ class Trained:
     @property
     def why_saved(self) -> str:
         """What the saved seed is among all."""
-        return (
-            "the best by val" if "val" in self.saved.result["accuracy"] else "the first: no val to choose by"
-        )
+        return "the best by val" if "val" in self.saved.result.accuracy else "the first: no val to choose by"
 
     @property
     def test_accuracies(self) -> tuple[float, ...]:
@@ -75,8 +73,8 @@ class Trained:
         return [
             (
                 str(run.recipe.seed),
-                str(run.result["best_epoch"]),
-                *(_percent(run.result["accuracy"].get(split)) for split in ("train", "val", "test")),
+                str(run.result.best_epoch),
+                *(_percent(run.result.accuracy.get(split)) for split in ("train", "val", "test")),
             )
             for run in self.runs
         ]
@@ -110,7 +108,7 @@ def train_classifier(
     check_first_layer(recipe.arch.build(_IMAGE_SHAPE, _CLASSES))
     runs = train_seeds(recipe, seeds, options, watcher)
     # By val, never by test: test accuracy is reported, it chooses nothing.
-    saved = max(runs, key=lambda run: run.result["accuracy"].get("val", 0.0))
+    saved = max(runs, key=lambda run: run.result.accuracy.get("val", 0.0))
     trained = Trained(folder, tuple(runs), saved)
     write_model(trained.model, saved.predictor, origin_of(saved.folder))
     title = f"{saved.recipe.name}, seed {saved.recipe.seed}"
@@ -140,7 +138,7 @@ def _csv(trained: Trained) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([name.replace(" ", "_") for name in COLUMNS] + ["run"])
     for run in trained.runs:
-        accuracy = run.result["accuracy"]
+        accuracy = run.result.accuracy
         scores = [accuracy.get(split, "") for split in ("train", "val", "test")]
-        writer.writerow([run.recipe.seed, run.result["best_epoch"], *scores, run.folder.id])
+        writer.writerow([run.recipe.seed, run.result.best_epoch, *scores, run.folder.id])
     return text.getvalue()

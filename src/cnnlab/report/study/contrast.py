@@ -5,6 +5,7 @@ The two are the reference and, of the others, the arm with the best mean val acc
 Shape legend: S seeds, N test images, K classes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
     arm, reference = best_other(facts), facts.reference
     if arm is None or not reference.runs or "test" not in accuracies(facts):
         return None
-    classes: list[str] = facts.runs[0].environment["data"]["classes"]
+    classes = facts.runs[0].environment.data.classes
     left_KK, right_KK = _mean_shares(arm, len(classes)), _mean_shares(reference, len(classes))
     title = f"{arm.name} minus {reference.name}, test"
     path = confusion_difference(left_KK - right_KK, classes, figures / "confusion-difference.svg", title)
@@ -78,7 +79,7 @@ def _mean_shares(arm: ArmFacts, num_classes: int) -> NDArray[np.float64]:
 
 
 def _classes_table(
-    classes: list[str],
+    classes: Sequence[str],
     left_KK: NDArray[np.float64],
     right_KK: NDArray[np.float64],
     arm: ArmFacts,
@@ -95,7 +96,7 @@ def _classes_table(
     return Table(("class", code(reference.name), code(arm.name), "difference"), rows, caption)
 
 
-def _moves(classes: list[str], difference_KK: NDArray[np.float64]) -> str:
+def _moves(classes: Sequence[str], difference_KK: NDArray[np.float64]) -> str:
     """The confusions that change most, as a sentence."""
     off_KK = difference_KK - np.diag(np.diag(difference_KK))
     order = np.argsort(-np.abs(off_KK), axis=None, kind="stable")[:_MOST_PAIRS]

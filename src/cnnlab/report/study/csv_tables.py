@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from cnnlab.compare.comparable import notes
 from cnnlab.compare.interval import Interval
 from cnnlab.compare.summary import Summary
 from cnnlab.compare.table import Beyond, Table
@@ -45,6 +46,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("arm", "metric", "published", "source", "n", "ours", "low", "high"),
         *("against", "published_difference", "our_difference", "our_p_holm", "direction"),
     ),
+    "notes": ("note",),
 }
 _FROM_LAST_ROW = ("final_val", "train_val_gap")
 _OF_EVERY_RUN = ("best_val", *_FROM_LAST_ROW, "test", "seconds")
@@ -64,6 +66,7 @@ def write_csv_tables(facts: StudyFacts, folder: Path) -> Path:
         "published": (
             _published_row(row) for metric in _published(facts) for row in published_rows(facts, metric)
         ),
+        "notes": ({"note": line} for line in notes(facts.runs)),
     }
     others = tuple(metric for metric in tables if metric not in _OF_EVERY_RUN)
     for name, columns in COLUMNS.items():
@@ -110,8 +113,8 @@ def _run_rows(facts: StudyFacts, tables: Tables) -> Iterator[Row]:
 
 
 def _complete_cells(arm: ArmFacts, seed: int, run: RunFolder, tables: Tables) -> Row:
-    assert run.result is not None
-    kept = {name: run.result.get(name) for name in ("epochs", "best_epoch", "parameters", "macs")}
+    result = run.complete_result
+    kept = {name: getattr(result, name) for name in ("epochs", "best_epoch", "parameters", "macs")}
     numbers = {metric: table[arm.name][seed] for metric, table in tables.items()}
     shown = {name: str(value) if isinstance(value, Beyond) else value for name, value in numbers.items()}
     return {"run": run.id} | kept | shown

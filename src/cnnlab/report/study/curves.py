@@ -34,9 +34,9 @@ def curves_section(facts: StudyFacts, figures: Path) -> Section | None:
 def _before_training(facts: StudyFacts) -> str:
     """The loss before the first step beside that of guessing."""
     environments = [run.environment for run in facts.runs]
-    losses = sorted(float(each["initial_loss"]) for each in environments)
+    losses = sorted(each.initial_loss for each in environments)
     found = f"{losses[0]:.3f}" if losses[0] == losses[-1] else f"{losses[0]:.3f} to {losses[-1]:.3f}"
-    classes = len(environments[0]["data"]["classes"])
+    classes = len(environments[0].data.classes)
     return (
         f"Before the first step the loss is {found}. A network that gives each of {classes} classes the same "
         f"probability has −ln(1/{classes}) = ln {classes} = {math.log(classes):.3f}."

@@ -41,7 +41,7 @@ def accuracies(facts: StudyFacts) -> tuple[str, ...]:
     return tuple(
         metric
         for metric, split in has.items()
-        if results and all(result and split in result["accuracy"] for result in results)
+        if results and all(result and split in result.accuracy for result in results)
     )
 
 

@@ -4,8 +4,10 @@ The direction of an arm is the sign of its difference to the arm it is compared 
 established (p after Holm over these rows at most 0.05); otherwise the comparison is undecided.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from cnnlab.compare.comparable import comparability
 from cnnlab.compare.summary import Summary
 from cnnlab.report.document import Paragraph, Section, Table
 from cnnlab.report.study.facts import Published, StudyFacts
@@ -75,11 +77,20 @@ def published_rows(facts: StudyFacts, metric: str) -> tuple[PublishedRow, ...]:
     figures = [each for each in facts.published if each.metric == metric]
     partners = [_partner(facts, each, figures) for each in figures]
     pairs = [(each.arm, partner.arm) for each, partner in zip(figures, partners, strict=True) if partner]
-    ours = iter(differences(pairs, found))
+    ours = iter(_comparable(facts, metric, differences(pairs, found)))
     return tuple(
         PublishedRow(each, summarised[each.arm], partner, next(ours) if partner else None)
         for each, partner in zip(figures, partners, strict=True)
     )
+
+
+def _comparable(facts: StudyFacts, metric: str, found: Sequence[Difference]) -> Iterator[Difference]:
+    """The differences, empty where the runs of the two arms do not compare in the metric."""
+    for each in found:
+        runs = [*facts.arm(each.arm).runs.values(), *facts.arm(each.against).runs.values()]
+        yield (
+            each if comparability(runs, metric).comparable else Difference(each.arm, each.against, None, None)
+        )
 
 
 def _table(facts: StudyFacts, metric: str) -> Table:

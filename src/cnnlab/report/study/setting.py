@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from cnnlab.report.document import Block, Code, Paragraph, Section, Table
+from cnnlab.compare.comparable import comparability, notes
+from cnnlab.report.document import Block, Bullets, Code, Paragraph, Section, Table
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.wording import NOTHING, code, command_line, count, minutes, plain, seeds
-from cnnlab.runs import RunFolder
+from cnnlab.runs import Environment, RunFolder
 
 Changes = Mapping[str, Sequence[tuple[str, Any, Any]]]  # arm -> (path, the base's value, its own)
 
@@ -21,28 +22,30 @@ def cost_section(facts: StudyFacts) -> Section | None:
         return None
     rows = []
     for arm in facts.arms:
-        results = [run.result for run in arm.runs.values() if run.result is not None]
+        results = [run.complete_result for run in arm.runs.values()]
         if not results:
             rows.append((code(arm.name), *(NOTHING,) * 5))
             continue
-        times = [sum(result["seconds"].values()) for result in results]
-        train = [result["seconds"]["train"] for result in results]
+        times = [result.total_seconds for result in results]
+        train = [result.seconds["train"] for result in results]
         rows.append(
             (
                 code(arm.name),
-                f"{results[0]['parameters']:,}",
-                f"{results[0]['macs']:,}",
-                f"{fmean(result['epochs'] for result in results):g}",
+                f"{results[0].parameters:,}",
+                f"{results[0].macs:,}",
+                f"{fmean(result.epochs for result in results):g}",
                 minutes(fmean(train)),
                 minutes(sum(times)),
             )
         )
-    total = sum(sum(run.result["seconds"].values()) for run in facts.runs if run.result is not None)
+    total = sum(run.complete_result.total_seconds for run in facts.runs)
     header = ("arm", "parameters", "MACs", "epochs", "training, minutes a run", "all runs, minutes")
     caption = (
         "MACs: multiply-accumulates for one image. Training leaves out evaluation and saving; times of runs that "
         f"shared a machine are longer. The {count(len(facts.runs), 'run')} took {minutes(total)} minutes together."
     )
+    conditions = comparability(facts.runs, "seconds")
+    caption += "" if conditions.comparable else f" These {plain(conditions.reason)}."
     return Section("Cost", (Table(header, tuple(rows), caption),))
 
 
@@ -87,7 +90,8 @@ def environment_section(facts: StudyFacts) -> Section | None:
         return None
     rows = tuple((name, _common(facts.runs, read)) for name, read in _ENVIRONMENT)
     caption = "The same for all runs, unless numbers of runs stand behind a value."
-    return Section("Environment", (Table(("what", "value"), rows, caption),))
+    noted = () if facts.verdicts else conditions_blocks(facts)  # else they stand with the claims
+    return Section("Environment", (Table(("what", "value"), rows, caption), *noted))
 
 
 def repeat_section(facts: StudyFacts) -> Section:
@@ -124,14 +128,16 @@ def design_blocks(facts: StudyFacts) -> tuple[Block, ...]:
     return (Paragraph(text),)
 
 
-def images_of(environment: dict[str, Any]) -> str:
-    """How many images each split has."""
-    return ", ".join(f"{number:,} {split}" for split, number in environment["data"]["images"].items())
+def conditions_blocks(facts: StudyFacts) -> tuple[Block, ...]:
+    """What differs between runs beside their recipes, and what is not known; nothing where all are alike."""
+    lines = notes(facts.runs)
+    if not lines:
+        return ()
+    return Paragraph("Conditions that are not the recipe's:"), Bullets(tuple(map(plain, lines)))
 
 
 def _command_of(run: RunFolder) -> str:
-    words = run.environment.get("command")
-    return command_line(words) if words else ""
+    return command_line(run.environment.command)
 
 
 def _setting(value: Any) -> str:
@@ -139,7 +145,7 @@ def _setting(value: Any) -> str:
     return "not set" if value is None else code(value if isinstance(value, str) else json.dumps(value))
 
 
-def _common(runs: tuple[RunFolder, ...], read: Callable[[dict[str, Any]], str]) -> str:
+def _common(runs: tuple[RunFolder, ...], read: Callable[[Environment], str]) -> str:
     """The value that all runs share; of several each with its number of runs."""
     found = [read(run.environment) for run in runs]
     distinct = list(dict.fromkeys(found))
@@ -148,31 +154,26 @@ def _common(runs: tuple[RunFolder, ...], read: Callable[[dict[str, Any]], str]) 
     return "; ".join(f"{text} ({count(found.count(text), 'run')})" for text in distinct)
 
 
-def _versions(environment: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+def _versions(environment: Environment) -> str:
+    return ", ".join(f"{name} {version}" for name, version in environment.machine.versions.items())
 
 
-def _statistics(environment: dict[str, Any]) -> str:
-    data = environment["data"]
-    if not data.get("mean"):
-        return "none"
-    means, deviations = ([f"{number:.4f}" for number in data[key]] for key in ("mean", "std"))
+def _statistics(environment: Environment) -> str:
+    data = environment.data
+    means, deviations = ([f"{number:.4f}" for number in each] for each in (data.mean, data.std))
     return f"mean {', '.join(means)}; deviation {', '.join(deviations)}"
 
 
 # Each line of the table: its name, and how it reads in an environment.
-_ENVIRONMENT: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
-    ("device", lambda e: plain(f"{e['device']['name']} ({e['device']['kind']})")),
-    ("cores, threads", lambda e: f"{e['cores']} cores, {count(e['execution']['threads'], 'thread')} a run"),
-    (
-        "precision",
-        lambda e: f"{e['execution']['precision']['value']} ({e['execution']['precision']['reason']})",
-    ),
-    ("system", lambda e: plain(f"{e['platform']}")),
-    ("Python", lambda e: e["python"]),
+_ENVIRONMENT: tuple[tuple[str, Callable[[Environment], str]], ...] = (
+    ("device", lambda e: plain(f"{e.device.name} ({e.device.kind})")),
+    ("cores, threads", lambda e: f"{e.machine.cores} cores, {count(e.execution.threads, 'thread')} a run"),
+    ("precision", lambda e: f"{e.execution.precision.value} ({e.execution.precision.reason})"),
+    ("system", lambda e: plain(e.machine.platform)),
+    ("Python", lambda e: e.machine.python),
     ("packages", _versions),
-    ("cnnlab", lambda e: f"{e['cnnlab']}, code {code(e['code_sha256'][:16])}"),
-    ("data", lambda e: f"{plain(e['data']['name'])}, digest {code(e['data']['digest'][:16])}"),
-    ("images", images_of),
+    ("cnnlab", lambda e: f"{e.cnnlab}, code {code(e.code_sha256[:16])}"),
+    ("data", lambda e: f"{plain(e.data.name)}, digest {code(e.data.digest[:16])}"),
+    ("images", lambda e: ", ".join(f"{number:,} {split}" for split, number in e.data.images.items())),
     ("normalisation", _statistics),
 )

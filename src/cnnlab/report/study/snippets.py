@@ -129,9 +129,8 @@ def _networks(facts: StudyFacts) -> str:
     """Each different architecture of the arms with the first arm that has it; empty where all have the same."""
     if not facts.runs:
         return ""
-    data = facts.runs[0].environment["data"]
-    shape, classes = tuple(data["image_shape"]), len(data["classes"])
-    texts = {arm.name: str(arm.recipe.arch.build(shape, classes)) for arm in facts.arms}
+    data = facts.runs[0].environment.data
+    texts = {arm.name: str(arm.recipe.arch.build(data.image_shape, len(data.classes))) for arm in facts.arms}
     first = {text: name for name, text in reversed(texts.items())}
     named = [f"# {name}\n{_wrapped(text)}" for name, text in texts.items() if first[text] == name]
     return "\n\n".join(named) if len(named) > 1 else ""

@@ -7,6 +7,7 @@ from cnnlab.compare.claims import Claim
 from cnnlab.compare.verdicts import Verdict
 from cnnlab.report.document import Block, Bullets, Paragraph, Section, Table
 from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.setting import conditions_blocks
 from cnnlab.report.study.wording import (
     NOTHING,
     code,
@@ -72,7 +73,7 @@ def claims_section(facts: StudyFacts) -> Section | None:
     if any(each.claim.times != 1 for each in facts.verdicts):
         caption += " Where a claim takes the right side several times, so does its effect."
     details = tuple(_detail(facts, number, verdict) for number, verdict in enumerate(facts.verdicts, start=1))
-    return Section("Claims", (Table(header, rows, caption), Bullets(details)))
+    return Section("Claims", (Table(header, rows, caption), Bullets(details), *conditions_blocks(facts)))
 
 
 def _of_all(decided: int, all_of_them: int) -> str:

@@ -55,9 +55,8 @@ def penalised(facts: StudyFacts) -> list[ArmFacts]:
 def _by_layer(arms: list[ArmFacts]) -> Weights:
     """Layers in the order of computation, named by kind as the trace prints them."""
     run = next(iter(arms[0].runs.values()))
-    data = run.environment["data"]
-    shape = tuple(data["image_shape"])
-    trace = run.recipe.arch.build(shape, len(data["classes"])).trace(shape)
+    data = run.environment.data
+    trace = run.recipe.arch.build(data.image_shape, len(data.classes)).trace(data.image_shape)
     stored = {arm.name: [best_weights(run) for run in arm.runs.values()] for arm in arms}
     names = {f"{row.path}.weight": f"{row.path}: {row.label}" for row in trace.rows}
     return {

@@ -1,0 +1,77 @@
+"""Typed values in the JSON files of a run folder: read strictly, every damage one RunError that names the file."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cnnlab.core.errors import RunError
+
+_MOST_PROBLEMS = 3  # that a message lists
+
+
+class Value(BaseModel):
+    """Frozen and strict. A key that is not known is passed over: another version may have written it."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, in the order of the fields; what is not known is null."""
+        return self.model_dump(mode="json")
+
+
+class FileValue(Value):
+    """A value that is a whole file, with the number of its format."""
+
+    FORMAT: ClassVar[int] = 1
+
+    @classmethod
+    def upgraded(cls, values: dict[str, Any], written: int) -> dict[str, Any]:
+        """The values of a file of format `written` in today's form."""
+        return values
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The value in a file. Raises RunError where it is missing, damaged or of a newer format."""
+        values = read_object(path)
+        written = values.get("format", 1)
+        if not isinstance(written, int):
+            raise RunError(f"{path} is damaged: format: received {written!r}; restore it from a copy")
+        if written > cls.FORMAT:
+            raise RunError(
+                f"{path} has format {written}, this cnnlab reads up to {cls.FORMAT}; use the version that wrote it"
+            )
+        try:
+            return cls.model_validate(cls.upgraded(values, written))
+        except ValidationError as error:
+            raise RunError(f"{path} is damaged: {_problems(error)}; restore it from a copy") from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run. Raises RunError where it is missing or no JSON object."""
+    try:
+        value = json.loads(path.read_bytes(), parse_constant=_refuse)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; the run folder is not whole, restore it from a copy") from None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: expected a JSON object; restore it from a copy")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _problems(error: ValidationError) -> str:
+    found = [
+        f"{'.'.join(map(str, one['loc']))}: {_in_words(one['type'], one['msg'])}" for one in error.errors()
+    ]
+    more = len(found) - _MOST_PROBLEMS
+    return "; ".join(found[:_MOST_PROBLEMS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _in_words(kind: str, message: str) -> str:
+    return "missing" if kind == "missing" else message.replace("Input should be", "expected")
