@@ -57,7 +57,8 @@ class Normaliser:
         else:
             batch = self._recoloured(values_BX, colours_BCD)
         if boxes_B4 is not None:
-            batch = batch.view(len(batch), self.shape[0], -1).mul_(self._outside_of(boxes_B4))
+            kept_BHY = self._outside_of(boxes_B4)
+            batch = batch.view_as(kept_BHY).mul_(kept_BHY)
         images_BHWP = batch.view(-1, *self.shape)
         images_BCHW = images_BHWP[..., : self.num_channels].permute(0, 3, 1, 2)
         return images_BCHW.contiguous(memory_format=torch.channels_last)
@@ -70,24 +71,24 @@ class Normaliser:
         table_X = channel_X.clamp_max_(self.num_channels - 1)
         table_BX = table_X + torch.arange(size, device=device, dtype=torch.int32)[:, None] * self.num_channels
         index_BX = table_BX.mul_(256).add_(packed_BX)
-        return tables_BCV.to(self.scale.dtype).view(-1)[index_BX.view(-1)].view(size, -1)
+        return tables_BCV.to(self.scale.dtype).view(-1)[index_BX.view(-1)].view_as(index_BX)
 
     def _recoloured(self, values_BX: torch.Tensor, colours_BCD: torch.Tensor) -> torch.Tensor:
         """The colour matrices and the normalisation as one matrix product, cut off where pixels 0 and 255 lie."""
-        size, num_bytes = len(values_BX), self.shape[2]
+        num_bytes = self.shape[2]
         scale_P, shift_P = self.scale[:num_bytes].float(), self.shift[:num_bytes].float()
         padding = num_bytes - self.num_channels
         matrices_BPP = F.pad(colours_BCD[..., :-1], (0, padding, 0, padding)) * scale_P[:, None]
         added_BP = F.pad(colours_BCD[..., -1], (0, padding)) * scale_P + shift_P
         values_BSP = torch.baddbmm(
             added_BP[:, None].to(values_BX.dtype),
-            values_BX.view(size, -1, num_bytes),
+            values_BX.view(-1, self.shape[0] * self.shape[1], num_bytes),
             matrices_BPP.mT.to(values_BX.dtype),
         )
-        return values_BSP.view(size, -1).clamp_(self.shift, 255 * self.scale + self.shift)
+        return values_BSP.view_as(values_BX).clamp_(self.shift, 255 * self.scale + self.shift)
 
     def _outside_of(self, boxes_B4: torch.Tensor) -> torch.Tensor:
-        """0 for every byte of a box, else 1: B x H x (W P)."""
+        """0 for every byte of a box, else 1: B x H x Y, where Y = W P."""
         height, width, num_bytes = self.shape
         rows_H = torch.arange(height, device=boxes_B4.device)
         columns_Y = torch.arange(width, device=boxes_B4.device).repeat_interleave(num_bytes)
@@ -164,26 +165,24 @@ class ResidentSplit:
     def _on_device(self, positions_N: NDArray[np.int64], draws: EpochDraws) -> _Arranged:
         """The draws of the images at these positions of the split."""
         here = draws.at(positions_N)
-        size, area = len(positions_N), self.height * self.width
         rows_NH = np.arange(self.height)[None] if here.rows_NH is None else here.rows_NH
         columns_NW = np.arange(self.width)[None] if here.columns_NW is None else here.columns_NW
         # Negative whatever row or column is added to it, so that one clamp finds every outside position.
         outside = -self.words.numel()
-        first_N1 = 1 + positions_N[:, None] * area
+        first_N1 = 1 + positions_N[:, None] * (self.height * self.width)
         starts_NH = np.where(rows_NH == OUTSIDE, outside, first_N1 + rows_NH * self.width)
         steps_NW = np.where(columns_NW == OUTSIDE, outside, columns_NW)
         index = np.int32 if self.words.numel() < 2**30 else np.int64  # half the memory traffic where it fits
+
+        def placed(array: NDArray[np.generic]) -> torch.Tensor:
+            return torch.from_numpy(array).to(self.words.device)
+
         matrices_N23 = None if here.matrices_N23 is None else fixed_point(here.matrices_N23)
-
-        def placed(array: NDArray[np.generic] | None) -> torch.Tensor | None:
-            return None if array is None else torch.from_numpy(array).to(self.words.device)
-
+        further = (matrices_N23, here.tables_NCV, here.colours_NCD, here.boxes_N4)
         return _Arranged(
-            torch.from_numpy(starts_NH.astype(index)).to(self.words.device),
-            torch.from_numpy(np.broadcast_to(steps_NW, (size, self.width)).astype(index)).to(
-                self.words.device
-            ),
-            *map(placed, (matrices_N23, here.tables_NCV, here.colours_NCD, here.boxes_N4)),
+            placed(starts_NH.astype(index)),
+            placed(np.broadcast_to(steps_NW, (len(positions_N), self.width)).astype(index, order="C")),
+            *(None if array is None else placed(array) for array in further),
         )
 
     def _augmented(self, draws: _Arranged, normalise: Normaliser) -> torch.Tensor:
