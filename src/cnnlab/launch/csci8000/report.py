@@ -249,7 +249,9 @@ def _repeat(work: Coursework) -> Section:
 
 def _augmentation(recipe: Recipe) -> str:
     """One sentence on what happens to the pixels of a batch."""
-    crop, flip, rotate, cutout = (getattr(recipe.augment, name) for name in ("crop", "flip", "rotate", "cutout"))
+    crop, flip, rotate, cutout = (
+        getattr(recipe.augment, name) for name in ("crop", "flip", "rotate", "cutout")
+    )
     methods = [f"crop after padding by {crop.padding}"] if crop else []
     methods += [f"flip with probability {flip.p:g}"] if flip else []
     methods += [f"rotation by up to {rotate.degrees:g} degrees"] if rotate else []
