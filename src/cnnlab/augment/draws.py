@@ -6,7 +6,8 @@ An engine applies them to an image in this order:
 2. colour, on pixels 0..255: `tables_NCV`, then `colours_NCD`, whose result is clamped to 0..255;
 3. normalisation, which is the engine's own;
 4. `boxes_N4` (cutout) become 0, which is the mean where images are normalised by the mean;
-5. mixing: `weight_N` times the image plus the rest times its partner, which has had its own draws 1 to 4.
+5. mixing: `weight_N` times the image plus the rest times its partner, which has had its own draws 1 to 4. The loss is
+   mixed likewise from both labels; a hit is the label with the larger share, the image's own where they are equal.
 
 Draws belong to an image's position in its split, not to its place in the epoch: they are the same for every batch
 size, order and resume point. A role that is None changes nothing and costs nothing.
