@@ -21,7 +21,7 @@ from cnnlab.engines.torch.devices import synchronise
 from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.launch.assemble import assemble
 
-PARTS = ("gather", "normalise", "forward and backward", "optimizer")
+PARTS = ("augmentation", "forward and backward", "optimizer")
 _NUM_OPERATORS = 8
 _LR = 1e-3  # speed does not depend on it; a small one keeps the weights finite
 
@@ -61,7 +61,7 @@ def break_down(recipe: Recipe, threads: int, rounds: int) -> Breakdown:
     evaluation = _evaluate(engine)
     steps, batch_size = engine.steps_per_epoch, recipe.train.batch_size
     seconds = {
-        "augmentation": epoch_start + steps * (parts["gather"] + parts["normalise"]),
+        "augmentation": epoch_start + steps * parts["augmentation"],
         "forward and backward": steps * parts["forward and backward"],
         "optimizer": steps * parts["optimizer"],
         "evaluation": evaluation,
@@ -129,11 +129,9 @@ def _step_apart(engine: TorchEngine, place: int) -> dict[str, float]:
     """What `train_step` does, with the seconds of each part."""
     size = engine.recipe.train.batch_size
     times = [_now(engine)]
-    packed, labels = engine.splits["train"].gather(place * size, (place + 1) * size)
+    images, targets = engine.splits["train"].gather(place * size, (place + 1) * size, engine._normalise)
     times.append(_now(engine))
-    images = engine._normalise(packed)
-    times.append(_now(engine))
-    engine.backward(images, labels, place)
+    engine.backward(images, targets, place)
     times.append(_now(engine))
     engine.update(_LR)
     times.append(_now(engine))
@@ -144,12 +142,11 @@ def _operator_shares(engine: TorchEngine, num_steps: int) -> dict[str, float]:
     """Share of each torch operator in forward and backward of one batch, largest first."""
     on_device = engine.device.type == "cuda"
     size = engine.recipe.train.batch_size
-    packed, labels = engine.splits["train"].gather(0, size)
-    images = engine._normalise(packed)
+    images, targets = engine.splits["train"].gather(0, size, engine._normalise)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_device else [])]
     with profile(activities=activities) as profiler:
         for step in range(num_steps):
-            engine.backward(images, labels, step)
+            engine.backward(images, targets, step)
         synchronise(engine.device)
     # On CUDA the kernels are listed once more under their own names; the operators' rows hold them already.
     rows = [event for event in profiler.key_averages() if event.device_type == DeviceType.CPU]

@@ -125,6 +125,19 @@ def test_a_recipe_for_the_preview_implies_its_augmentation(tmp_path):
     assert sheets["chosen"] == sheets["usual"] != sheets["plain"]
 
 
+def test_the_preview_shows_rotation_and_cutout_of_a_changed_recipe(tmp_path):
+    sheets = []
+    for words in (["--augment"], ["--set", "augment.rotate.degrees=40"], ["-s", "augment.cutout.size=9"]):
+        out = tmp_path / f"{len(sheets)}.png"
+        result = CliRunner().invoke(app, ["preview", "shapes", "--out", str(out), *words])
+        assert result.exit_code == 0, result.output
+        sheets.append(np.asarray(Image.open(out)))
+    left = 16 + 120 + 8 * 68 - 4 + 28 - 2  # where the augmented block begins
+    for changed in sheets[1:]:
+        np.testing.assert_array_equal(changed[:, :left], sheets[0][:, :left])
+        assert (changed[:, left:] != sheets[0][:, left:]).any(axis=2).mean() > 0.02
+
+
 @pytest.mark.parametrize("name", ["sheet.jpg", "sheet"])
 def test_a_picture_that_would_not_be_what_its_name_says_is_refused(tmp_path, name):
     out = tmp_path / name

@@ -5,7 +5,7 @@ Shape legend: N images, B of a batch, D pixel values of an image (C H W), K clas
 
 import numpy as np
 
-from cnnlab.augment import draw_epoch, moved
+from cnnlab.augment import preview_batch
 from cnnlab.engines.batches import epoch_order, step_bounds
 from cnnlab.engines.evaluation import cross_entropy
 from cnnlab.engines.execution import Choice, Execution
@@ -43,10 +43,8 @@ class LinearEngine:
 
     def start_epoch(self, epoch):
         train = self.parts.splits["train"]
-        height, width = train.images.shape[1:3]
         self.order_N = epoch_order(self.recipe.seed, epoch, len(train))
-        drawn = draw_epoch(self.recipe.augment, self.recipe.seed, epoch, len(train), height, width)
-        self.images_NHWC = moved(train.images, drawn)
+        self.images_NHWC = preview_batch(train.images, self.recipe.augment, self.recipe.seed, epoch)
         self.sums, self.bad = np.zeros(3), None
 
     def train_step(self, step_in_epoch, lr):

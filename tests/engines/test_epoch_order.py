@@ -21,6 +21,7 @@ def seen(batch_size: int, epoch: int, first_step: int = 0, seed: int = 1) -> tor
     recipe = Recipe.named(
         "simplenn-aug",
         seed=seed,
+        augment={"rotate": {}, "cutout": {"size": 3}},
         arch={"name": None, "layers": "flatten | linear 3"},
         train={"batch_size": batch_size},
     )

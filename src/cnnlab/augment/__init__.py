@@ -1,10 +1,9 @@
-"""Augmentation of whole batches, every image with its own derived draws. One file per method.
+"""Augmentation: what is drawn for every image of an epoch, apart from how an engine applies it. One file per method.
 
-A method that only moves pixels (crop, flip) is written as a map from output rows and columns to input rows and
-columns. Such maps compose, so a chain of them costs one gather, whatever its length.
+`draws.py` holds the value between the two and its one order; `reference.py` applies it to one image, plainly.
 """
 
-from cnnlab.augment.lattice import PixelMap, draw_epoch, moved
-from cnnlab.augment.preview import preview_batch
+from cnnlab.augment.draws import OUTSIDE, EpochDraws, draw_epoch
+from cnnlab.augment.reference import preview_batch
 
-__all__ = ["PixelMap", "draw_epoch", "moved", "preview_batch"]
+__all__ = ["OUTSIDE", "EpochDraws", "draw_epoch", "preview_batch"]

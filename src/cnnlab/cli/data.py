@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnlab.cli.execution import DataDirOption
+from cnnlab.cli.execution import DataDirOption, SetOption
 from cnnlab.core.errors import CnnlabError
 
 if TYPE_CHECKING:
@@ -81,8 +81,11 @@ def preview_command(
     augment: Annotated[bool, typer.Option("--augment", help="Show each image augmented as well.")] = False,
     recipe: Annotated[
         str | None,
-        typer.Option(help="The recipe whose augmentation is shown, implies --augment; else simplenn-aug."),
+        typer.Option(
+            help="The recipe whose augmentation is shown, implies --augment, as does --set; else simplenn-aug."
+        ),
     ] = None,
+    overrides: SetOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the augmentation's draws.")] = 0,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -95,7 +98,8 @@ def preview_command(
 
     if out.suffix.lower() != ".png":
         raise CnnlabError(f"--out: received {out}, expected a name that ends with .png")
-    change = _augmentation(recipe or "simplenn-aug", seed) if augment or recipe else None
+    wanted = augment or recipe or overrides
+    change = _augmentation(recipe or "simplenn-aug", overrides or [], seed) if wanted else None
     picture = io.BytesIO()
     contact_sheet(load(source, data_dir, size=_read_size(size)), change).save(picture, "PNG")
     write_atomic(out, picture.getvalue())
@@ -112,10 +116,10 @@ def _read_size(text: str | None) -> tuple[int, int] | None:
         raise CnnlabError(f"{problem} (height x width in pixels)") from problem
 
 
-def _augmentation(recipe: str, seed: int) -> "Callable[[Images], Images]":
+def _augmentation(recipe: str, overrides: list[str], seed: int) -> "Callable[[Images], Images]":
     """What a recipe does to training images. Raises RecipeError."""
     from cnnlab.augment import preview_batch
     from cnnlab.recipe import Recipe
 
-    section = Recipe.load(recipe).augment
+    section = Recipe.load(recipe, overrides).augment
     return lambda images: preview_batch(images, section, seed)

@@ -80,11 +80,26 @@ class Flip(Section):
     p: Fraction = 0.5
 
 
+class Rotate(Section):
+    """Turn about the centre by an angle drawn per image from -`degrees` .. `degrees`; the corners become black."""
+
+    degrees: Annotated[Real, Field(gt=0, le=180)] = 15.0
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
+
+
+class Cutout(Section):
+    """Remove a square of `size` pixels, at a place drawn per image: 0 after normalisation."""
+
+    size: Count = 16
+
+
 class Augment(Section):
     """Applied to training batches in the order of the fields; an absent method is off."""
 
     crop: Optional[Crop] = None
     flip: Optional[Flip] = None
+    rotate: Optional[Rotate] = None
+    cutout: Optional[Cutout] = None
 
 
 def _canonical_layers(value: Any) -> Any:

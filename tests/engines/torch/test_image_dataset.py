@@ -14,9 +14,10 @@ from cnnlab.data import Split, channel_statistics, load, split_indices
 from cnnlab.data.mapped import MappedFile, by_name
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
-from cnnlab.recipe.sections import Augment, Crop, Flip
+from cnnlab.recipe.sections import Augment, Crop, Cutout, Flip, Rotate
 
 AUGMENT = Augment(crop=Crop(), flip=Flip())
+ALL = Augment(crop=Crop(), flip=Flip(), rotate=Rotate(interpolation="bilinear"), cutout=Cutout())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,22 +34,23 @@ def shapes(cache):
     return load("shapes")
 
 
+@pytest.mark.parametrize("augment", [AUGMENT, ALL], ids=["usual", "all"])
 @pytest.mark.parametrize("epoch", [0, 3])
-def test_images_are_those_of_the_engine(shapes, epoch):
+def test_images_are_those_of_the_engine(shapes, epoch, augment):
     train, _ = split_indices(shapes.train.labels, 4900, seed=0)
     mean, std = channel_statistics(shapes.train.images)
-    dataset = ImageDataset(shapes.train, ToTensor(mean, std), indices=train, augment=AUGMENT, seed=7)
+    dataset = ImageDataset(shapes.train, ToTensor(mean, std), indices=train, augment=augment, seed=7)
     dataset.set_epoch(epoch)
     images, labels = (torch.stack(column) for column in zip(*map(as_tensors, dataset), strict=True))
 
     resident = ResidentSplit(
         Split(shapes.train.images[train], shapes.train.labels[train]), torch.device("cpu")
     )
-    resident.arrange(np.arange(100), draw_epoch(AUGMENT, 7, epoch, 100, 32, 32))
-    packed, expected_labels = resident.gather(0, 100)
+    resident.arrange(np.arange(100), draw_epoch(augment, 7, epoch, 100, 32, 32))
     normalise = Normaliser(Normalisation(mean, std), 32, 32, torch.float32, torch.device("cpu"))
-    torch.testing.assert_close(images, normalise(packed).contiguous(), atol=2e-6, rtol=0)
-    assert labels.tolist() == expected_labels.tolist()
+    expected, targets = resident.gather(0, 100, normalise)
+    torch.testing.assert_close(images, expected.contiguous(), atol=2e-6, rtol=0)
+    assert labels.tolist() == targets.labels.tolist()
 
 
 def as_tensors(item):
@@ -110,6 +112,16 @@ def test_only_a_whole_map_goes_by_name(shapes, change):
     assert not isinstance(by_name(images), MappedFile)
     received = pickle.loads(pickle.dumps(Split(images, None)))
     np.testing.assert_array_equal(received.images, images)
+
+
+@pytest.mark.parametrize(
+    ("transform", "received"),
+    [(np.asarray, "ndarray"), (torch.tensor, r"\(32, 32, 3\)")],
+)
+def test_cutout_needs_what_it_can_cut(shapes, transform, received):
+    dataset = ImageDataset(shapes.train, transform, augment=Augment(cutout=Cutout()))
+    with pytest.raises(DataError, match=f"received {received} from it, expected a tensor C x 32 x 32"):
+        dataset[0]
 
 
 def test_indices_outside_the_split_are_refused(shapes):

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
@@ -27,6 +26,7 @@ from cnnlab.engines.torch.fast import fast
 from cnnlab.engines.torch.flat import FlatModel
 from cnnlab.engines.torch.optimizers import build_optimizer
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
+from cnnlab.engines.torch.targets import Targets
 from cnnlab.engines.weights import Arrays, fitted
 from cnnlab.recipe import Recipe
 
@@ -84,23 +84,23 @@ class TorchEngine:
 
     def train_step(self, step_in_epoch: int, lr: float) -> None:
         start, stop = step_bounds(step_in_epoch, self.recipe.train.batch_size, len(self.splits["train"]))
-        packed, labels = self.splits["train"].gather(start, stop)
+        images, targets = self.splits["train"].gather(start, stop, self._normalise)
         for dropout in self._dropouts:
             dropout.draw(start, stop)
-        self.backward(self._normalise(packed), labels, step_in_epoch)
+        self.backward(images, targets, step_in_epoch)
         self.update(lr)
         self._images += stop - start
 
-    def backward(self, images: torch.Tensor, labels: torch.Tensor, step_in_epoch: int) -> None:
+    def backward(self, images: torch.Tensor, targets: Targets, step_in_epoch: int) -> None:
         """Add one batch's gradient to the cleared gradient vectors, and its loss and hits to the totals."""
         with self._autocast():
             logits = self._forward(images)
         logits = logits.float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.loss.label_smoothing)
+        loss = targets.loss(logits, self.recipe.loss.label_smoothing)
         torch.autograd.backward(self.scaler.scale(loss))
         with torch.no_grad():
-            self._loss_sum += loss * len(labels)
-            self._correct += (logits.argmax(1) == labels).sum()
+            self._loss_sum += loss * len(logits)
+            self._correct += targets.hits(logits)
             bad = ~torch.isfinite(loss) & (self._bad_step < 0)
             self._bad_step.masked_fill_(bad, step_in_epoch)
 

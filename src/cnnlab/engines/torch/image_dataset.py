@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cnnlab.augment import PixelMap, draw_epoch, moved
+from cnnlab.augment import EpochDraws, draw_epoch
+from cnnlab.augment.reference import box, moved_and_recoloured
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split
 from cnnlab.recipe.sections import Augment
@@ -40,9 +41,10 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
     """Pairs of image and label, or images alone where the split has no labels.
 
     `indices` are the images of the split that belong to this data set, in order (`split_indices` gives them); None
-    means all. An image is drawn a crop and flip by `augment`, if there is one, then given to `transform` as uint8
-    H W C: any callable, `ToTensor(mean, std)` for one. Say `set_epoch(epoch)` before each epoch, as for torch's
-    `DistributedSampler`: another epoch, other draws; worker processes hear it, persistent ones too.
+    means all. An image is augmented as `augment` says, if there is one, then given to `transform` as uint8 H W C: any
+    callable, `ToTensor(mean, std)` for one. Cutout comes last, and needs C x H x W from `transform`. Say
+    `set_epoch(epoch)` before each epoch, as for torch's `DistributedSampler`: another epoch, other draws; worker
+    processes hear it, persistent ones too.
 
     Processes started by `spawn` must be able to import `transform`; they map the images of a loaded data set from the
     cache, no copy is made. Raises DataError for indices outside the split.
@@ -67,7 +69,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         # Shared memory: worker processes that live on see the epoch that is set here.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
-        self._drawn: tuple[int, PixelMap] | None = None
+        self._drawn: tuple[int, EpochDraws] | None = None
 
     def __len__(self) -> int:
         return len(self.split if self.indices is None else self.indices)
@@ -80,22 +82,38 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         index = range(len(self))[index]  # IndexError beyond the end ends a plain `for`
         place = index if self.indices is None else int(self.indices[index])
         pixels_HWC = self.split.images[place]
-        if self.augment is not None:
-            pixels_HWC = moved(pixels_HWC[None], self._map_of(index))[0]
-        image = self.transform(pixels_HWC)
+        if self.augment is None:
+            image = self.transform(pixels_HWC)
+        else:
+            draws = self._draws()
+            image = self.transform(moved_and_recoloured(pixels_HWC, draws, index))
+            if draws.boxes_N4 is not None:
+                image = _without_box(image, pixels_HWC.shape[:2], box(draws, index))
         return image if self.split.labels is None else (image, int(self.split.labels[place]))
 
-    def _map_of(self, index: int) -> PixelMap:
-        """This epoch's draws for one image. All images are drawn at once, at the first of an epoch."""
+    def _draws(self) -> EpochDraws:
+        """This epoch's draws. All images are drawn at once, at the first of an epoch."""
         assert self.augment is not None
         epoch = int(self._epoch)
         if self._drawn is None or self._drawn[0] != epoch:
             height, width = self.split.images.shape[1:3]
-            drawn = draw_epoch(self.augment, self.seed, epoch, len(self), height, width)
-            self._drawn = epoch, drawn
-        drawn = self._drawn[1]
-        return PixelMap(drawn.rows_NH[index : index + 1], drawn.columns_NW[index : index + 1])
+            self._drawn = epoch, draw_epoch(self.augment, self.seed, epoch, len(self), height, width)
+        return self._drawn[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the draws: each process makes its own."""
         return self.__dict__ | {"_drawn": None}
+
+
+def _without_box(
+    image: Any, shape_HW: tuple[int, ...], rows_and_columns: tuple[slice, slice]
+) -> torch.Tensor:
+    """`image` with the box 0. Raises DataError where it is no tensor of the image's size."""
+    if not isinstance(image, torch.Tensor) or image.shape[-2:] != shape_HW:
+        received = tuple(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
+        raise DataError(
+            f"transform: received {received} from it, expected a tensor C x {shape_HW[0]} x {shape_HW[1]}: "
+            "augment.cutout sets a box to 0 after normalisation"
+        )
+    image[..., *rows_and_columns] = 0
+    return image

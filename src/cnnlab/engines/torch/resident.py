@@ -1,20 +1,27 @@
-"""A split that lives on the device as packed pixels; a training batch is one gather.
+"""A split that lives on the device as packed pixels; a training batch is one gather and one normalisation.
 
 Three-channel pixels are packed with a fourth, unused byte into one 32-bit word. Moving whole words instead of
 single bytes makes crop and flip about five times cheaper, and the unused channel is dropped when the batch is
 normalised. The first word is black: every position outside the image points at it.
 
-Shape legend: N images of the split, B images of the batch, H x W pixels, C channels, P bytes of a packed pixel.
+Shape legend: N images of the split, B images of the batch, H x W pixels, C channels, P bytes of a packed pixel,
+X = H W P bytes of a packed image; V and D as in `cnnlab.augment.draws`.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from cnnlab.augment import PixelMap
+from cnnlab.augment import OUTSIDE, EpochDraws
+from cnnlab.augment.rotate import fixed_point
 from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.pages import hold_in_huge_pages
+from cnnlab.engines.torch.sampling import bilinear_words, nearest_words
+from cnnlab.engines.torch.targets import Targets
 
 _WORDS: dict[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
@@ -27,20 +34,87 @@ class Normaliser:
     ):
         scale, shift = values.affine()
         self.num_channels = len(scale)
-        padding = [0.0] * (packed_bytes(self.num_channels) - self.num_channels)
+        self.shape = (height, width, packed_bytes(self.num_channels))
+        padding = [0.0] * (self.shape[2] - self.num_channels)
         # One value for every byte of an image: plain element-wise arithmetic is several times faster than
         # broadcasting over a last axis of three or four.
         repeat = height * width
         self.scale = torch.tensor((scale + padding) * repeat, dtype=dtype, device=device)
         self.shift = torch.tensor((shift + padding) * repeat, dtype=dtype, device=device)
-        self.shape = (height, width, packed_bytes(self.num_channels))
 
-    def __call__(self, packed_BX: torch.Tensor) -> torch.Tensor:
-        """Packed bytes B x (H W P) -> normalised B x C x H x W, channels-last."""
-        batch = torch.addcmul(self.shift, packed_BX.to(self.scale.dtype), self.scale)
+    def __call__(
+        self,
+        packed_BX: torch.Tensor,
+        tables_BCV: torch.Tensor | None = None,
+        colours_BCD: torch.Tensor | None = None,
+        boxes_B4: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Packed bytes B x (H W P) -> normalised B x C x H x W, channels-last; recoloured, the boxes 0."""
+        dtype = self.scale.dtype
+        values_BX = packed_BX.to(dtype) if tables_BCV is None else self._looked_up(packed_BX, tables_BCV)
+        if colours_BCD is None:
+            batch = torch.addcmul(self.shift, values_BX, self.scale)
+        else:
+            batch = self._recoloured(values_BX, colours_BCD)
+        if boxes_B4 is not None:
+            kept_BHY = self._outside_of(boxes_B4)
+            batch = batch.view_as(kept_BHY).mul_(kept_BHY)
         images_BHWP = batch.view(-1, *self.shape)
         images_BCHW = images_BHWP[..., : self.num_channels].permute(0, 3, 1, 2)
         return images_BCHW.contiguous(memory_format=torch.channels_last)
+
+    def _looked_up(self, packed_BX: torch.Tensor, tables_BCV: torch.Tensor) -> torch.Tensor:
+        """The tables' value of every byte."""
+        size, device, num_bytes = len(packed_BX), packed_BX.device, self.shape[2]
+        # The unused bytes take any table: their scale is 0.
+        channel_X = torch.arange(packed_BX.shape[1], device=device, dtype=torch.int32).remainder_(num_bytes)
+        table_X = channel_X.clamp_max_(self.num_channels - 1)
+        table_BX = table_X + torch.arange(size, device=device, dtype=torch.int32)[:, None] * self.num_channels
+        index_BX = table_BX.mul_(256).add_(packed_BX)
+        return tables_BCV.to(self.scale.dtype).view(-1)[index_BX.view(-1)].view_as(index_BX)
+
+    def _recoloured(self, values_BX: torch.Tensor, colours_BCD: torch.Tensor) -> torch.Tensor:
+        """The colour matrices and the normalisation as one matrix product, cut off where pixels 0 and 255 lie."""
+        num_bytes = self.shape[2]
+        scale_P, shift_P = self.scale[:num_bytes].float(), self.shift[:num_bytes].float()
+        padding = num_bytes - self.num_channels
+        matrices_BPP = F.pad(colours_BCD[..., :-1], (0, padding, 0, padding)) * scale_P[:, None]
+        added_BP = F.pad(colours_BCD[..., -1], (0, padding)) * scale_P + shift_P
+        values_BSP = torch.baddbmm(
+            added_BP[:, None].to(values_BX.dtype),
+            values_BX.view(-1, self.shape[0] * self.shape[1], num_bytes),
+            matrices_BPP.mT.to(values_BX.dtype),
+        )
+        return values_BSP.view_as(values_BX).clamp_(self.shift, 255 * self.scale + self.shift)
+
+    def _outside_of(self, boxes_B4: torch.Tensor) -> torch.Tensor:
+        """0 for every byte of a box, else 1: B x H x Y, where Y = W P."""
+        height, width, num_bytes = self.shape
+        rows_H = torch.arange(height, device=boxes_B4.device)
+        columns_Y = torch.arange(width, device=boxes_B4.device).repeat_interleave(num_bytes)
+        top, left, bottom, right = boxes_B4[..., None].unbind(1)
+        other_rows = ((rows_H < top) | (rows_H >= bottom)).to(self.scale.dtype)
+        other_columns = ((columns_Y < left) | (columns_Y >= right)).to(self.scale.dtype)
+        return torch.maximum(other_rows[:, :, None], other_columns[:, None, :])
+
+
+class _Arranged(NamedTuple):
+    """Draws on the device, in the order of an epoch; see `EpochDraws`.
+
+    `starts_NH`: the word where the input row of each output row begins; `steps_NW`: words from there. Both are very
+    negative where nothing is seen. `matrices_N23` in fixed point.
+    """
+
+    starts_NH: torch.Tensor
+    steps_NW: torch.Tensor
+    matrices_N23: torch.Tensor | None
+    tables_NCV: torch.Tensor | None
+    colours_NCD: torch.Tensor | None
+    boxes_N4: torch.Tensor | None
+
+    def part(self, start: int, stop: int) -> "_Arranged":
+        further = (None if tensor is None else tensor[start:stop] for tensor in self[2:])
+        return _Arranged(self.starts_NH[start:stop], self.steps_NW[start:stop], *further)
 
 
 class ResidentSplit:
@@ -53,40 +127,76 @@ class ResidentSplit:
         self.labels_N = np.array(split.labels, dtype=np.int64)
         self.labels = torch.from_numpy(self.labels_N).to(device)
         self.words = _pack(split.images, packed_bytes(self.num_channels)).to(device)
-        self._rows: torch.Tensor | None = None
-        self._columns: torch.Tensor | None = None
+        self._own: _Arranged | None = None
+        self._partners: _Arranged | None = None
 
     def __len__(self) -> int:
         return self.num_images
 
-    def arrange(self, order_N: NDArray[np.int64], drawn: PixelMap) -> None:
-        """Fix order and pixel maps of one epoch; `gather` then serves places of this order."""
-        area = self.height * self.width
-        rows_NH, columns_NW = drawn.rows_NH[order_N], drawn.columns_NW[order_N]
-        # Negative whatever row or column is added to it, so that one clamp finds every outside position.
-        outside = -self.words.numel()
-        first_N1 = 1 + order_N[:, None] * area
-        starts_NH = np.where(rows_NH < 0, outside, first_N1 + rows_NH * self.width)
-        steps_NW = np.where(columns_NW < 0, outside, columns_NW)
-        index = np.int32 if self.words.numel() < 2**30 else np.int64  # half the memory traffic where it fits
-        device = self.words.device
-        self._rows = torch.from_numpy(starts_NH.astype(index)).to(device)
-        self._columns = torch.from_numpy(steps_NW.astype(index)).to(device)
-        self._ordered_labels = self.labels[torch.from_numpy(order_N).to(device)]
+    def arrange(self, order_N: NDArray[np.int64], draws: EpochDraws) -> None:
+        """Fix order and draws of one epoch; `gather` then serves places of this order."""
+        self._own, self._partners = self._on_device(order_N, draws), None
+        self._bilinear = draws.bilinear
+        self._targets = Targets(self._labels_of(order_N))
+        if draws.partner_N is not None and draws.weight_N is not None:
+            partners_N = draws.partner_N[order_N]
+            weights = torch.from_numpy(draws.weight_N[order_N]).to(self.labels.device)
+            self._partners = self._on_device(partners_N, draws)
+            self._targets = Targets(self._targets.labels, self._labels_of(partners_N), weights)
 
-    def gather(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Packed bytes B x (H W P) and labels B of the places start..stop of the arranged epoch."""
-        assert self._rows is not None, "arrange() comes before gather()"
-        assert self._columns is not None
-        index_BHW = self._rows[start:stop, :, None] + self._columns[start:stop, None, :]
-        words = self.words.index_select(0, index_BHW.clamp_min_(0).view(-1))
-        return words.view(torch.uint8).view(stop - start, -1), self._ordered_labels[start:stop]
+    def gather(self, start: int, stop: int, normalise: Normaliser) -> tuple[torch.Tensor, Targets]:
+        """The places start..stop of the arranged epoch: augmented images B x C x H x W, and what they are."""
+        assert self._own is not None, "arrange() comes before gather()"
+        targets = self._targets.part(start, stop)
+        images = self._augmented(self._own.part(start, stop), normalise)
+        if self._partners is not None and targets.weights is not None:
+            partners = self._augmented(self._partners.part(start, stop), normalise)
+            images = torch.lerp(partners, images, targets.weights.to(images.dtype).view(-1, 1, 1, 1))
+        return images, targets
 
     def stored(self, start: int, stop: int) -> torch.Tensor:
         """Packed bytes B x (H W P) of images start..stop as they are stored, without augmentation."""
         area = self.height * self.width
-        words = self.words[1 + start * area : 1 + stop * area]
-        return words.view(torch.uint8).view(stop - start, -1)
+        return self._bytes(self.words[1 + start * area : 1 + stop * area], stop - start)
+
+    def _labels_of(self, positions_N: NDArray[np.int64]) -> torch.Tensor:
+        return self.labels[torch.from_numpy(positions_N).to(self.labels.device)]
+
+    def _on_device(self, positions_N: NDArray[np.int64], draws: EpochDraws) -> _Arranged:
+        """The draws of the images at these positions of the split."""
+        here = draws.at(positions_N)
+        rows_NH = np.arange(self.height)[None] if here.rows_NH is None else here.rows_NH
+        columns_NW = np.arange(self.width)[None] if here.columns_NW is None else here.columns_NW
+        # Negative whatever row or column is added to it, so that one clamp finds every outside position.
+        outside = -self.words.numel()
+        first_N1 = 1 + positions_N[:, None] * (self.height * self.width)
+        starts_NH = np.where(rows_NH == OUTSIDE, outside, first_N1 + rows_NH * self.width)
+        steps_NW = np.where(columns_NW == OUTSIDE, outside, columns_NW)
+        index = np.int32 if self.words.numel() < 2**30 else np.int64  # half the memory traffic where it fits
+
+        def placed(array: NDArray[np.generic]) -> torch.Tensor:
+            return torch.from_numpy(array).to(self.words.device)
+
+        matrices_N23 = None if here.matrices_N23 is None else fixed_point(here.matrices_N23)
+        further = (matrices_N23, here.tables_NCV, here.colours_NCD, here.boxes_N4)
+        return _Arranged(
+            placed(starts_NH.astype(index)),
+            placed(np.broadcast_to(steps_NW, (len(positions_N), self.width)).astype(index, order="C")),
+            *(None if array is None else placed(array) for array in further),
+        )
+
+    def _augmented(self, draws: _Arranged, normalise: Normaliser) -> torch.Tensor:
+        if draws.matrices_N23 is None:
+            index_BHW = draws.starts_NH[:, :, None] + draws.steps_NW[:, None, :]
+            words = self.words.index_select(0, index_BHW.clamp_min_(0).view(-1))
+        else:
+            words_at = bilinear_words if self._bilinear else nearest_words
+            words = words_at(self.words, draws.starts_NH, draws.steps_NW, draws.matrices_N23)
+        packed_BX = self._bytes(words, len(draws.starts_NH))
+        return normalise(packed_BX, draws.tables_NCV, draws.colours_NCD, draws.boxes_N4)
+
+    def _bytes(self, words: torch.Tensor, num_images: int) -> torch.Tensor:
+        return words.view(torch.uint8).view(num_images, self.height * self.width * words.itemsize)
 
 
 def packed_bytes(num_channels: int) -> int:

@@ -247,9 +247,13 @@ def _repeat(work: Coursework) -> Section:
 
 def _augmentation(recipe: Recipe) -> str:
     """One sentence on what happens to the pixels of a batch."""
-    crop, flip = recipe.augment.crop, recipe.augment.flip
+    crop, flip, rotate, cutout = (
+        getattr(recipe.augment, name) for name in ("crop", "flip", "rotate", "cutout")
+    )
     methods = [f"crop after padding by {crop.padding}"] if crop else []
     methods += [f"flip with probability {flip.p:g}"] if flip else []
+    methods += [f"rotation by up to {rotate.degrees:g} degrees"] if rotate else []
+    methods += [f"cutout of {cutout.size}x{cutout.size} pixels"] if cutout else []
     if not methods:
         return "Nothing is augmented."
     return f"Each image of a batch gets its own random {' and '.join(methods)}."

@@ -31,7 +31,7 @@ train_indices, val_indices = split_indices(data.train.labels, recipe.data.val, s
 mean, std = channel_statistics(data.train.images[train_indices])
 transform = ToTensor(mean, std)
 
-# Where the recipe asks for crops and flips, each image gets its own in every epoch.
+# Where the recipe augments, each image gets draws of its own in every epoch.
 train_set = ImageDataset(
     data.train, transform, indices=train_indices,
     augment=recipe.augment, seed=recipe.seed,

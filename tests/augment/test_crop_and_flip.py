@@ -1,4 +1,6 @@
-"""Whole-batch augmentation against a slow per-image reference written with Pillow, as tutorials do it."""
+"""Crop and flip against Pillow, image by image, and against the pixels that earlier versions drew."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from cnnlab.core.seeding import derive_generator
 from cnnlab.recipe.sections import Augment, Crop, Flip
 
 SEED, EPOCH = 3, 5
+GOLDEN = np.load(Path(__file__).parent / "golden" / "crop_and_flip.npz")
 
 
 def images_like_photos(num_images: int, height: int = 32, width: int = 32) -> np.ndarray:
@@ -47,6 +50,16 @@ def test_crop_and_flip_equal_the_per_image_reference(mode: str, padding: int) ->
     augment = Augment(crop=Crop(padding=padding, mode=mode), flip=Flip(p=0.5))
     fast = preview_batch(images, augment, SEED, EPOCH)
     np.testing.assert_array_equal(fast, one_image_at_a_time(images, augment))
+
+
+@pytest.mark.parametrize(
+    ("name", "crop"), [("zero", Crop()), ("reflect", Crop(mode="reflect")), ("flip", None)]
+)
+def test_a_seed_gives_the_pixels_it_has_always_given(name: str, crop: Crop | None) -> None:
+    """Stored from the version before draws and pixels were told apart; never to be made again."""
+    images = (np.arange(8 * 9 * 7 * 3) * 73 % 251).astype(np.uint8).reshape(8, 9, 7, 3)
+    got = preview_batch(images, Augment(crop=crop, flip=Flip()), SEED, EPOCH)
+    np.testing.assert_array_equal(got, GOLDEN[name])
 
 
 def test_no_augmentation_changes_nothing() -> None:

@@ -1,0 +1,83 @@
+"""Loss and hits of mixed images against torch's cross-entropy of soft labels, and against a formula in float64."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cnnlab.arch import parse
+from cnnlab.augment import EpochDraws
+from cnnlab.augment.reference import augmented
+from cnnlab.data import Split
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.engine import TorchEngine
+from cnnlab.engines.torch.network import build
+from cnnlab.engines.torch.resident import ResidentSplit
+from cnnlab.engines.torch.targets import Targets
+from cnnlab.recipe import Recipe
+
+LOGITS = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+LABELS, PARTNERS = torch.arange(9) % 4, torch.arange(9) % 3
+WEIGHTS = torch.linspace(0, 1, 9)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_of_mixed_images_is_torchs_for_soft_labels(smoothing: float) -> None:
+    soft = WEIGHTS[:, None] * F.one_hot(LABELS, 4) + (1 - WEIGHTS[:, None]) * F.one_hot(PARTNERS, 4)
+    expected = F.cross_entropy(LOGITS.double(), soft.double(), label_smoothing=smoothing)
+    got = Targets(LABELS, PARTNERS, WEIGHTS).loss(LOGITS, smoothing)
+    torch.testing.assert_close(got.double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_of_plain_images_is_the_formula(smoothing: float) -> None:
+    logits = LOGITS.double().numpy()
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    own = log_softmax[np.arange(9), LABELS]
+    expected = -((1 - smoothing) * own + smoothing * log_softmax.mean(axis=1)).mean()
+    assert float(Targets(LABELS).loss(LOGITS, smoothing)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_hit_is_the_label_with_the_larger_share() -> None:
+    largest = torch.tensor([[5.0, 0, 0], [5, 0, 0], [0, 5, 0], [0, 5, 0], [0, 0, 5]])
+    labels, partners = torch.tensor([0, 0, 0, 1, 0]), torch.tensor([1, 1, 1, 0, 1])
+    weights = torch.tensor([0.9, 0.1, 0.2, 0.5, 0.4])
+    # Hit, miss (the partner weighs more), hit by the partner, hit (a tie is the image's own), miss.
+    assert int(Targets(labels, partners, weights).hits(largest)) == 3
+    assert int(Targets(labels).hits(largest)) == 3  # images 0, 1 and 3
+
+
+def test_a_part_has_its_own_rows() -> None:
+    part = Targets(LABELS, PARTNERS, WEIGHTS).part(2, 5)
+    assert [one.tolist() for one in part] == [one[2:5].tolist() for one in (LABELS, PARTNERS, WEIGHTS)]
+    assert Targets(LABELS).part(2, 5)[1:] == (None, None)
+
+
+def test_training_on_mixed_images_counts_both_labels() -> None:
+    """The engine's totals of a first step against float64, from its initial weights and the oracle's pixels."""
+    images = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
+    split = Split(images, np.arange(10) % 3)
+    recipe = Recipe.named(
+        "simplenn", arch={"name": None, "layers": "flatten | linear 3"}, train={"batch_size": 6}
+    )
+    model = build(parse("flatten | linear 3"), (3, 4, 4))
+    resident = ResidentSplit(split, torch.device("cpu"))
+    half = Normalisation((0.5,) * 3, (0.5,) * 3)
+    engine = TorchEngine(recipe, parse("flatten | linear 3"), model, {"train": resident}, half)
+    draws = EpochDraws(partner_N=np.roll(np.arange(10), 3), weight_N=np.linspace(0, 1, 10, dtype=np.float32))
+    order = np.random.default_rng(1).permutation(10)
+    engine.start_epoch(0)
+    resident.arrange(order, draws)
+    pixels = np.stack([augmented(images, draws, n, np.full(3, 127.5)) for n in order[:6]])
+    inputs = torch.from_numpy(pixels.transpose(0, 3, 1, 2) / 127.5 - 1)
+    with torch.no_grad():
+        logits = deepcopy(model).double()(inputs)
+    labels, partners = (torch.from_numpy(split.labels[n]) for n in (order[:6], draws.partner_N[order[:6]]))
+    weights = torch.from_numpy(draws.weight_N[order[:6]]).double()[:, None]
+    soft = weights * F.one_hot(labels, 3) + (1 - weights) * F.one_hot(partners, 3)
+    engine.train_step(0, 0.1)
+    totals = engine.totals()
+    assert totals.loss == pytest.approx(6 * float(F.cross_entropy(logits, soft)), rel=1e-5)
+    assert (totals.correct, totals.images) == (int((logits.argmax(1) == soft.argmax(1)).sum()), 6)
