@@ -224,8 +224,10 @@ Image(picture, width=520)
 # %% [markdown]
 # ### The same as a recipe
 #
-# A recipe says all of the above in a few lines; cnnlab trains it several times faster (whole batches are
-# gathered and normalised at once), keeps the checkpoints, and goes on where it was interrupted.
+# A recipe says all of the above in a few lines: from equal weights and on equal images it makes the same
+# steps, but it draws its images in an order of its own, so the curves are alike and not equal. cnnlab trains it
+# several times faster (whole batches are gathered and normalised at once), keeps the checkpoints, and goes on
+# where it was interrupted.
 # `train_or_continue` does nothing where this very training is finished already.
 
 # %%
