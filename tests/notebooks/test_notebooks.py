@@ -92,7 +92,7 @@ def test_the_loop_of_lab_1_is_its_recipe(tmp_path, monkeypatch):
 
     data = {"source": names["source"], "val": names["val"], "train_limit": names["train_limit"]}
     recipe = Recipe.named("simplenn", data=data, precision="fp32")
-    engine = assemble(recipe, Options(threads=1)).engine
+    engine = assemble(recipe, Options(threads=1)).prepared.engine
     start = {name: torch.from_numpy(value) for name, value in network_of(engine).items()}
     names["net"].load_state_dict(start)
     order = epoch_order(recipe.seed, 0, len(names["train_set"]))

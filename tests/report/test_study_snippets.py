@@ -101,7 +101,7 @@ def executed(recipe: Recipe, programs: dict[str, str], folder) -> dict:
 
 def engine_weights(recipe: Recipe) -> dict[str, np.ndarray]:
     """All steps of the recipe by the engine; the names of its network, `averaged_model.` before those of an average."""
-    engine = assemble.assemble(recipe, Options(threads=1)).engine
+    engine = assemble.assemble(recipe, Options(threads=1)).prepared.engine
     steps = engine.steps_per_epoch
     for epoch in range(recipe.train.epochs):
         engine.start_epoch(epoch)

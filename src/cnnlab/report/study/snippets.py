@@ -56,12 +56,12 @@ _GIVEN_NORMALIZE = "mean, std = recipe.data.normalize.mean, recipe.data.normaliz
 _MODEL = """\
 import torch
 
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
 
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 architecture = recipe.arch.build(data.image_shape, len(data.classes))
-model = build(architecture, data.image_shape)
-initialise(model, recipe.seed)   # a new network for every training
+# A new network for every training, its weights drawn anew.
+model = initialised(architecture, data.image_shape, recipe.seed, recipe.arch.init)
 model = model.to(device)
 
 # Is it the right one? Shapes, parameters and MACs by layer, and a made-up batch.
