@@ -31,7 +31,7 @@ train_indices = train_indices[: recipe.data.train_limit]
 {normalize}
 transform = ToTensor(mean, std)
 
-# Where the recipe asks for augmentation, each image gets its own draws in every epoch.
+# Where the recipe augments, each image gets draws of its own in every epoch.
 train_set = ImageDataset(
     data.train, transform, indices=train_indices,
     augment=recipe.augment, seed=recipe.seed,
