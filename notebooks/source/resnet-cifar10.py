@@ -16,7 +16,7 @@ from IPython.display import Image
 from cnnlab import ImageDataset, Options, Recipe, ToTensor
 from cnnlab.arch import named
 from cnnlab.data import channel_statistics, load, split_indices
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
 from cnnlab.launch.replicates import train_or_continue
 
 BUDGETS = {
@@ -46,8 +46,7 @@ trace = architecture.trace((3, 32, 32))
 print(trace.table())
 
 # %%
-net = build(architecture, (3, 32, 32))
-initialise(net, seed=1)
+net = initialised(architecture, (3, 32, 32), seed=1)
 assert net(torch.randn(5, 3, 32, 32)).shape == (5, 10)
 assert sum(parameter.numel() for parameter in net.parameters()) == trace.parameters == 269_722
 option_b = named("resnet20", num_classes=10, shortcut="B").trace((3, 32, 32))

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from cnnlab import ImageDataset, Options, Recipe, ToTensor
 from cnnlab.arch import named
 from cnnlab.data import channel_statistics, load, split_indices
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
 from cnnlab.launch.replicates import train_or_continue
 from cnnlab.report.figures import learning_curves
 
@@ -63,8 +63,7 @@ print(trace.table())
 # 12 → 6, so that 16 × 6 × 6 = 576 numbers reach the first fully-connected layer.
 
 # %%
-net = build(architecture, (3, 32, 32))
-initialise(net, seed=1)
+net = initialised(architecture, (3, 32, 32), seed=1)
 
 dummy = torch.randn(5, 3, 32, 32)
 assert net(dummy).shape == (5, 10)
@@ -81,10 +80,6 @@ print(by_hand)
 print(f"by hand {sum(by_hand.values()):,}, in torch {in_torch:,}, by cnnlab {trace.parameters:,}")
 assert sum(by_hand.values()) == in_torch == trace.parameters == 82_030
 print(net)
-
-# %% [markdown]
-# In the module above, ReLU comes after the pooling where the description has it before: a maximum and a
-# rising function can change places without changing any value, and ReLU then has a quarter of the work.
 
 # %% [markdown]
 # ## Step 1: preprocessing
@@ -224,8 +219,10 @@ Image(picture, width=520)
 # %% [markdown]
 # ### The same as a recipe
 #
-# A recipe says all of the above in a few lines; cnnlab trains it several times faster (whole batches are
-# gathered and normalised at once), keeps the checkpoints, and goes on where it was interrupted.
+# A recipe says all of the above in a few lines: from equal weights and on equal images it makes the same
+# steps, but it draws its images in an order of its own, so the curves are alike and not equal. cnnlab trains it
+# several times faster (whole batches are gathered and normalised at once), keeps the checkpoints, and goes on
+# where it was interrupted.
 # `train_or_continue` does nothing where this very training is finished already.
 
 # %%

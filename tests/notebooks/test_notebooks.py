@@ -4,8 +4,15 @@ import json
 import re
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 from notebooks.build import BUDGETS, NAMES, ROOT, cells_of, execute, keep_outputs, main, notebook_of
+from torch.utils.data import DataLoader
+
+from cnnlab import Options, Recipe
+from cnnlab.engines.batches import epoch_order
+from cnnlab.launch.assemble import assemble
 
 STEPS = {
     "simplenn-cifar10": [0, 1, 2, 3, 4, 5],
@@ -70,6 +77,42 @@ def test_all_cells_run(tmp_path, monkeypatch):
         assert str(tmp_path) not in json.dumps(outputs)
     lines = (tmp_path / "work" / "tiny" / "predictions.csv").read_text().splitlines()
     assert (lines[0], len(lines)) == ("id,label", 1001)
+
+
+def test_the_loop_of_lab_1_is_its_recipe(tmp_path, monkeypatch):
+    """From equal weights and on equal batches the loop that is written out makes the steps of the engine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CNNLAB_BUDGET", "tiny")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    names = {"__name__": "notebook"}
+    for cell in notebook_of("simplenn-cifar10").cells:
+        if cell["cell_type"] == "code" and "run_epoch" not in names:
+            exec(cell["source"], names)
+
+    data = {"source": names["source"], "val": names["val"], "train_limit": names["train_limit"]}
+    recipe = Recipe.named("simplenn", data=data, precision="fp32")
+    engine = assemble(recipe, Options(threads=1)).prepared.engine
+    start = {name: torch.from_numpy(value) for name, value in network_of(engine).items()}
+    names["net"].load_state_dict(start)
+    order = epoch_order(recipe.seed, 0, len(names["train_set"]))
+    batches = list(DataLoader(names["train_set"], batch_size=names["train_loader"].batch_size, sampler=order))
+    engine.start_epoch(0)
+    for step, batch in enumerate(batches):
+        engine.train_step(step, recipe.optim.lr)
+        names["run_epoch"]([batch], learn=True)
+        expected = network_of(engine)
+        for name, tensor in names["net"].state_dict().items():
+            np.testing.assert_allclose(
+                tensor.numpy(), expected[name], rtol=1e-5, atol=2e-6, err_msg=f"{step} {name}"
+            )
+    assert len(batches) == engine.steps_per_epoch == 3
+    # Too small to be seen in three steps: a millionth of a weight in each.
+    assert {group["weight_decay"] for group in names["optimizer"].param_groups} == {recipe.optim.weight_decay}
+
+
+def network_of(engine):
+    return {name.removeprefix("model."): v for name, v in engine.state().items() if name.startswith("model.")}
 
 
 def test_cells_of_a_source():

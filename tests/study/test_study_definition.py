@@ -228,3 +228,15 @@ def test_shipped_studies_are_sound(name: str) -> None:
         assert not arm.recipe.warnings, arm.name
         for figure in study.published:
             assert "ECE 661" in figure.source
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_study_written_as_toml_is_the_study(name: str, tmp_path: Path) -> None:
+    study = Study.load(name, ["train.epochs=2"])
+    path = tmp_path / "other.toml"
+    path.write_text(study.to_toml())
+    again = Study.load(path)
+    assert again == study
+    assert study.to_search or [arm.recipe.hash for arm in again.arms()] == [
+        arm.recipe.hash for arm in study.arms()
+    ]

@@ -128,7 +128,7 @@ def correct_matrix(runs: Sequence[RunFolder], split: str = "test") -> NDArray[np
     first = None
     for run in runs:
         try:
-            stored = run.logits(split)
+            stored = run.predicted(split)
         except RunError as error:
             problems += error.problems
             continue
@@ -136,7 +136,7 @@ def correct_matrix(runs: Sequence[RunFolder], split: str = "test") -> NDArray[np
         same = np.array_equal(stored.indices, first.indices) and np.array_equal(stored.labels, first.labels)
         if not same:
             problems.append(f"run {run.id} was scored on other {split} examples than run {runs[0].id}")
-        rows.append(stored.logits.argmax(axis=1) == stored.labels)
+        rows.append(stored.classes == stored.labels)
     if problems:
         raise RunError(*problems)
     return np.stack(rows)

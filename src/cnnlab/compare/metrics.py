@@ -15,6 +15,9 @@ from cnnlab.core.suggest import did_you_mean
 from cnnlab.runs import RunFolder
 from cnnlab.runs.weights import scored_weights
 
+KEPT_SHARES = "share_below"
+"""The measurement of a packed run, whose weights are gone: threshold -> share of weights below it."""
+
 
 class MetricError(CnnlabError):
     """A metric that does not exist, or lacks its parameter."""
@@ -115,6 +118,9 @@ def _epochs_to(run: RunFolder, threshold: float) -> Value:
 
 
 def _share_below(run: RunFolder, threshold: float) -> float:
+    kept = (run.measurement(KEPT_SHARES) or {}).get(f"{threshold:g}")
+    if kept is not None:
+        return float(kept)
     weights = best_weights(run)
     below = sum(int((np.abs(weight) < threshold).sum()) for weight in weights.values())
     return below / sum(weight.size for weight in weights.values())

@@ -46,6 +46,14 @@ class Predictions(NamedTuple):
     indices: "NDArray[np.int64]"
 
 
+class Predicted(NamedTuple):
+    """The class that was predicted for each image (N,), the true one (N,), and the images' places (N,)."""
+
+    classes: "NDArray[np.int64]"
+    labels: "NDArray[np.int64]"
+    indices: "NDArray[np.int64]"
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A run as it lies on disk. Recipe and environment never change; all the rest is read at every access."""
@@ -118,8 +126,28 @@ class RunFolder:
         """The pointed checkpoint, or with a warning the newest intact one. Raises RunError without any."""
         return checkpoints.load(self.path / layout.CHECKPOINTS, which)
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is a checkpoint: runs that were packed for keeping (`bench/results.py`) have none."""
+        return checkpoints.any_saved(self.path / layout.CHECKPOINTS)
+
     def logits(self, split: str) -> Predictions:
         """The stored predictions of `split`. Raises RunError when there are none or the file is damaged."""
+        arrays = self._outputs(split)
+        if "logits" not in arrays:
+            raise RunError(
+                f"run {self.id} was packed: of {split} it keeps the predicted classes, not the logits"
+            )
+        return Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
+
+    def predicted(self, split: str) -> Predicted:
+        """The predicted classes of `split`, which a packed run has too. Raises as `logits` does."""
+        arrays = self._outputs(split)
+        classes = arrays["classes"] if "classes" in arrays else arrays["logits"].argmax(axis=1)
+        return Predicted(classes, arrays["labels"], arrays["indices"])
+
+    def _outputs(self, split: str) -> "dict[str, NDArray[Any]]":
+        """The arrays of the file with the outputs on `split`: labels, indices, and logits or classes."""
         path = layout.predictions_path(self.path, split)
         if not path.exists():
             stored = [file.stem for file in sorted(path.parent.glob("*.safetensors"))]
@@ -127,11 +155,13 @@ class RunFolder:
             raise RunError(f"run {self.id} has no predictions of {split!r}; {has}")
         try:
             arrays = from_bytes(path.read_bytes())
-            return Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise RunError(
                 f"{path} is damaged: {error}; restore it from a copy, or train the run again"
             ) from error
+        if not {"labels", "indices"} <= arrays.keys() or not {"logits", "classes"} & arrays.keys():
+            raise RunError(f"{path} is damaged: it holds {', '.join(sorted(arrays))}; restore it from a copy")
+        return arrays
 
     def places(self, split: str) -> "NDArray[np.int64]":
         """The places in the source's train split of the images of our `split`, train or val. Raises RunError."""

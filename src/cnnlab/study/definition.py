@@ -34,6 +34,7 @@ from cnnlab.recipe import Recipe
 from cnnlab.recipe.problems import describe
 from cnnlab.recipe.seeds import MOST_SEEDS
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
+from cnnlab.recipe.toml_writer import to_toml
 from cnnlab.recipe.values import Optional, Positive, Section
 from cnnlab.study import checks
 from cnnlab.study.arms import Arm, Cell, change_of, climb, grid, grid_name, star
@@ -142,6 +143,11 @@ class Study(Section):
         if problems:
             raise StudyError(*dict.fromkeys(problems))
         return study
+
+    def to_toml(self) -> str:
+        """The whole study as TOML, what its base extends spelled out; loading it gives an equal study."""
+        values = self.model_dump(mode="json", exclude_none=True, warnings=False)  # seeds are a list in JSON
+        return to_toml(values)
 
     @cached_property
     def base_recipe(self) -> Recipe:

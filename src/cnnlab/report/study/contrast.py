@@ -66,8 +66,8 @@ def best_other(facts: StudyFacts) -> ArmFacts | None:
 
 def row_shares(run: RunFolder, num_classes: int) -> NDArray[np.float64]:
     """The confusion matrix of the stored test outputs, (K, K), each row (a true class) as shares of its images."""
-    stored = run.logits("test")
-    cells_N = stored.labels * num_classes + stored.logits.argmax(axis=1)
+    stored = run.predicted("test")
+    cells_N = stored.labels * num_classes + stored.classes
     counts_KK = np.bincount(cells_N, minlength=num_classes**2).reshape(num_classes, num_classes)
     shares: NDArray[np.float64] = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
     return shares

@@ -1,34 +1,34 @@
-"""The code that the course wants to see: data set and transform, model, loss, training loop.
+"""The code that a report shows: data set and transform, model, one step and training loop, in plain PyTorch.
 
-Short programs on cnnlab's public interface, written from the study's base recipe. One after the other they run: a
-test executes them.
+Short programs on cnnlab's public interface, written from the recipes. Executed one after the other they make the run
+again in float32: the same initial weights, images, order and updates. A test executes what is printed and compares the
+weights with the engine's. What the programs leave out stands in a line above them.
 """
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.sections import Optimizer
 from cnnlab.recipe.sources import preset_names
 from cnnlab.report.document import Block, Code, Paragraph, Section
 from cnnlab.report.study.facts import StudyFacts
-from cnnlab.report.study.wording import code
-
-if TYPE_CHECKING:
-    from cnnlab.recipe.sections import Optimizer
+from cnnlab.report.study.wording import code, listed
 
 _LINE = 88
+_CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 _DATA = """\
 from torch.utils.data import DataLoader
 
 from cnnlab import ImageDataset, Recipe, ToTensor
 from cnnlab.data import channel_statistics, load, split_indices
+from cnnlab.engines.batches import epoch_order
 
 recipe = {recipe}
-data = load(recipe.data.source)
+data = load(recipe.data.source, size=recipe.data.size)
 train_indices, val_indices = split_indices(data.train.labels, recipe.data.val, seed=0)
+train_indices = train_indices[: recipe.data.train_limit]
 
-# Pixels to 0..1, then mean 0 and deviation 1 by channel, both of the training images.
-mean, std = channel_statistics(data.train.images[train_indices])
+{normalize}
 transform = ToTensor(mean, std)
 
 # Where the recipe augments, each image gets draws of its own in every epoch.
@@ -37,55 +37,84 @@ train_set = ImageDataset(
     augment=recipe.augment, seed=recipe.seed,
 )
 val_set = ImageDataset(data.train, transform, indices=val_indices)
-train_loader = DataLoader(train_set, batch_size=recipe.train.batch_size, shuffle=True)
 val_loader = DataLoader(val_set, batch_size=1000)
+
+def batches(epoch):
+    train_set.set_epoch(epoch)
+    order = epoch_order(recipe.seed, epoch, len(train_set))
+    return DataLoader(train_set, {batch_size}, sampler=order{drop_last})
 """
+_NORMALIZE = {
+    "train": """\
+# Pixels to 0..1, then mean 0 and deviation 1 by channel, both of the training images.
+mean, std = channel_statistics(data.train.images[train_indices])
+std = std.clip(0.001)""",
+    "half": "mean = std = (0.5,) * data.image_shape[0]  # pixels to -1..1",
+    "none": "mean, std = (0.0,), (1.0,)  # pixels to 0..1",
+}
+_GIVEN_NORMALIZE = "mean, std = recipe.data.normalize.mean, recipe.data.normalize.std"
 _MODEL = """\
 import torch
 
-from cnnlab.engines.torch.network import build, initialise
+from cnnlab.engines.torch.network import initialised
 
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 architecture = recipe.arch.build(data.image_shape, len(data.classes))
-model = build(architecture, data.image_shape)
-initialise(model, recipe.seed)   # a new network for every training
+# A new network for every training, its weights drawn anew.
+model = initialised(architecture, data.image_shape, recipe.seed, recipe.arch.init)
 model = model.to(device)
 
 # Is it the right one? Shapes, parameters and MACs by layer, and a made-up batch.
 print(architecture.trace(data.image_shape).table())
-logits = model(torch.zeros(5, *data.image_shape, device=device))
+logits = model.eval()(torch.zeros(5, *data.image_shape, device=device))
 assert logits.shape == (5, len(data.classes))
 """
-_LOOP = """\
-from torch.nn import functional as F
+_STEP = """\
+{imports}from torch.nn import functional as F
 
+{weights}optimizer = {optimizer}
+{average}
+def train_step(images, labels, lr, step):
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    loss = F.cross_entropy(model(images), labels{smoothing})
+    optimizer.zero_grad()
+    {loss}.backward()
+{clip}    optimizer.step()
+{follow}    return loss
+"""
+_WEIGHTS = "weights = [p for p in model.parameters() if p.ndim > 1]  # convolutions, linear layers\n"
+_OTHERS = "others = [p for p in model.parameters() if p.ndim <= 1]  # biases, batch norm\n"
+_L1 = "(loss + {strength!r} * sum(p.abs().sum() for p in weights))"
+_CLIP = "    torch.nn.utils.clip_grad_norm_(model.parameters(), {norm!r})\n"
+_AVERAGE = "average = copy.deepcopy(model)  # the moving average of the weights: what is evaluated\n"
+_FOLLOW = """\
+    decay = min({ema!r}, (2 + step) / (11 + step))  # at first it follows quickly
+    for kept, now in zip(average.state_dict().values(), model.state_dict().values()):
+        if kept.is_floating_point():
+            kept.lerp_(now, 1 - decay)
+"""
+_LOOP = """\
 from cnnlab.optim.schedules import lr_at
 
-optimizer = {optimizer}
-steps = len(train_loader)
+steps = len(batches(0))
 total = recipe.train.epochs * steps
 for epoch in range(recipe.train.epochs):
-    train_set.set_epoch(epoch)
     model.train()
-    for step, (images, labels) in enumerate(train_loader, start=epoch * steps):
-        for group in optimizer.param_groups:
-            group["lr"] = lr_at(recipe.schedule, recipe.optim.lr, step, steps, total)
-        images, labels = images.to(device), labels.to(device)
-        loss = F.cross_entropy(model(images), labels{smoothing})
-{l1}        optimizer.zero_grad()
-        loss.backward()
-{clip}        optimizer.step()
-
-    model.eval()
+    for step, (images, labels) in enumerate(batches(epoch), start=epoch * steps):
+        lr = lr_at(recipe.schedule, recipe.optim.lr, step, steps, total)
+        loss = train_step(images.to(device), labels.to(device), lr, step)
+    print(f"epoch {{epoch + 1}}: loss of the last batch {{loss.item():.3f}}")
+{validation}"""
+_VALIDATION = """
+    {evaluated}.eval()
     right = 0
     with torch.no_grad():
         for images, labels in val_loader:
-            right += (model(images.to(device)).argmax(1).cpu() == labels).sum().item()
-    val = right / len(val_set)
-    print(f"epoch {{epoch + 1}}: train loss {{loss.item():.3f}}, val accuracy {{val:.2%}}")
+            logits = {evaluated}(images.to(device)).cpu()
+            right += (logits.argmax(1) == labels).sum().item()
+    print(f"val accuracy {{right / len(val_set):.2%}}")
 """
-_L1 = "        loss = loss + {strength} * sum(p.abs().sum() for p in model.parameters())  # L1\n"
-_CLIP = "        torch.nn.utils.clip_grad_norm_(model.parameters(), {norm:g})\n"
 _SWISH = """\
 class Swish(torch.nn.Module):
     # Ramachandran, Zoph and Le, "Searching for activation functions", 2017.
@@ -104,25 +133,57 @@ print(run.path, run.accuracy("val"))
 
 
 def code_section(facts: StudyFacts) -> Section:
-    """Snippets of the base recipe; Swish and L1 where an arm uses them."""
+    """Programs of the base recipe; the step of arms that make another one; Swish where an arm uses it."""
     reference = recipe_expression(facts.base)
     recipes = [arm.recipe for arm in facts.arms]
+    first, *other_steps = _steps(facts)
     blocks: list[Block] = [
-        Paragraph(
-            "The runs were made by cnnlab's own engine, which does the same on whole batches and keeps everything in "
-            "a run folder."
-            + (f" {code('recipe.toml')} holds the base recipe above." if "recipe.toml" in reference else "")
-        ),
+        Paragraph(_what_it_is(facts.base, recipes, reference)),
         Code(_TRAIN.format(recipe=reference).rstrip(), "One run of the study:"),
-        Code(_DATA.format(recipe=reference).rstrip(), "Data set and transform, in plain PyTorch:"),
+        Code(data_code(facts.base).rstrip(), "Data set and transform, in plain PyTorch:"),
         Code(_MODEL.rstrip(), "The model, with its checks:"),
     ]
     if any("swish" in str(recipe.arch).lower() for recipe in recipes):
         blocks.append(Code(_SWISH.rstrip(), "Swish, written out:"))
     if networks := _networks(facts):
         blocks.append(Code(networks, "The networks that are compared, layer by layer:"))
-    blocks.append(Code(loop(facts.base, recipes).rstrip(), "Loss, optimizer and training loop:"))
-    return Section("Code", tuple(blocks))
+    blocks.append(first)
+    blocks.append(Code(loop_code(facts.base).rstrip(), "Training loop:"))
+    return Section("Code", (*blocks, *other_steps))
+
+
+def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
+    """What the programs are, and what of a run is not in them."""
+    left_out = ["number formats other than float32", "keeping the network with the best val accuracy"]
+    if any(recipe.train.early_stop for recipe in (base, *recipes)):
+        left_out.append("stopping early")
+    if any(recipe.train.test_curve for recipe in (base, *recipes)):
+        left_out.append("the curve of test")
+    if any("dropout" in str(recipe.arch).lower() for recipe in (base, *recipes)):
+        left_out.append("the engine's own draws of dropout (torch makes others)")
+    return (
+        "The runs were made by cnnlab's own engine. The programs below make the run of the base recipe again, image by "
+        "image: the same initial weights, the same images in the same order, the same updates but for rounding. Not in "
+        f"them: {listed(left_out)}."
+        + (f" {code('recipe.toml')} holds the base recipe above." if "recipe.toml" in reference else "")
+    )
+
+
+def _steps(facts: StudyFacts) -> list[Code]:
+    """The step of the base, then that of each arm which has other parts; those that differ in numbers come once."""
+    found = {
+        _parts(step_code(facts.base)): Code(step_code(facts.base).rstrip(), "Loss, optimizer and one step:")
+    }
+    for arm in facts.arms:
+        text = step_code(arm.recipe)
+        caption = f"The same of arm {code(arm.name)}, in place of the step above:"
+        found.setdefault(_parts(text), Code(text.rstrip(), caption))
+    return list(found.values())
+
+
+def _parts(program: str) -> str:
+    """The program with every number as 0."""
+    return re.sub(r"\b\d[\d.]*(?:e-?\d+)?", "0", program)
 
 
 def _networks(facts: StudyFacts) -> str:
@@ -146,16 +207,52 @@ def _wrapped(architecture: str) -> str:
     return "\n".join(lines)
 
 
-def loop(base: Recipe, arms: list[Recipe]) -> str:
-    """The training loop of `base`, with the L1 penalty of the arm that has the strongest one."""
-    l1 = max((recipe.loss.l1 for recipe in (base, *arms)), default=0.0)
-    smoothing, clip = base.loss.label_smoothing, base.train.clip_norm
-    return _LOOP.format(
-        optimizer=optimizer_expression(base.optim),
-        smoothing=f", label_smoothing={smoothing:g}" if smoothing else "",
-        l1=_L1.format(strength=f"{l1:g}") if l1 else "",
-        clip=_CLIP.format(norm=clip) if clip else "",
+def data_code(recipe: Recipe) -> str:
+    """Data set, transform and the batches of an epoch."""
+    size = recipe.train.batch_size
+    normalize = recipe.data.normalize
+    return _DATA.format(
+        recipe=recipe_expression(recipe),
+        normalize=_NORMALIZE[normalize] if isinstance(normalize, str) else _GIVEN_NORMALIZE,
+        batch_size=size,
+        drop_last=f", drop_last=len(train_set) >= {size}" if recipe.train.drop_last else "",
     )
+
+
+def step_code(recipe: Recipe) -> str:
+    """Optimizer and one update, with all that the recipe asks for and nothing else."""
+    loss, train = recipe.loss, recipe.train
+    apart = bool(recipe.optim.weight_decay) and not recipe.optim.decay_norm_and_bias
+    return _STEP.format(
+        imports="import copy\n\n" if train.ema else "",
+        weights=(_WEIGHTS if apart or loss.l1 else "") + (_OTHERS if apart else ""),
+        optimizer=_optimizer(recipe.optim, apart),
+        average=_AVERAGE if train.ema else "",
+        smoothing=f", label_smoothing={loss.label_smoothing!r}" if loss.label_smoothing else "",
+        loss=_L1.format(strength=loss.l1) if loss.l1 else "loss",
+        clip=_CLIP.format(norm=train.clip_norm) if train.clip_norm else "",
+        follow=_FOLLOW.format(ema=train.ema) if train.ema else "",
+    )
+
+
+def loop_code(recipe: Recipe) -> str:
+    """The epochs, and val after each where there are validation images."""
+    validation = _VALIDATION.format(evaluated="average" if recipe.train.ema else "model")
+    return _LOOP.format(validation=validation if recipe.data.val else "")
+
+
+def _optimizer(optim: Optimizer, apart: bool) -> str:
+    """The torch optimizer with all the recipe's values; with `apart` only weights are decayed."""
+    decay = optim.weight_decay
+    parameters = (
+        f'[{{"params": weights, "weight_decay": {decay!r}}}, {{"params": others}}]'
+        if apart
+        else "model.parameters()"
+    )
+    settings = optim.model_dump(exclude={"name", "weight_decay", "decay_norm_and_bias"})
+    settings["weight_decay"] = 0.0 if apart else decay
+    arguments = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+    return f"torch.optim.{_CLASSES[optim.name]}(\n    {parameters},\n    {arguments},\n)"
 
 
 def recipe_expression(recipe: Recipe) -> str:
@@ -166,17 +263,3 @@ def recipe_expression(recipe: Recipe) -> str:
             seed = "" if preset.seed == recipe.seed else f", seed={recipe.seed}"
             return f'Recipe.named("{name}"{seed})'
     return 'Recipe.load("recipe.toml")'
-
-
-def optimizer_expression(optim: "Optimizer") -> str:
-    """The torch optimizer with the recipe's values."""
-    values: dict[str, Any] = {"lr": optim.lr}
-    if optim.name == "sgd":
-        values |= {"momentum": optim.momentum} | ({"nesterov": True} if optim.nesterov else {})
-    if optim.weight_decay:
-        values["weight_decay"] = optim.weight_decay
-    name = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[optim.name]
-    arguments = ", ".join(f"{key}={value!r}" for key, value in values.items())
-    short = f"torch.optim.{name}(model.parameters(), {arguments})"
-    fits = len(f"optimizer = {short}") <= _LINE
-    return short if fits else f"torch.optim.{name}(\n    model.parameters(), {arguments}\n)"

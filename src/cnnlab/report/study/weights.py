@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnlab.compare.metrics import best_weights
-from cnnlab.report.document import Picture, Section, Table
+from cnnlab.report.document import Paragraph, Picture, Section, Table
 from cnnlab.report.figures.weights import share_near_zero, weight_histograms
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.wording import code
@@ -28,6 +28,8 @@ def weights_section(facts: StudyFacts, figures: Path) -> Section | None:
     arms = penalised(facts)
     if len(arms) < 2:
         return None
+    if not all(run.has_weights for arm in arms for run in arm.runs.values()):
+        return Section("Weights", (Paragraph("Not shown: these runs are kept without their weights."),))
     weights = _by_layer(arms)
     drawn = sorted(weights, key=lambda layer: -_size(weights[layer]))[:_MOST_LAYERS]
     shown = {layer: weights[layer] for layer in weights if layer in drawn}
