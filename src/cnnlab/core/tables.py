@@ -1,6 +1,9 @@
-"""Tables as plain aligned text: for a terminal, a log and a page alike."""
+"""Tables as text: aligned, for a terminal, a log and a page alike; as CSV, for programs."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> list[str]:
@@ -18,3 +21,10 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) 
         for line in (head, *rows)
     ]
     return [aligned[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *aligned[1:]]
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The head and the rows as CSV: numbers with all their digits, nothing for None."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    return text.getvalue()

@@ -12,8 +12,6 @@ Shape legend: N images, B of them in a batch, C channels; the positions of a map
 """
 
 import copy
-import csv
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -28,7 +26,7 @@ from torch.nn import functional as F
 
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.files import write_atomic
-from cnnlab.core.tables import table_lines
+from cnnlab.core.tables import csv_text, table_lines
 from cnnlab.data.dataset import Images
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.inspect.settings import BatchNormSettings, OnStep
@@ -112,23 +110,14 @@ class BatchNormStatistics:
 
     def write_csv(self, path: Path) -> None:
         """A line for each channel, with all means and deviations. Raises StorageError."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         conditions = ("training", "inference_train", "inference")
-        kinds = [field.name for field in fields(Channels)]
-        writer.writerow(
-            [
-                *("layer", "channel", "scale", "shift"),
-                *(f"{condition}_{kind}" for condition in conditions for kind in kinds),
-            ]
-        )
+        kinds = [(condition, field.name) for condition in conditions for field in fields(Channels)]
+        rows = []
         for layer in self.layers:
-            measured = [
-                getattr(getattr(layer, condition), kind) for condition in conditions for kind in kinds
-            ]
+            measured = [getattr(getattr(layer, condition), kind) for condition, kind in kinds]
             for channel, values in enumerate(zip(layer.scale, layer.shift, *measured, strict=True)):
-                writer.writerow([layer.path, channel, *(f"{value:.6g}" for value in values)])
-        write_atomic(path, text.getvalue())
+                rows.append((layer.path, channel, *(f"{value:.6g}" for value in values)))
+        write_atomic(path, csv_text(("layer", "channel", "scale", "shift", *map("_".join, kinds)), rows))
 
 
 _COLUMNS = (

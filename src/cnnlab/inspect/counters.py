@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnnlab.arch import Architecture, Row
 from cnnlab.arch.layers import NAME_OF, AvgPool, BatchNorm, Layer
 from cnnlab.arch.shapes import Shape, show_shape
+from cnnlab.core import numbers
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.tables import table_lines
 from cnnlab.engines.torch.network import build
@@ -250,7 +251,7 @@ def _conclusions(traced: Iterable[Row], rows: Iterable[CounterRow]) -> Iterator[
             _extra(row) for row, counted in pairs if type(row.layer) is kind and counted not in unexplained
         ]
         if extras:
-            layers = f"{len(extras)} {NAME_OF[kind]} layer{'s' if len(extras) > 1 else ''}"
+            layers = numbers.count(len(extras), f"{NAME_OF[kind]} layer")
             yield f"{thop} counts {sum(extras):,} operations more in {layers}: {rule.reason}."
     if unexplained:
         yield f"Unexplained: the counters differ in layers {', '.join(row.path for row in unexplained)}."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cnnlab.core.files import storage_errors
+from cnnlab.core.numbers import count
 from cnnlab.report.document import Document, Paragraph, Section
 from cnnlab.report.html import write_html
 from cnnlab.report.latex import write_latex
@@ -29,7 +30,7 @@ from cnnlab.report.study.setting import (
 from cnnlab.report.study.snippets import code_section
 from cnnlab.report.study.verdicts import absent_section, answer, claims_section
 from cnnlab.report.study.weights import weights_section
-from cnnlab.report.study.wording import count, plain, seeds
+from cnnlab.report.study.wording import plain, seeds
 
 Format = Literal["html", "pdf", "notebook", "latex", "csv"]
 DOCUMENTS: frozenset[Format] = frozenset({"html", "pdf", "notebook", "latex"})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnlab.core.numbers import signed
 from cnnlab.report.figures.style import INK, literal, save_vector, shortened
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _write_points(figure: "Figure", points_KK: NDArray[np.float64], reach: float
         if abs(value) < _LEAST_WRITTEN:
             continue
         dark = abs(value) > 0.62 * reach
-        text = f"{value:+.1f}".replace("-", "−")
+        text = signed(value, 1)
         weight = "bold" if i == j else "normal"
         axes.text(
             j,
