@@ -145,7 +145,7 @@ def test_demo_compares_its_variants(
     answer = cnnlab("demo", "--runs", tmp_path, "--threads", 1)
     assert answer.code == 0, answer.err
     table = (tmp_path / "demo" / "comparison.md").read_text()
-    assert len(re.findall(r"^\| .* \| 82,030 \| 716,328 \| 1 \| \d+\.\d% ", table, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\| .* \| +82,030 \| +716,328 \| +1 \| +\d+\.\d% ", table, re.MULTILINE)) == 2
     assert str(tmp_path / "demo" / "comparison.md") in answer.out
     with Image.open(tmp_path / "demo" / "comparison.png") as figure:
         assert figure.size[0] > 800

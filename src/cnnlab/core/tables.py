@@ -1,4 +1,4 @@
-"""Tables as text: aligned, for a terminal, a log and a page alike; as CSV, for programs."""
+"""Tables as text: aligned for a terminal and a log, in Markdown for a page, as CSV for programs."""
 
 import csv
 import io
@@ -21,6 +21,16 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) 
         for line in (head, *rows)
     ]
     return [aligned[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *aligned[1:]]
+
+
+def markdown_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> list[str]:
+    """The same in Markdown, padded so that it also reads well as it stands."""
+    widths = [max(3, *map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * width if column < words else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    padded = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in (head, rule, *rows)
+    ]
+    return [f"| {' | '.join(cells)} |" for cells in padded]
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

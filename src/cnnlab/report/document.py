@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 # What looks like HTML or an image in running text is text.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,9 @@ class InlineWriter:
         return "".join(parts)
 
 
-def inline_html(text: str) -> str:
-    """Running text as HTML; whatever looks like HTML in it is shown, not obeyed."""
-    return str(_MARKDOWN.renderInline(text))
-
-
 def inline_tokens(text: str) -> Sequence[Token]:
     """The inline tokens of running text, in reading order."""
-    return _MARKDOWN.parseInline(text)[0].children or []
+    return MARKDOWN.parseInline(text)[0].children or []
 
 
 def _is_number(cell: str) -> bool:

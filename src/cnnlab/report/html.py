@@ -6,15 +6,20 @@ from pathlib import Path
 from markupsafe import Markup
 
 from cnnlab.core.files import write_atomic
-from cnnlab.report.document import Document, inline_html
+from cnnlab.report.document import MARKDOWN, Document
 from cnnlab.report.templating import MEDIA_TYPES, read_figure, render
 
 
 def write_html(document: Document, path: Path) -> None:
     """Write the report. Raises CnnlabError for a figure that cannot be read, StorageError."""
-    filters = {"inline": lambda text: Markup(inline_html(text)), "data_uri": data_uri}
+    filters = {"inline": inline_html, "data_uri": data_uri}
     page = render("document.html.j2", filters, syntax={"autoescape": True}, document=document)
     write_atomic(path, page)
+
+
+def inline_html(text: str) -> Markup:
+    """Running text as HTML; whatever looks like HTML in it is shown, not obeyed."""
+    return Markup(MARKDOWN.renderInline(text))
 
 
 def data_uri(file: Path) -> str:

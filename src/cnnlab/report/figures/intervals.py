@@ -3,7 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
 
 from cnnlab.report.figures.style import (
     ARM_COLOURS,
@@ -16,10 +22,6 @@ from cnnlab.report.figures.style import (
     save_vector,
     shortened,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _LONGEST_NAME = 30
 _SEED_COLOUR, _PUBLISHED_COLOUR = ARM_COLOURS[0], ARM_COLOURS[1]
@@ -64,11 +66,7 @@ def far_below(rows: Sequence[Dots]) -> frozenset[str]:
     return frozenset()
 
 
-def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import MaxNLocator
-
+def _draw(panels: Mapping[str, Sequence[Dots]]) -> Figure:
     names = [row.name for row in next(iter(panels.values()))]
     layout = ConstrainedLayoutEngine(w_pad=0.12)
     figure = Figure(figsize=(7.4, 0.34 * len(names) + 1.35), layout=layout)
@@ -99,7 +97,7 @@ def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
     return figure
 
 
-def _draw_panel(axes: "Axes", rows: Sequence[Dots]) -> None:
+def _draw_panel(axes: Axes, rows: Sequence[Dots]) -> None:
     off_scale = far_below(rows)
     for place, row in enumerate(rows):
         axes.axhline(place, color=PALE, linewidth=0.6, zorder=0)
@@ -122,7 +120,7 @@ def _draw_panel(axes: "Axes", rows: Sequence[Dots]) -> None:
         axes.set_xlim(low - 0.22 * (high - low), high)
 
 
-def _draw_arm(axes: "Axes", place: int, row: Dots) -> None:
+def _draw_arm(axes: Axes, place: int, row: Dots) -> None:
     shift = 0.16 if len(row.values) > 1 else 0.0
     axes.plot(
         row.values,
@@ -141,8 +139,6 @@ def _draw_arm(axes: "Axes", place: int, row: Dots) -> None:
         axes.hlines(place, *row.interval, color=INK, linewidth=1.6, label="95% interval (t)", zorder=2)
 
 
-def _point_left(axes: "Axes", place: int, text: str) -> None:
-    from matplotlib.transforms import blended_transform_factory
-
+def _point_left(axes: Axes, place: int, text: str) -> None:
     at_the_edge = blended_transform_factory(axes.transAxes, axes.transData)
     axes.text(0.01, place, f"◂ {text}", transform=at_the_edge, va="center", fontsize=9, color=GREY)
