@@ -18,6 +18,7 @@ from cnnlab.runs import RunFolder
 CNNLAB = [sys.executable, "-c", "from cnnlab.cli.main import run; run()"]
 
 
+@pytest.mark.serial
 def test_help_is_instant_and_imports_nothing_heavy() -> None:
     code = "import sys, cnnlab.cli.main; print([m for m in ('torch','numpy','pydantic','PIL') if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
