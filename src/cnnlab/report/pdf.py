@@ -7,14 +7,14 @@ from typing import Any
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.report.document import Document, InlineWriter
-from cnnlab.report.templating import read_figure, render
+from cnnlab.report.templating import copy_figures, render
 
 
 def write_pdf(document: Document, path: Path) -> None:
     """Write the report. Raises CnnlabError without Typst or for a figure that cannot be read, StorageError."""
     typst = require_typst()
     with tempfile.TemporaryDirectory() as folder:
-        figures = _copy_figures(document, Path(folder))
+        figures = copy_figures(document, Path(folder))
         (Path(folder) / "main.typ").write_text(typst_source(document, figures), encoding="utf-8")
         content = typst.compile(str(Path(folder) / "main.typ"), root=folder)
     write_atomic(path, content)
@@ -48,13 +48,3 @@ def require_typst() -> Any:
     except ImportError:
         raise CnnlabError('a PDF needs Typst; install it with: pip install "cnnlab[pdf]"') from None
     return typst
-
-
-def _copy_figures(document: Document, folder: Path) -> dict[Path, str]:
-    names = {
-        picture.file: f"figure-{index}{picture.file.suffix}"
-        for index, picture in enumerate(document.pictures)
-    }
-    for file, name in names.items():
-        (folder / name).write_bytes(read_figure(file))
-    return names
