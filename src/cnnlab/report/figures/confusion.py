@@ -20,7 +20,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import GREY, INK, save_both
+from cnnlab.report.figures.style import CENTRED, GREY, INK, save_both
 
 _COLOUR_MAP = "Blues"
 _MOST_WITH_NUMBERS = 20
@@ -91,25 +91,9 @@ def _write_cells(
             continue
         colour = _ink_on([float(part) for part in image.to_rgba(shares_KK[row, column])[:3]])
         weight = "bold" if row == column else "normal"
-        axes.text(
-            column,
-            row - 0.14,
-            f"{count:,}",
-            ha="center",
-            va="center",
-            color=colour,
-            fontsize=9.5,
-            weight=weight,
-        )
-        axes.text(
-            column,
-            row + 0.24,
-            f"{shares_KK[row, column]:.1%}",
-            ha="center",
-            va="center",
-            color=colour,
-            fontsize=7,
-        )
+        style = {"color": colour, **CENTRED}
+        axes.text(column, row - 0.14, f"{count:,}", fontsize=9.5, weight=weight, **style)
+        axes.text(column, row + 0.24, f"{shares_KK[row, column]:.1%}", fontsize=7, **style)
 
 
 def _write_margins(axes: Axes, counts_KK: NDArray[np.int64]) -> None:

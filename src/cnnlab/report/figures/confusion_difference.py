@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cnnlab.core.numbers import signed
-from cnnlab.report.figures.style import INK, literal, save_vector, shortened
+from cnnlab.report.figures.style import CENTRED, INK, literal, save_vector, shortened
 
 _MOST_WITH_NUMBERS = 20
 _LEAST_WRITTEN = 0.05  # points: what would be written as 0.0 stays empty
@@ -60,16 +60,6 @@ def _write_points(figure: Figure, points_KK: NDArray[np.float64], reach: float) 
         value = float(points_KK[i, j])
         if abs(value) < _LEAST_WRITTEN:
             continue
-        dark = abs(value) > 0.62 * reach
-        text = signed(value, 1)
+        colour = "white" if abs(value) > 0.62 * reach else INK
         weight = "bold" if i == j else "normal"
-        axes.text(
-            j,
-            i,
-            text,
-            ha="center",
-            va="center",
-            fontsize=8.5,
-            fontweight=weight,
-            color="white" if dark else INK,
-        )
+        axes.text(j, i, signed(value, 1), fontsize=8.5, weight=weight, color=colour, **CENTRED)

@@ -81,19 +81,10 @@ def _draw(panels: Mapping[str, Sequence[Dots]]) -> Figure:
         axes.tick_params(axis="y", length=0)
     grid[0].set_yticks(range(len(names)), [shortened(name, _LONGEST_NAME) for name in names])
     grid[0].set_ylim(len(names) - 0.4, -0.6)
-    handles = {
-        label: handle
-        for axes in grid
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside upper center",
-        ncols=len(handles),
-        fontsize=9,
-        **LEGEND_BOX,
-    )
+    pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in grid]
+    handles = {label: handle for of_axes in pairs for handle, label in of_axes}
+    style = {"ncols": len(handles), "fontsize": 9, **LEGEND_BOX}
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", **style)
     return figure
 
 
@@ -107,12 +98,12 @@ def _draw_panel(axes: Axes, rows: Sequence[Dots]) -> None:
             _draw_arm(axes, place, row)
         if row.published is not None and row.name not in off_scale:
             style: dict[str, Any] = {
-                "markerfacecolor": "white",
                 "markeredgecolor": _PUBLISHED_COLOUR,
                 "markeredgewidth": 1.4,
+                "zorder": 5,
             }
             axes.plot(
-                row.published, place, "D", linestyle="", markersize=6, label="published", zorder=5, **style
+                row.published, place, "D", markersize=6, markerfacecolor="white", label="published", **style
             )
     axes.margins(x=0.06)
     if off_scale:  # room for what the arrows say
@@ -121,18 +112,9 @@ def _draw_panel(axes: Axes, rows: Sequence[Dots]) -> None:
 
 
 def _draw_arm(axes: Axes, place: int, row: Dots) -> None:
-    shift = 0.16 if len(row.values) > 1 else 0.0
-    axes.plot(
-        row.values,
-        [place + shift] * len(row.values),
-        "o",
-        color=_SEED_COLOUR,
-        alpha=0.55,
-        markersize=4,
-        markeredgewidth=0,
-        label="one seed",
-        zorder=3,
-    )
+    heights = [place + (0.16 if len(row.values) > 1 else 0.0)] * len(row.values)
+    style: dict[str, Any] = {"color": _SEED_COLOUR, "alpha": 0.55, "markersize": 4, "markeredgewidth": 0}
+    axes.plot(row.values, heights, "o", label="one seed", zorder=3, **style)
     if len(row.values) > 1:
         axes.plot(row.mean, place, "o", color=INK, markersize=6, label="mean", zorder=4)
     if row.interval:

@@ -26,6 +26,7 @@ SPLIT_STYLES = {
 ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, GREY, PALE = "#1A1A1A", "#666666", "#DDDDDD"
 LEGEND_BOX = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
+CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 PNG_DPI = 160
 _LINES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
