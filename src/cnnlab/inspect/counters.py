@@ -92,17 +92,8 @@ class CounterTable:
 
     def table(self) -> str:
         """The rows, the totals and the explanations as text; a count of 0 is left blank."""
-        columns = (
-            "",
-            "layer",
-            "output",
-            "params",
-            "THOP params",
-            "MACs",
-            "torch MACs",
-            "THOP MACs",
-            "differs by",
-        )
+        numbers = ("params", "THOP params", "MACs", "torch MACs", "THOP MACs")
+        columns = ("", "layer", "output", *numbers, "differs by")
         total = _cells("", "all layers, one image", "", self, "")
         body = [
             _cells(row.path, row.layer, show_shape(row.output_shape), row, row.explanation)
