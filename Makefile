@@ -2,10 +2,12 @@
 #
 #   make demo PYTHON=python3.12                  another interpreter, for a new .venv
 #   make test PYTEST_ARGS="-m 'not slow'"        part of the tests
+#   make test WORKERS=0                          the tests one after another; else two files at a time
 #   make notebooks BUDGET=short                  minutes instead of hours
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+WORKERS ?= 2
 BUDGET ?= full
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ demo: $(VENV)/.installed  ## install, train a small comparison on embedded data,
 	$(BIN)/cnnlab demo
 
 test: lint  ## lint, check types and the import contract, run all tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff, import contract, mypy
 	$(BIN)/ruff check .

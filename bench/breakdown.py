@@ -1,6 +1,7 @@
 """Where the time of an epoch goes, and what bounds the speed: the torch engine's own parts, timed one by one.
 
     python -m bench.breakdown simplenn-aug --threads 2
+    python -m bench.breakdown simplenn-aug --threads 2 --pages off      # without huge pages (engines/torch/pages.py)
 
 Each part is timed on the real recipe, the device synchronised before and after it, in a loop without
 checkpoints, hooks and output. Prints one JSON object.
@@ -8,6 +9,7 @@ checkpoints, hooks and output. Prints one JSON object.
 
 import argparse
 import json
+import os
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -161,8 +163,10 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--pages", choices=("on", "off"), default="on")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     args = parser.parse_args()
+    os.environ["CNNLAB_HUGE_PAGES"] = "1" if args.pages == "on" else "0"
     recipe = Recipe.load(args.recipe, args.overrides)
     print(json.dumps(asdict(break_down(recipe, args.threads, args.rounds))))
 

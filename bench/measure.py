@@ -42,7 +42,8 @@ def measure(command: Sequence[str], threads: int) -> Measurement:
     with tempfile.TemporaryFile("w+") as errors:
         code, peak = _watched(command, threads, errors, epochs)
         if code or not epochs:
-            raise ProgramError(_failure(command, code, errors))
+            errors.seek(0)
+            raise ProgramError(_failure(command, code, errors.read()))
     (first_arrival, first), (_, last) = epochs[0], epochs[-1]
     return Measurement(
         images_per_second=last["images_per_s"],
@@ -85,18 +86,11 @@ def _watched(
 
 def run_json(command: Sequence[str], threads: int) -> dict[str, object]:
     """The JSON object that `command` prints. Raises ProgramError."""
-    with tempfile.TemporaryFile("w+") as errors:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=_environment(threads),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise ProgramError(_failure(command, done.returncode, errors))
+    done = subprocess.run(
+        command, cwd=ROOT, env=_environment(threads), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ProgramError(_failure(command, done.returncode, done.stderr))
     value: dict[str, object] = json.loads(done.stdout)
     return value
 
@@ -105,7 +99,6 @@ def _environment(threads: int) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
 
 
-def _failure(command: Sequence[str], code: int, errors: IO[str]) -> str:
-    errors.seek(0)
-    last = "".join(errors.readlines()[-20:]).rstrip()
+def _failure(command: Sequence[str], code: int, errors: str) -> str:
+    last = "\n".join(errors.splitlines()[-20:])
     return f"exit code {code} without a full result from: {' '.join(command)}\n{last}"

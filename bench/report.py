@@ -1,14 +1,16 @@
 """From measurements to a report: pure functions to a JSON value, and from that to Markdown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 from bench.cases import MEMORY_ASKED, READY_ASKED, Case
 from bench.measure import Measurement
+from cnnlab.core.tables import markdown_lines
 
 Json = dict[str, Any]
+SIDES = ("ours", "yardstick")
 
 
 def summarise(case: Case, yardstick: Sequence[Measurement], ours: Sequence[Measurement]) -> Json:
@@ -79,16 +81,15 @@ def speed_table(cases: Sequence[Json]) -> str:
     rows = [
         (
             f"{case['model']} (`{case['preset']}`)",
-            _show(case["yardstick"], "images_per_second", _thousands),
-            _show(case["ours"], "images_per_second", _thousands),
-            _times(case["speed_ratio"]),
-            _target(case["asked"], case["speed_ratio"]),
-            _target(case["goal"], case["speed_ratio"]),
+            _show(case["yardstick"], "images_per_second", "{:,.0f}"),
+            _show(case["ours"], "images_per_second", "{:,.0f}"),
+            _show(case, "speed_ratio", "{:.2f}x"),
+            *(f"{case[key]:g}x{_reached(case['speed_ratio'], case[key])}" for key in ("asked", "goal")),
             str(case["repeats"]),
         )
         for case in cases
     ]
-    return _table(header, rows)
+    return "\n".join(markdown_lines(header, rows, words=1))
 
 
 def _readiness_table(cases: Sequence[Json]) -> str:
@@ -100,89 +101,46 @@ def _readiness_table(cases: Sequence[Json]) -> str:
         "yardstick's",
         "peak memory",
         "yardstick's",
-        "ratio",
-        "asked",
     )
     rows = [
         (
             case["model"],
             f"{case['seconds_to_load']:.2f} s",
             f"under {READY_ASKED:g} s: {'yes' if case['seconds_to_load'] < READY_ASKED else 'no'}",
-            _show(case["ours"], "ready_seconds", _seconds),
-            _show(case["yardstick"], "ready_seconds", _seconds),
-            _show(case["ours"], "peak_memory", _mebibytes),
-            _show(case["yardstick"], "peak_memory", _mebibytes),
-            _times(case["memory_ratio"]),
-            _at_most(MEMORY_ASKED, case["memory_ratio"]),
+            *(_show(case[side], "ready_seconds", "{:.1f} s") for side in SIDES),
+            *(_show(case[side], "peak_memory", "{:,.0f} MiB", 2**20) for side in SIDES),
+            _show(case, "memory_ratio", "{:.2f}x"),
+            f"at most {MEMORY_ASKED:g}x{_reached(MEMORY_ASKED, case['memory_ratio'])}",
         )
         for case in cases
     ]
-    return _table(header, rows)
+    return "\n".join(markdown_lines((*header, "ratio", "asked"), rows, words=1))
 
 
 def _breakdown_section(breakdown: Json) -> str:
-    parts = _table(
-        ("part", "seconds per epoch", "share"),
-        [
-            (part, f"{breakdown['seconds'][part]:.3f}", f"{share:.1%}")
-            for part, share in breakdown["shares"].items()
-        ],
-    )
-    operators = _table(
-        ("operator in forward and backward", "share"),
-        [(f"`{name}`", f"{share:.1%}") for name, share in breakdown["operators"].items()],
-    )
+    parts = [
+        (part, f"{breakdown['seconds'][part]:.3f}", f"{share:.1%}")
+        for part, share in breakdown["shares"].items()
+    ]
+    operators = [(f"`{name}`", f"{share:.1%}") for name, share in breakdown["operators"].items()]
     compiled = "compiled" if breakdown["compiled"] else "not compiled"
-    return "\n\n".join(
+    whole, bound = breakdown["step_images_per_second"], breakdown["bound_images_per_second"]
+    return "\n".join(
         [
-            f"## Where an epoch of `{breakdown['recipe']}` goes ({breakdown['precision']}, {compiled})",
-            parts,
-            _bound(breakdown),
-            operators,
+            f"## Where an epoch of `{breakdown['recipe']}` goes ({breakdown['precision']}, {compiled})\n",
+            *markdown_lines(("part", "seconds per epoch", "share"), parts, words=1),
+            f"\nIn a quiet loop, whole steps make {whole:,.0f} images/s; forward and backward alone make "
+            f"{bound:,.0f}. That is the bound: with all else free, a step would be {bound / whole:.2f}x as fast. "
+            f"Convolution is {breakdown['convolution_share']:.0%} of forward and backward.\n",
+            *markdown_lines(("operator in forward and backward", "share"), operators, words=1),
         ]
     )
 
 
-def _bound(breakdown: Json) -> str:
-    whole, bound = breakdown["step_images_per_second"], breakdown["bound_images_per_second"]
-    return (
-        f"In a quiet loop, whole steps make {whole:,.0f} images/s; forward and backward alone make "
-        f"{bound:,.0f}. That is the bound: with all else free, a step would be {bound / whole:.2f}x as fast. "
-        f"Convolution is {breakdown['convolution_share']:.0%} of forward and backward."
-    )
+def _show(side: Mapping[str, Any] | None, key: str, form: str, unit: float = 1) -> str:
+    return "not measured" if side is None or side[key] is None else form.format(side[key] / unit)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, padded so that it also reads well on a terminal."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
-
-
-def _show(side: Mapping[str, Any] | None, key: str, form: Callable[[float], str]) -> str:
-    return "not measured" if side is None or side[key] is None else form(side[key])
-
-
-def _target(wanted: float, reached: float | None) -> str:
-    return f"{wanted:g}x" + ("" if reached is None else ": yes" if reached >= wanted else ": no")
-
-
-def _at_most(limit: float, reached: float | None) -> str:
-    return f"at most {limit:g}x" + ("" if reached is None else ": yes" if reached <= limit else ": no")
-
-
-def _times(ratio: float | None) -> str:
-    return "not measured" if ratio is None else f"{ratio:.2f}x"
-
-
-def _thousands(number: float) -> str:
-    return f"{number:,.0f}"
-
-
-def _seconds(number: float) -> str:
-    return f"{number:.1f} s"
-
-
-def _mebibytes(number: float) -> str:
-    return f"{number / 2**20:,.0f} MiB"
+def _reached(larger: float | None, smaller: float | None) -> str:
+    """Whether what must be larger is; nothing where one of the two was not measured."""
+    return "" if larger is None or smaller is None else ": yes" if larger >= smaller else ": no"

@@ -71,15 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for _ in range(args.repeats):
         serial.append(_seconds(study, 1))
         parallel.append(_seconds(study, args.workers))
-    result = Result(
-        args.trainings,
-        args.epochs,
-        len(usable_cores()),
-        args.workers,
-        median(serial),
-        median(parallel),
-        median(serial) / median(parallel),
-    )
+    one, several = median(serial), median(parallel)
+    cores = len(usable_cores())
+    result = Result(args.trainings, args.epochs, cores, args.workers, one, several, one / several)
     print(json.dumps(asdict(result), indent=2))
     write_json(args.out / "study_speed.json", asdict(result))
     return 0

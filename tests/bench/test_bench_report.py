@@ -102,12 +102,14 @@ for speed in (10.0, 30.0):
 """
 
 
+@pytest.mark.serial
 def test_measure_takes_the_last_epoch_and_the_time_before_the_first() -> None:
     measured = measure([sys.executable, "-c", PROGRAM.format(ready=0.5)], threads=1)
     assert measured.images_per_second == 30.0
     assert 0.5 <= measured.ready_seconds < 5.0
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(not HAS_PSS, reason="needs Linux's /proc/PID/smaps_rollup")
 def test_memory_counts_a_page_shared_with_a_forked_worker_once() -> None:
     shared, own = 120, 60  # MiB in the parent before the fork, and more in the worker after it

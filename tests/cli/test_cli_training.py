@@ -18,6 +18,7 @@ from cnnlab.runs import RunFolder
 CNNLAB = [sys.executable, "-c", "from cnnlab.cli.main import run; run()"]
 
 
+@pytest.mark.serial
 def test_help_is_instant_and_imports_nothing_heavy() -> None:
     code = "import sys, cnnlab.cli.main; print([m for m in ('torch','numpy','pydantic','PIL') if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -145,7 +146,7 @@ def test_demo_compares_its_variants(
     answer = cnnlab("demo", "--runs", tmp_path, "--threads", 1)
     assert answer.code == 0, answer.err
     table = (tmp_path / "demo" / "comparison.md").read_text()
-    assert len(re.findall(r"^\| .* \| 82,030 \| 716,328 \| 1 \| \d+\.\d% ", table, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\| .* \| +82,030 \| +716,328 \| +1 \| +\d+\.\d% ", table, re.MULTILINE)) == 2
     assert str(tmp_path / "demo" / "comparison.md") in answer.out
     with Image.open(tmp_path / "demo" / "comparison.png") as figure:
         assert figure.size[0] > 800

@@ -128,6 +128,7 @@ def bomb(width, height):
     )
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("side", [8_001, 10_000, 50_000])
 @pytest.mark.filterwarnings("ignore:Image size")  # Pillow warns of its own before we refuse
 def test_a_bomb_is_refused_from_its_header(side):

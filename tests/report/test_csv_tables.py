@@ -13,7 +13,7 @@ from cnnlab.compare.metrics import Metric, tabulate
 from cnnlab.compare.paired import compare_arms
 from cnnlab.compare.summary import summarise
 from cnnlab.compare.verdicts import decide
-from cnnlab.report.study.csv_tables import COLUMNS, csv_text, write_csv_tables
+from cnnlab.report.study.csv_tables import COLUMNS, write_csv_tables
 from cnnlab.report.study.facts import Absent, Published, StudyFacts
 from cnnlab.report.study.numbers import differences, pairs_of, values
 from cnnlab.runs import RunFolder
@@ -142,12 +142,6 @@ def test_a_study_without_runs_has_headers_and_what_is_missing(tmp_path):
     assert [row["state"] for row in found["runs"]] == ["not begun"]
     assert found["arms"] == found["comparisons"] == found["published"] == []
     assert (folder / "arms.csv").read_text() == ",".join(COLUMNS["arms"]) + "\n"
-
-
-def test_numbers_keep_every_digit():
-    third = 1 / 3
-    (row,) = csv.DictReader(csv_text(("a", "b"), [{"a": third, "b": None}]).splitlines())
-    assert (float(row["a"]), row["b"]) == (third, "")
 
 
 def test_the_documentation_lists_every_column():

@@ -34,9 +34,12 @@ KNOWN = {
         "emph",
         "code",
     ),
-    *("href", "mbox", "par", "ldots"),
+    *("href", "mbox", "par"),
+    *("textendash", "textemdash", "textquoteleft", "textquoteright", "textquotedblleft", "textquotedblright"),
+    *("textellipsis", "textonesuperior", "texttwosuperior", "textthreesuperior", "textperiodcentered"),
+    *("texttimes", "textdiv", "textleftarrow", "textrightarrow", "textuparrow", "textdownarrow"),
 }
-MADE_OF_SIGNS = "–—“”‘’\u00a0\u00ad"  # what their escapes are made of is itself special
+MADE_OF_SIGNS = "\u00a0\u00ad"  # what their escapes are made of is itself special
 OBEYED = "\\{}$&#%_^~<>|\"`'-[]−±×,.;!?"
 TEXTS = st.text(st.sampled_from(OBEYED + " abcdefß0123456789λ\n*()") | st.characters(), max_size=40)
 
@@ -66,9 +69,9 @@ def shown(source: str) -> str:
 @given(TEXTS)
 def test_escaped_text_is_inert_and_shows_what_was_written(text: str):
     source = escape_latex(text)
-    without_mathematics = re.sub(r"\\ensuremath\{(\\[A-Za-z]+|\^\{-\}|[\^_]?.)\}", " ", source)
+    without_mathematics = re.sub(r"\\ensuremath\{(\\[A-Za-z]+|\\sqrt\{\}|[\^_]?.)\}", " ", source)
     read(
-        re.sub(r"---?|``|''|[`'~]|\\-", " ", without_mathematics)
+        re.sub(r"[~]|\\-", " ", without_mathematics)
         if set(text) & set(MADE_OF_SIGNS)
         else without_mathematics
     )
@@ -100,8 +103,8 @@ def test_running_text_code_and_listings_are_balanced(text: str):
         ("a--b ?` ,,", r"a-{}-{}b ?\textasciigrave{} ,{},"),
         ("[1] λ₂ ± Ω", r"{[}1{]} \ensuremath{\lambda}\ensuremath{_2} \ensuremath{\pm} \ensuremath{\Omega}"),
         (
-            "ς σ ω Ξ 東 ħ",
-            r"{[}U+03C2{]} \ensuremath{\sigma} \ensuremath{\omega} \ensuremath{\Xi} {[}U+6771{]} {[}U+0127{]}",
+            "ς ω Ξ Α 東 ħ",
+            r"\ensuremath{\varsigma} \ensuremath{\omega} \ensuremath{\Xi} \ensuremath{A} {[}U+6771{]} {[}U+0127{]}",
         ),
         ("e\u0301", "é"),
     ],

@@ -49,7 +49,7 @@ def outside(figure) -> list[str]:
 
 
 def test_a_curve_is_the_mean_and_its_band_spans_the_seeds():
-    axes = bands._draw_means({"a": [rows(0.1, 0.4), rows(0.3, 0.5, 0.9)], "b": [rows(0.7, 0.8)]}, "val").axes[
+    axes = bands.draw_means({"a": [rows(0.1, 0.4), rows(0.3, 0.5, 0.9)], "b": [rows(0.7, 0.8)]}, "val").axes[
         0
     ]
     by_label = {line.get_label(): line for line in axes.lines}
@@ -76,7 +76,7 @@ def test_a_loss_that_blows_up_is_cut_off_and_others_are_not():
 @pytest.mark.parametrize(
     "figure",
     [
-        lambda: bands._draw_means(TWELVE, "val"),
+        lambda: bands.draw_means(TWELVE, "val"),
         lambda: bands._draw_panels(TWELVE, "accuracy"),
         lambda: intervals._draw({"val": [Dots(name, (0.1 * n, 0.2)) for n, name in enumerate(TWELVE)]}),
         lambda: weights._draw({"7: linear 120": {"a": np.linspace(-1, 1, 99), "b": np.zeros(99)}}, 1e-3),
@@ -91,7 +91,7 @@ def test_no_text_is_cut_off(figure):
 
 
 def test_twelve_arms_have_twelve_looks():
-    lines = bands._draw_means(TWELVE, "val").axes[0].lines
+    lines = bands.draw_means(TWELVE, "val").axes[0].lines
     assert (
         len({(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in lines}) == 12
     )
@@ -139,7 +139,7 @@ def test_shares_on_axes_have_no_more_decimals_than_their_steps():
 
 
 def test_dollars_in_names_are_no_mathematics():
-    axes = bands._draw_means({"a $x_i$ $": [rows(0.1, 0.2)]}, "val").axes[0]
+    axes = bands.draw_means({"a $x_i$ $": [rows(0.1, 0.2)]}, "val").axes[0]
     (label,) = axes.get_legend().get_texts()
     label.figure.draw_without_rendering()
     assert label._preprocess_math(label.get_text()) == ("a $x_i$ $  20.0%", False)

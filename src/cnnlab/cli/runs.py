@@ -1,7 +1,5 @@
 """`cnnlab runs`: list the runs, look at one, compare two, ask SQL of all."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ import typer
 
 from cnnlab.cli.console import print_table
 from cnnlab.core.errors import CnnlabError, RecipeError
+from cnnlab.core.tables import csv_text
 
 if TYPE_CHECKING:
     from cnnlab.recipe import Recipe
@@ -138,9 +137,7 @@ def query_command(
         records = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
         typer.echo(json.dumps(_without_nan(records), indent=2, default=str, allow_nan=False))
     elif as_csv:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([table.columns, *table.rows])
-        typer.echo(text.getvalue(), nl=False)
+        typer.echo(csv_text(table.columns, table.rows), nl=False)
     else:
         print_table(table.columns, [[_plain(value) for value in row] for row in table.rows])
 

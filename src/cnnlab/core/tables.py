@@ -1,6 +1,9 @@
-"""Tables as plain aligned text: for a terminal, a log and a page alike."""
+"""Tables as text: aligned for a terminal and a log, in Markdown for a page, as CSV for programs."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 
 def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> list[str]:
@@ -10,11 +13,25 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) 
     ['layer       MACs', '----------------', 'conv 5x5 8   600', 'relu']
     """
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    aligned = [
-        "  ".join(
-            cell.ljust(width) if column < words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in (head, *rows)
-    ]
+    aligned = ["  ".join(cells).rstrip() for cells in _aligned((head, *rows), widths, words)]
     return [aligned[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *aligned[1:]]
+
+
+def markdown_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> list[str]:
+    """The same in Markdown, padded so that it also reads well as it stands."""
+    widths = [max(3, *map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * width if column < words else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    return [f"| {' | '.join(cells)} |" for cells in _aligned((head, rule, *rows), widths, words)]
+
+
+def _aligned(lines: Iterable[Sequence[str]], widths: Sequence[int], words: int) -> Iterator[list[str]]:
+    for line in lines:
+        sides = [str.ljust] * words + [str.rjust] * (len(widths) - words)
+        yield [side(cell, width) for side, cell, width in zip(sides, line, widths, strict=True)]
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The head and the rows as CSV: numbers with all their digits, nothing for None."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    return text.getvalue()

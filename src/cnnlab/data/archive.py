@@ -17,6 +17,12 @@ from cnnlab.data.dataset import listed
 MAX_MEMBER_BYTES = 512 * 2**20  # the largest official member, CIFAR-100's training file, has 155 MB
 MAX_BYTES = 4 * 2**30  # of all files that are held in memory at once
 
+# RuntimeError is zipfile's word for an archive with a password.
+_UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError, EOFError, OSError),
+)
+
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -37,18 +43,13 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
 
     Raises DataError when the archive is damaged, carries unsafe members or lacks one of the names.
     """
-    found: dict[str, bytes] = {}
     try:
-        with tarfile.open(archive, "r:*") as tar:
-            for member in tar:
-                _refuse_unsafe(member, archive)
-                name = PurePosixPath(member.name).name
-                if name in names and member.isreg() and (file := tar.extractfile(member)):
-                    found[name] = file.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        members = _read_tar(archive, lambda name: PurePosixPath(name).name in names)
+    except _UNREADABLE as error:
         raise DataError(
             f"{archive} is damaged or incomplete ({error}); delete it and get it again"
         ) from error
+    found = {PurePosixPath(name).name: content for name, content in members.items()}
     if missing := sorted(set(names) - set(found)):
         raise DataError(f"{archive} lacks {', '.join(missing)}; get the official file with `cnnlab data get`")
     return found
@@ -68,15 +69,7 @@ def read_files(archive: Path, endings: Collection[str]) -> dict[str, bytes]:
         if archive.suffix.lower() == ".zip":
             return _read_zip(archive, is_wanted)
         return _read_tar(archive, is_wanted)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,  # zipfile's word for an archive with a password
-        EOFError,
-        OSError,
-        zlib.error,
-    ) as error:
+    except _UNREADABLE as error:
         raise DataError(f"cannot read the archive {archive}: {error}; check the file") from error
 
 

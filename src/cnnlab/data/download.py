@@ -4,6 +4,9 @@ Bytes go to `NAME.part`; a later attempt continues there with an HTTP range. Onl
 whole file is right is it renamed to NAME, so a file under its final name is complete and official. What has
 the wrong digest is kept as `NAME.rejected` for inspection, never opened, and the next mirror is tried. A
 lock file keeps a second downloader waiting; it then finds the file there.
+
+Ours: pooch 1.9 neither resumes (it deletes its temporary file), nor tries mirrors, nor locks, nor checks a digest
+of which only the beginning is known, and it replaces a wrong file that a user put there.
 """
 
 import fcntl

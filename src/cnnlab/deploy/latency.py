@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cnnlab.arch import Architecture
 from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.core.errors import ArchitectureError, CnnlabError
+from cnnlab.core.numbers import count
 from cnnlab.core.seeding import derive_generator
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.core.tables import table_lines
@@ -185,7 +186,7 @@ def latency_table(measured: Mapping[str, Latency]) -> str:
     lines = table_lines(columns, [_cells(name, row) for name, _, row in pairs], words=3)
     setups = dict.fromkeys(
         f"Milliseconds for one image: {latency.iterations:,} calls after {latency.warmup:,} of warm-up, "
-        f"{latency.threads} thread{'s' if latency.threads > 1 else ''}."
+        f"{count(latency.threads, 'thread')}."
         for latency in measured.values()
     )
     devices = dict.fromkeys(

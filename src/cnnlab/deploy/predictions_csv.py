@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
+from cnnlab.core.tables import csv_text
 from cnnlab.data.dataset import listed
 
 HEADER = ["id", "label"]
@@ -36,9 +37,7 @@ def write_predictions_csv(
     rows = list(zip(map(str, range(len(labels))) if ids is None else ids, labels, strict=True))
     if all(one.isdecimal() for one, _ in rows):
         rows.sort(key=lambda row: int(row[0]))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEADER, *rows])
-    write_atomic(path, text.getvalue())
+    write_atomic(path, csv_text(HEADER, rows))
 
 
 def ids_of(names: Sequence[str], kind: Ids | None = None) -> tuple[Ids, list[str]]:

@@ -12,9 +12,8 @@ Shape legend: N images, B of them in a batch, C channels; the positions of a map
 """
 
 import copy
-import csv
-import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -28,7 +27,7 @@ from torch.nn import functional as F
 
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.files import write_atomic
-from cnnlab.core.tables import table_lines
+from cnnlab.core.tables import csv_text, table_lines
 from cnnlab.data.dataset import Images
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.inspect.settings import BatchNormSettings, OnStep
@@ -97,7 +96,7 @@ class BatchNormStatistics:
             "settings": asdict(self.settings),
             "numbers": self.numbers(),
             "batch_size": self.batch_size,
-            "layers": [_listed(layer) for layer in self.layers],
+            "layers": [_plain(asdict(layer)) for layer in self.layers],
         }
 
     def table(self) -> str:
@@ -112,23 +111,14 @@ class BatchNormStatistics:
 
     def write_csv(self, path: Path) -> None:
         """A line for each channel, with all means and deviations. Raises StorageError."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         conditions = ("training", "inference_train", "inference")
-        kinds = [field.name for field in fields(Channels)]
-        writer.writerow(
-            [
-                *("layer", "channel", "scale", "shift"),
-                *(f"{condition}_{kind}" for condition in conditions for kind in kinds),
-            ]
-        )
+        kinds = [(condition, field.name) for condition in conditions for field in fields(Channels)]
+        rows = []
         for layer in self.layers:
-            measured = [
-                getattr(getattr(layer, condition), kind) for condition in conditions for kind in kinds
-            ]
+            measured = [getattr(getattr(layer, condition), kind) for condition, kind in kinds]
             for channel, values in enumerate(zip(layer.scale, layer.shift, *measured, strict=True)):
-                writer.writerow([layer.path, channel, *(f"{value:.6g}" for value in values)])
-        write_atomic(path, text.getvalue())
+                rows.append((layer.path, channel, *(f"{value:.6g}" for value in values)))
+        write_atomic(path, csv_text(("layer", "channel", "scale", "shift", *map("_".join, kinds)), rows))
 
 
 _COLUMNS = (
@@ -165,10 +155,15 @@ def batchnorm_statistics(
     # Every so manieth image: batches are mixed also where the images lie class by class.
     mixed = [train_images[start : batches * batch_size : batches] for start in range(batches)]
     in_order = [_in_order(images) for images in (train_images, test_images)]
-    progress = _Progress(on_step, len(mixed) + sum(map(len, in_order)))
-    training = _measured(_in_training_mode(predictor.model), predictor, mixed, progress)
+    total = len(mixed) + sum(map(len, in_order))
+    done = itertools.count(1)
+
+    def on_batch() -> None:
+        on_step(next(done), total)
+
+    training = _measured(_in_training_mode(predictor.model), predictor, mixed, on_batch)
     inference_train, inference = (
-        _measured(predictor.model, predictor, batches, progress) for batches in in_order
+        _measured(predictor.model, predictor, batches, on_batch) for batches in in_order
     )
     layers = tuple(
         LayerStatistics(
@@ -182,15 +177,6 @@ def batchnorm_statistics(
         for path, module in normalisations.items()
     )
     return BatchNormStatistics(settings, batch_size, layers)
-
-
-class _Progress:
-    def __init__(self, on_step: OnStep, total: int) -> None:
-        self.on_step, self.total, self.done = on_step, total, 0
-
-    def step(self) -> None:
-        self.done += 1
-        self.on_step(self.done, self.total)
 
 
 class _Moments:
@@ -234,13 +220,13 @@ def _in_order(images_NHWC: Images) -> list[Images]:
 
 
 def _measured(
-    model: nn.Module, predictor: Predictor, batches: list[Images], progress: _Progress
+    model: nn.Module, predictor: Predictor, batches: list[Images], on_batch: Callable[[], None]
 ) -> dict[str, Channels]:
     """The channels of every batch-norm layer of `model`, over all batches together."""
     with torch.inference_mode(), _recorded(model) as moments:
         for images_BHWC in batches:
             model(predictor.torch.normalised(images_BHWC))
-            progress.step()
+            on_batch()
     return {
         path: Channels(*normalised.mean_and_std(), *output.mean_and_std())
         for path, (normalised, output) in moments.items()
@@ -274,13 +260,8 @@ def _array(values: Tensor) -> NDArray[np.float64]:
     return values.detach().double().cpu().numpy()
 
 
-def _listed(layer: LayerStatistics) -> dict[str, Any]:
-    """A layer as JSON can hold it."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        return {name: plain(each) for name, each in value.items()} if isinstance(value, dict) else value
-
-    listed: dict[str, Any] = plain(asdict(layer))
-    return listed
+def _plain(value: Any) -> Any:
+    """A layer's values as JSON can hold them."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value

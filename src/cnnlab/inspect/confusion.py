@@ -3,8 +3,6 @@
 Shape legend: N images, K classes; rows of a matrix are true classes, columns predicted ones.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
-from cnnlab.core.tables import table_lines
+from cnnlab.core.tables import csv_text, table_lines
 from cnnlab.runs import RunFolder
 
 
@@ -73,13 +71,8 @@ class Confusion:
 
     def to_csv(self) -> str:
         """The counts as CSV: a header of predicted classes, then a line for every true class."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["true \\ predicted", *self.classes])
-        writer.writerows(
-            [name, *row] for name, row in zip(self.classes, self.counts_KK.tolist(), strict=True)
-        )
-        return text.getvalue()
+        rows = ([name, *row] for name, row in zip(self.classes, self.counts_KK.tolist(), strict=True))
+        return csv_text(["true \\ predicted", *self.classes], rows)
 
     def write_csv(self, path: Path) -> None:
         """Write `to_csv()`. Raises StorageError."""

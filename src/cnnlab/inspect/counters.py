@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnnlab.arch import Architecture, Row
 from cnnlab.arch.layers import NAME_OF, AvgPool, BatchNorm, Layer
 from cnnlab.arch.shapes import Shape, show_shape
+from cnnlab.core import numbers
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.tables import table_lines
 from cnnlab.engines.torch.network import build
@@ -42,6 +43,8 @@ _THOP_EXTRA: dict[type[Layer], _Rule] = {
     AvgPool: _Rule(1, "1 operation for each element of the output, whatever the window"),
 }
 """Layers for which THOP counts what is no MAC. It counts no other layer of ours beyond its MACs."""
+
+_COUNTS = ("parameters", "macs", "thop_parameters", "thop_macs", "torch_macs")
 
 
 @dataclass(frozen=True)
@@ -67,62 +70,30 @@ class CounterRow:
 
 @dataclass(frozen=True)
 class CounterTable:
-    """All rows in the order of computation, for one image of `input_shape`, and what explains the differences."""
+    """All rows in the order of computation, for one image of `input_shape`, their sums, and why they differ.
+
+    What THOP calls MACs includes other operations; torch's are half of its FLOPs.
+    """
 
     architecture: str
     input_shape: Shape
-    rows: tuple[CounterRow, ...]
+    parameters: int
+    macs: int
+    thop_parameters: int
+    thop_macs: int
+    torch_macs: int
     explanations: tuple[str, ...]
-
-    @property
-    def parameters(self) -> int:
-        """All trained numbers by our count."""
-        return sum(row.parameters for row in self.rows)
-
-    @property
-    def macs(self) -> int:
-        """All MACs by our count."""
-        return sum(row.macs for row in self.rows)
-
-    @property
-    def thop_parameters(self) -> int:
-        """All trained numbers by THOP."""
-        return sum(row.thop_parameters for row in self.rows)
-
-    @property
-    def thop_macs(self) -> int:
-        """What THOP calls MACs, other operations included."""
-        return sum(row.thop_macs for row in self.rows)
-
-    @property
-    def torch_macs(self) -> int:
-        """All MACs by torch's counter: half of its FLOPs."""
-        return sum(row.torch_macs for row in self.rows)
+    rows: tuple[CounterRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything the table shows, as JSON can hold it."""
-        totals = ("parameters", "macs", "thop_parameters", "thop_macs", "torch_macs")
-        return {
-            "architecture": self.architecture,
-            "input_shape": self.input_shape,
-            **{name: getattr(self, name) for name in totals},
-            "explanations": self.explanations,
-            "layers": [asdict(row) for row in self.rows],
-        }
+        values = asdict(self)
+        return {**values, "layers": values.pop("rows")}
 
     def table(self) -> str:
         """The rows, the totals and the explanations as text; a count of 0 is left blank."""
-        columns = (
-            "",
-            "layer",
-            "output",
-            "params",
-            "THOP params",
-            "MACs",
-            "torch MACs",
-            "THOP MACs",
-            "differs by",
-        )
+        numbers = ("params", "THOP params", "MACs", "torch MACs", "THOP MACs")
+        columns = ("", "layer", "output", *numbers, "differs by")
         total = _cells("", "all layers, one image", "", self, "")
         body = [
             _cells(row.path, row.layer, show_shape(row.output_shape), row, row.explanation)
@@ -170,7 +141,9 @@ def count(architecture: Architecture, input_shape: Shape, model: nn.Module | Non
         )
         for row in trace.rows
     )
-    return CounterTable(str(architecture), trace.input_shape, rows, tuple(_conclusions(trace.rows, rows)))
+    sums = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
+    explanations = tuple(_conclusions(trace.rows, rows))
+    return CounterTable(str(architecture), trace.input_shape, **sums, explanations=explanations, rows=rows)
 
 
 def _torch_macs(network: nn.Module, input_shape: Shape) -> dict[str, int]:
@@ -250,7 +223,7 @@ def _conclusions(traced: Iterable[Row], rows: Iterable[CounterRow]) -> Iterator[
             _extra(row) for row, counted in pairs if type(row.layer) is kind and counted not in unexplained
         ]
         if extras:
-            layers = f"{len(extras)} {NAME_OF[kind]} layer{'s' if len(extras) > 1 else ''}"
+            layers = numbers.count(len(extras), f"{NAME_OF[kind]} layer")
             yield f"{thop} counts {sum(extras):,} operations more in {layers}: {rule.reason}."
     if unexplained:
         yield f"Unexplained: the counters differ in layers {', '.join(row.path for row in unexplained)}."

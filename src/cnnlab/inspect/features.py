@@ -69,9 +69,8 @@ def draw_feature_maps(
     channels, height, width = predictor.image_shape
     files = image_files(places)
     drawn = []
-    for number, (file, image) in enumerate(
-        zip(files, decode_files(files, (height, width), channels), strict=True), start=1
-    ):
+    images = decode_files(files, (height, width), channels)
+    for number, (file, image) in enumerate(zip(files, images, strict=True), start=1):
         found = _maps_of(predictor, image, str(file), row)
         digits = f"{number:0{len(str(len(files)))}}"
         path = out if len(files) == 1 else out.with_stem(f"{out.stem}-{digits}-{file.stem}")

@@ -11,8 +11,6 @@ The loss is the mean cross-entropy in nats, without penalties and label smoothin
 Shape legend: P points on either axis, N images, C channels, H x W pixels.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -29,6 +27,7 @@ from torch.nn import functional as F
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.core.seeding import derive_seed
+from cnnlab.core.tables import csv_text
 from cnnlab.data import Split
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.inspect import surface
@@ -83,12 +82,11 @@ class Landscape:
 
     def write_csv(self, path: Path) -> None:
         """A line for each point: its place on both axes, and the loss. Raises StorageError."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["first", "second", "loss"])
-        for (row, column), loss in np.ndenumerate(self.losses_PP):
-            writer.writerow([f"{self.offsets[row]:g}", f"{self.offsets[column]:g}", f"{loss:.9g}"])
-        write_atomic(path, text.getvalue())
+        rows = (
+            (f"{self.offsets[row]:g}", f"{self.offsets[column]:g}", f"{loss:.9g}")
+            for (row, column), loss in np.ndenumerate(self.losses_PP)
+        )
+        write_atomic(path, csv_text(("first", "second", "loss"), rows))
 
 
 def landscape(

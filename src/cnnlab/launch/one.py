@@ -16,7 +16,6 @@ from cnnlab.launch.options import Options
 from cnnlab.launch.recorder import Recorder
 from cnnlab.launch.watch import Silent, Watcher
 from cnnlab.recipe import Recipe
-from cnnlab.report.figures import learning_curves
 from cnnlab.runs import Environment, RunFolder, RunResult, RunWriter, runs_root
 from cnnlab.training.hooks import HookList
 from cnnlab.training.loop import Loop
@@ -93,6 +92,8 @@ def _run_to_end(
         finally:
             watcher.on_end()
         result = _score(writer, folder, assembled, progress)
+        from cnnlab.report.figures import learning_curves  # matplotlib: not before the first step
+
         learning_curves(folder.metrics, recipe.name, writer.path / "curves.png")
         writer.finish(result)
     watcher.on_result(folder, result)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tomli_w
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
@@ -14,7 +15,6 @@ from cnnlab.recipe.problems import Location, describe, locate
 from cnnlab.recipe.schedule import Constant, Schedule
 from cnnlab.recipe.sections import Arch, Augment, Data, Loss, Optimizer, Train
 from cnnlab.recipe.sources import LABELS, merge, parse_overrides, read
-from cnnlab.recipe.toml_writer import to_toml
 from cnnlab.recipe.values import Section
 
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
@@ -96,7 +96,8 @@ class Recipe(Section):
 
     def to_toml(self) -> str:
         """The whole recipe as TOML, defaults spelled out; loading it gives an equal recipe."""
-        return to_toml({"schema": SCHEMA, **self.model_dump(mode="json", exclude_none=True)})
+        values = {"schema": SCHEMA, **self.model_dump(mode="json", exclude_none=True)}
+        return tomli_w.dumps({key: value for key, value in values.items() if value != {}})
 
     def __hash__(self) -> int:
         return int(self.hash, 16)

@@ -5,33 +5,30 @@ from pathlib import Path
 from statistics import fmean
 
 from cnnlab.core.files import write_atomic
-from cnnlab.report.figures import accuracy_by_arm
+from cnnlab.core.tables import markdown_lines
+from cnnlab.report.figures.bands import draw_means
+from cnnlab.report.figures.style import save_both
 from cnnlab.runs import RunFolder
 
-_HEADER = """# Comparison
-
-| variant | parameters | MACs per image | seeds | test accuracy | seconds per run |
-|---|---:|---:|---:|---:|---:|
-"""
-_PICTURE = "\n![Validation accuracy by epoch](comparison.png)\n"
+_HEADER = ("variant", "parameters", "MACs per image", "seeds", "test accuracy", "seconds per run")
 
 
 def write_comparison(arms: Mapping[str, Sequence[RunFolder]], folder: Path) -> None:
     """Write `comparison.md`, `.png` and `.svg` into `folder`. Raises RunError for an unfinished run, StorageError."""
-    lines = [_row(name, runs) for name, runs in arms.items()]
+    table = markdown_lines(_HEADER, [_row(name, runs) for name, runs in arms.items()], words=1)
+    picture = "![Validation accuracy by epoch](comparison.png)"
     runs_list = [f"- {name}: {', '.join(run.id for run in runs)}" for name, runs in arms.items()]
-    text = _HEADER + "\n".join(lines) + "\n" + _PICTURE + "\nRuns:\n\n" + "\n".join(runs_list) + "\n"
-    accuracy_by_arm(
-        {name: [run.metrics for run in runs] for name, runs in arms.items()}, folder / "comparison.png"
+    lines = ["# Comparison", "", *table, "", picture, "", "Runs:", "", *runs_list]
+    save_both(
+        draw_means({name: [run.metrics for run in runs] for name, runs in arms.items()}, "val"),
+        folder / "comparison.png",
     )
-    write_atomic(folder / "comparison.md", text)
+    write_atomic(folder / "comparison.md", "\n".join(lines) + "\n")
 
 
-def _row(name: str, runs: Sequence[RunFolder]) -> str:
+def _row(name: str, runs: Sequence[RunFolder]) -> tuple[str, ...]:
     results = [run.complete_result for run in runs]
     test = fmean(result.accuracy["test"] for result in results)
     seconds = fmean(result.total_seconds for result in results)
-    return (
-        f"| {name} | {results[0].parameters:,} | {results[0].macs:,} | {len(results)} "
-        f"| {test:.1%} | {seconds:.1f} |"
-    )
+    numbers = (f"{results[0].parameters:,}", f"{results[0].macs:,}", str(len(results)))
+    return (name, *numbers, f"{test:.1%}", f"{seconds:.1f}")

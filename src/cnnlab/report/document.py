@@ -4,14 +4,15 @@ Running text is Markdown's inline part: `code`, *emphasis*, **strong** and [link
 report shows is a block of its own, so that both renderers say the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-_MARKDOWN = MarkdownIt("commonmark")
+# What looks like HTML or an image in running text is text.
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,42 @@ class Document:
         return [block for section in self.sections for block in section.blocks if isinstance(block, Picture)]
 
 
+@dataclass(frozen=True)
+class InlineWriter:
+    """Running text in some language: how it marks what, and how it shows `plain` text and `code` as they stand.
+
+    `marks` are by the names of Markdown's tokens (`strong_open`, ...); `link` gives what stands before and after one.
+    """
+
+    marks: Mapping[str, str]
+    plain: Callable[[str], str]
+    code: Callable[[str], str]
+    link: Callable[[str], tuple[str, str]]
+
+    def __call__(self, text: str) -> str:
+        """The text in that language."""
+        parts, link_end = [], ""
+        for token in inline_tokens(text):
+            match token.type:
+                case "text":
+                    parts.append(self.plain(token.content))
+                case "code_inline":
+                    parts.append(self.code(token.content))
+                case "link_open":
+                    begin, link_end = self.link(str(token.attrGet("href") or ""))
+                    parts.append(begin)
+                case "link_close":
+                    parts.append(link_end)
+                case "softbreak" | "hardbreak":
+                    parts.append(" ")
+                case mark:
+                    parts.append(self.marks[mark])
+        return "".join(parts)
+
+
 def inline_tokens(text: str) -> Sequence[Token]:
     """The inline tokens of running text, in reading order."""
-    return _MARKDOWN.parseInline(text)[0].children or []
+    return MARKDOWN.parseInline(text)[0].children or []
 
 
 def _is_number(cell: str) -> bool:

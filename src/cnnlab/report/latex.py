@@ -5,12 +5,12 @@ LaTeX reads no SVG: of such a figure the PDF of the same name beside it is taken
 
 from pathlib import Path
 
-from cnnlab.core.files import storage_errors, write_atomic
+from cnnlab.core.files import write_atomic
 from cnnlab.report.document import Document
 from cnnlab.report.latex_letters import escape_latex
 from cnnlab.report.latex_tables import columns
 from cnnlab.report.latex_text import inline_latex, verbatim
-from cnnlab.report.templating import read_figure, render
+from cnnlab.report.templating import copy_figures, render
 
 SOURCE = "report.tex"
 
@@ -30,14 +30,7 @@ def write_latex(document: Document, folder: Path) -> Path:
 
     `pdflatex report.tex`, twice, makes the PDF. Raises CnnlabError for a figure that cannot be read, StorageError.
     """
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    names = {}
-    for number, picture in enumerate(document.pictures, start=1):
-        source = readable_figure(picture.file)
-        name = f"figure-{number}{source.suffix}"
-        write_atomic(folder / name, read_figure(source))
-        names[picture.file] = name
+    names = copy_figures(document, folder, readable_figure)
     write_atomic(folder / SOURCE, latex_source(document, names))
     return folder / SOURCE
 

@@ -2,34 +2,12 @@
 
 from urllib.parse import quote
 
-from cnnlab.report.document import inline_tokens
+from cnnlab.report.document import InlineWriter
 from cnnlab.report.latex_letters import escape_latex
 
 _BREAK_AFTER = "./_-,="
 _MOST_UNBROKEN = 10  # letters of a word that may break
 _LONGEST_WORD, _LONGEST_CODE, _LONGEST_LISTED = 24, 10, 60  # in text, in code in the text, in listings
-_MARKS = {
-    "strong_open": r"\textbf{",
-    "strong_close": "}",
-    "em_open": r"\emph{",
-    "em_close": "}",
-    "link_close": "}",
-}
-
-
-def inline_latex(text: str) -> str:
-    """Running text as LaTeX; whatever looks like a command in it is shown, not obeyed."""
-    parts = []
-    for token in inline_tokens(text):
-        if token.type == "code_inline":
-            parts.append(rf"\code{{{breakable(token.content, _LONGEST_CODE)}}}")
-        elif token.type == "link_open":
-            parts.append(rf"\href{{{_url(str(token.attrGet('href') or ''))}}}{{")
-        elif token.type in ("softbreak", "hardbreak"):
-            parts.append(" ")
-        else:
-            parts.append(_MARKS.get(token.type) or breakable(token.content, _LONGEST_WORD))
-    return "".join(parts)
 
 
 def breakable(text: str, longest: int) -> str:
@@ -37,6 +15,21 @@ def breakable(text: str, longest: int) -> str:
     return " ".join(
         _breakable_word(word) if len(word) > longest else escape_latex(word) for word in text.split(" ")
     )
+
+
+def _url(address: str) -> str:
+    r"""An address inside \href: what TeX would obey is percent-encoded, and the percent signs escaped."""
+    encoded = quote(address, safe=":/?=&@+,;~-._()#%")
+    return "".join(f"\\{letter}" if letter in "%#&_" else letter for letter in encoded)
+
+
+inline_latex = InlineWriter(
+    marks={"strong_open": r"\textbf{", "strong_close": "}", "em_open": r"\emph{", "em_close": "}"},
+    plain=lambda text: breakable(text, _LONGEST_WORD),
+    code=lambda text: rf"\code{{{breakable(text, _LONGEST_CODE)}}}",
+    link=lambda address: (rf"\href{{{_url(address)}}}{{", "}"),
+)
+"""Running text as LaTeX; whatever looks like a command in it is shown, not obeyed."""
 
 
 def verbatim(text: str) -> str:
@@ -58,9 +51,3 @@ def _breakable_word(word: str) -> str:
         is_break = since_last == 0 or since_last % _MOST_UNBROKEN == 0
         parts.append(escape_latex(letter) + (r"\allowbreak{}" if is_break else ""))
     return "".join(parts)
-
-
-def _url(address: str) -> str:
-    r"""An address inside \href: what TeX would obey is percent-encoded, and the percent signs escaped."""
-    encoded = quote(address, safe=":/?=&@+,;~-._()#%")
-    return "".join(f"\\{letter}" if letter in "%#&_" else letter for letter in encoded)

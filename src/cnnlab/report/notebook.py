@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
-from cnnlab.report.document import Block, Bullets, Code, Document, Paragraph, Picture, Table, inline_tokens
+from cnnlab.report.document import Block, Bullets, Code, Document, InlineWriter, Paragraph, Picture, Table
 from cnnlab.report.templating import MEDIA_TYPES, read_figure
 
 _COMMANDS = ("cnnlab ", "python ", "make ", "pip ")
@@ -47,23 +47,10 @@ def write_notebook(document: Document, path: Path) -> None:
 
 def inline_markdown(text: str, in_table: bool = False) -> str:
     """Running text as Jupyter's Markdown; whatever looks like HTML or mathematics in it is shown, not obeyed."""
-    parts = []
-    address = ""
-    for token in inline_tokens(text):
-        if token.type == "code_inline":
-            parts.append(_code_span(token.content, in_table))
-        elif token.type == "link_open":
-            parts.append("[")
-            address = str(token.attrGet("href") or "")
-        elif token.type == "link_close":
-            parts.append(f"]({address})")
-        elif token.type in _MARKS:
-            parts.append(_MARKS[token.type])
-        elif token.type in ("softbreak", "hardbreak"):
-            parts.append(" ")
-        else:
-            parts.append(_escaped(token.content))
-    return _BEGINS_LIST.sub(lambda found: f"{found[0]}\\", "".join(parts))
+    write = InlineWriter(
+        _MARKS, _escaped, lambda code: _code_span(code, in_table), lambda address: ("[", f"]({address})")
+    )
+    return _BEGINS_LIST.sub(lambda found: f"{found[0]}\\", write(text))
 
 
 def _escaped(text: str) -> str:

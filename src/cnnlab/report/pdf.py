@@ -6,23 +6,15 @@ from typing import Any
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
-from cnnlab.report.document import Document, inline_tokens
-from cnnlab.report.templating import read_figure, render
-
-_MARKS = {
-    "strong_open": "#strong[",
-    "strong_close": "]",
-    "em_open": "#emph[",
-    "em_close": "]",
-    "link_close": "]",
-}
+from cnnlab.report.document import Document, InlineWriter
+from cnnlab.report.templating import copy_figures, render
 
 
 def write_pdf(document: Document, path: Path) -> None:
     """Write the report. Raises CnnlabError without Typst or for a figure that cannot be read, StorageError."""
     typst = require_typst()
     with tempfile.TemporaryDirectory() as folder:
-        figures = _copy_figures(document, Path(folder))
+        figures = copy_figures(document, Path(folder))
         (Path(folder) / "main.typ").write_text(typst_source(document, figures), encoding="utf-8")
         content = typst.compile(str(Path(folder) / "main.typ"), root=folder)
     write_atomic(path, content)
@@ -34,28 +26,19 @@ def typst_source(document: Document, figures: dict[Path, str]) -> str:
     return render("document.typ.j2", filters, document=document, figures=figures)
 
 
-def inline_typst(text: str) -> str:
-    """Running text in Typst's markup. Plain text goes in as string values, so that nothing in it is obeyed."""
-    parts = []
-    for token in inline_tokens(text):
-        if token.type == "code_inline":
-            parts.append(f"#raw({typst_string(token.content)})")
-        elif token.type == "link_open":
-            parts.append(f"#link({typst_string(str(token.attrGet('href') or ''))})[")
-        elif token.type in ("softbreak", "hardbreak"):
-            parts.append(" ")
-        elif token.type in _MARKS:
-            parts.append(_MARKS[token.type])
-        else:
-            parts.append(f"#{typst_string(token.content)}")
-    # A semicolon ends each embedded value: text that follows cannot become part of it.
-    return "".join(part + ";" if part.startswith("#") and part[-1] in ')"' else part for part in parts)
-
-
 def typst_string(text: str) -> str:
     """A string value of Typst's."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+# Text goes in as string values, so that nothing in it is obeyed, and a semicolon ends each of them.
+inline_typst = InlineWriter(
+    marks={"strong_open": "#strong[", "strong_close": "]", "em_open": "#emph[", "em_close": "]"},
+    plain=lambda text: f"#{typst_string(text)};",
+    code=lambda text: f"#raw({typst_string(text)});",
+    link=lambda address: (f"#link({typst_string(address)})[", "]"),
+)
 
 
 def require_typst() -> Any:
@@ -65,13 +48,3 @@ def require_typst() -> Any:
     except ImportError:
         raise CnnlabError('a PDF needs Typst; install it with: pip install "cnnlab[pdf]"') from None
     return typst
-
-
-def _copy_figures(document: Document, folder: Path) -> dict[Path, str]:
-    names = {
-        picture.file: f"figure-{index}{picture.file.suffix}"
-        for index, picture in enumerate(document.pictures)
-    }
-    for file, name in names.items():
-        (folder / name).write_bytes(read_figure(file))
-    return names

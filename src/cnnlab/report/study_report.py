@@ -3,11 +3,12 @@
 An incomplete study has a report too: it says what is missing, and claims nothing that its runs do not show.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from cnnlab.core.files import storage_errors
+from cnnlab.core.numbers import count
 from cnnlab.report.document import Document, Paragraph, Section
 from cnnlab.report.html import write_html
 from cnnlab.report.latex import write_latex
@@ -29,10 +30,15 @@ from cnnlab.report.study.setting import (
 from cnnlab.report.study.snippets import code_section
 from cnnlab.report.study.verdicts import absent_section, answer, claims_section
 from cnnlab.report.study.weights import weights_section
-from cnnlab.report.study.wording import count, plain, seeds
+from cnnlab.report.study.wording import plain, seeds
 
 Format = Literal["html", "pdf", "notebook", "latex", "csv"]
-DOCUMENTS: frozenset[Format] = frozenset({"html", "pdf", "notebook", "latex"})
+_WRITERS: dict[Format, tuple[Callable[[Document, Path], None], str]] = {
+    "html": (write_html, "report.html"),
+    "pdf": (write_pdf, "report.pdf"),
+    "notebook": (write_notebook, "report.ipynb"),
+}
+DOCUMENTS: frozenset[Format] = frozenset({*_WRITERS, "latex"})
 
 
 def write_study_report(facts: StudyFacts, out: Path, formats: Sequence[Format]) -> list[Path]:
@@ -55,15 +61,10 @@ def _write_documents(facts: StudyFacts, out: Path, formats: Sequence[Format]) ->
         figures.mkdir(parents=True, exist_ok=True)
     document = study_document(facts, figures)
     written = []
-    if "html" in formats:
-        write_html(document, out / "report.html")
-        written.append(out / "report.html")
-    if "pdf" in formats:
-        write_pdf(document, out / "report.pdf")
-        written.append(out / "report.pdf")
-    if "notebook" in formats:
-        write_notebook(document, out / "report.ipynb")
-        written.append(out / "report.ipynb")
+    for name, (write, file) in _WRITERS.items():
+        if name in formats:
+            write(document, out / file)
+            written.append(out / file)
     if "latex" in formats:
         written.append(write_latex(document, out / "latex"))
     return written

@@ -1,12 +1,14 @@
 """What the renderers of a document share: their templates, and the content of its figures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cnnlab.core.errors import CnnlabError
+from cnnlab.core.files import write_atomic
+from cnnlab.report.document import Document
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
@@ -26,6 +28,21 @@ def render(template: str, filters: Mapping[str, Any], /, *, syntax: Any = None, 
     environment.filters.update(filters)
     environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
     return environment.get_template(template).render(values)
+
+
+def copy_figures(
+    document: Document, folder: Path, readable: Callable[[Path], Path] = lambda file: file
+) -> dict[Path, str]:
+    """Copy each picture's file, or what is `readable` for it, as `figure-1.svg`, ...; returns their names.
+
+    Raises CnnlabError for a figure that cannot be read, StorageError.
+    """
+    names = {}
+    for number, picture in enumerate(document.pictures, start=1):
+        source = readable(picture.file)
+        names[picture.file] = f"figure-{number}{source.suffix}"
+        write_atomic(folder / names[picture.file], read_figure(source))
+    return names
 
 
 def read_figure(file: Path) -> bytes:

@@ -22,18 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RUN_COLUMNS = (
-    "id",
-    "name",
-    "seed",
-    "hash",
-    "state",
-    "epochs",
-    "best_val_accuracy",
-    "best_epoch",
-    "test_accuracy",
-    "seconds",
-    "device",
-    "created",
+    *("id", "name", "seed", "hash", "state", "epochs", "best_val_accuracy", "best_epoch", "test_accuracy"),
+    *("seconds", "device", "created"),
 )
 METRIC_COLUMNS = ("run", "epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 

@@ -10,15 +10,9 @@ from cnnlab.core.errors import RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.canonical import leaves
-from cnnlab.recipe.seeds import seed_problems
 from cnnlab.recipe.sources import Values
 from cnnlab.study.arms import Setting, combinations
 from cnnlab.study.tables import ClaimTable, Published, Range
-
-
-def seeds(given: Sequence[int]) -> Iterator[str]:
-    """Replicates need seeds, each its own."""
-    yield from seed_problems(given)
 
 
 def factors(given: Mapping[str, Sequence[Any] | Range], exclude: Sequence[Setting]) -> Iterator[str]:

@@ -32,7 +32,7 @@ from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.problems import describe
-from cnnlab.recipe.seeds import MOST_SEEDS
+from cnnlab.recipe.seeds import MOST_SEEDS, seed_problems
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
 from cnnlab.recipe.toml_writer import to_toml
 from cnnlab.recipe.values import Optional, Positive, Section
@@ -293,7 +293,7 @@ def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> t
 
 def _problems(study: Study, bad: set[str]) -> list[str]:
     """What cannot be said about one key alone. `bad` keys are reported already and stand for nothing here."""
-    problems = list(checks.seeds(study.seeds)) if "seeds" not in bad else []
+    problems = list(seed_problems(study.seeds)) if "seeds" not in bad else []
     problems += checks.metrics(study.claim, study.published)
     problems += checks.claims(study.claim)
     if bad & _ARM_KEYS:

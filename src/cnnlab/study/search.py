@@ -5,20 +5,21 @@ workers, continued where it was stopped. Nothing here looks at test. The best of
 images that chose it, so a search ends with a study that compares what was found with the base under new seeds.
 """
 
-import csv
-import io
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import tomli_w
+
 from cnnlab.compare.metrics import Metric, measure
 from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.files import storage_errors, write_atomic
+from cnnlab.core.tables import csv_text
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.canonical import leaves
 from cnnlab.recipe.sources import merge
-from cnnlab.recipe.toml_writer import to_toml
 from cnnlab.runs import RunFolder
 from cnnlab.runs.earlier import RunIndex
 from cnnlab.study.arms import Cell, Setting, change_of, grid_name
@@ -199,7 +200,11 @@ class _TrialFeed:
         trials = self.trials()
         table, confirmation = self.folder.path / "trials.csv", self.folder.path / "confirm.toml"
         with storage_errors(table):
-            write_atomic(table, _csv(self.study, trials))
+            head = ("trial", *self.study.factors, "best_val", "cause")
+            rows = (
+                (one.number, *map(one.setting.get, self.study.factors), one.val, one.cause) for one in trials
+            )
+            write_atomic(table, csv_text(head, rows))
             found = confirmation_of(self.study, ranking(trials), self.method)
             if found is not None:
                 write_atomic(confirmation, found)
@@ -252,7 +257,7 @@ def confirmation_of(study: Study, best: Sequence[Trial], method: Method) -> str 
         f"{study.seeds[0]}.\n# Chosen from many they look better than they are: this compares them with the base "
         "under new seeds.\n#   cnnlab study run confirm.toml\n"
     )
-    return note + to_toml(
+    return note + tomli_w.dumps(
         {
             "name": f"{study.name}-confirm",
             "question": f"Is what the search {study.name} found better than its base under new seeds?",
@@ -263,16 +268,6 @@ def confirmation_of(study: Study, best: Sequence[Trial], method: Method) -> str 
                 for arm in arms[:1]
                 for metric in ("best_val", "test")
             ],
-            "base": study.base,
+            "base": change_of(dict(leaves(study.base))),  # without what is not set
         }
     )
-
-
-def _csv(study: Study, trials: Sequence[Trial]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", *study.factors, "best_val", "cause"])
-    for one in trials:
-        val = "" if one.val is None else one.val
-        writer.writerow([one.number, *(one.setting[path] for path in study.factors), val, one.cause])
-    return text.getvalue()

@@ -37,30 +37,6 @@ def _polygon(u: Plane, v: Plane, num_sides: int) -> Plane:
     return nearest
 
 
-def _disc(u: Plane, v: Plane) -> Plane:
-    return 0.85 - np.hypot(u, v)
-
-
-def _ring(u: Plane, v: Plane) -> Plane:
-    return 0.22 - np.abs(np.hypot(u, v) - 0.68)
-
-
-def _square(u: Plane, v: Plane) -> Plane:
-    return 0.72 - np.maximum(np.abs(u), np.abs(v))
-
-
-def _frame(u: Plane, v: Plane) -> Plane:
-    return 0.2 - np.abs(np.maximum(np.abs(u), np.abs(v)) - 0.6)
-
-
-def _triangle(u: Plane, v: Plane) -> Plane:
-    return _polygon(u, v, 3)
-
-
-def _hexagon(u: Plane, v: Plane) -> Plane:
-    return _polygon(u, v, 6) * np.float32(0.9)
-
-
 def _cross(u: Plane, v: Plane) -> Plane:
     upright: Plane = np.minimum(0.26 - np.abs(u), 0.85 - np.abs(v))
     level: Plane = np.minimum(0.26 - np.abs(v), 0.85 - np.abs(u))
@@ -74,11 +50,6 @@ def _star(u: Plane, v: Plane) -> Plane:
     return arms
 
 
-def _crescent(u: Plane, v: Plane) -> Plane:
-    bitten: Plane = np.minimum(0.85 - np.hypot(u, v), np.hypot(u - 0.45, v) - 0.62)
-    return bitten
-
-
 def _tee(u: Plane, v: Plane) -> Plane:
     stem: Plane = np.minimum(0.24 - np.abs(u), 0.8 - np.abs(v))
     roof: Plane = np.minimum(0.24 - np.abs(v + 0.6), 0.8 - np.abs(u))
@@ -87,15 +58,15 @@ def _tee(u: Plane, v: Plane) -> Plane:
 
 
 SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
-    "disc": _disc,
-    "ring": _ring,
-    "square": _square,
-    "frame": _frame,
-    "triangle": _triangle,
-    "hexagon": _hexagon,
+    "disc": lambda u, v: 0.85 - np.hypot(u, v),
+    "ring": lambda u, v: 0.22 - np.abs(np.hypot(u, v) - 0.68),
+    "square": lambda u, v: 0.72 - np.maximum(np.abs(u), np.abs(v)),
+    "frame": lambda u, v: 0.2 - np.abs(np.maximum(np.abs(u), np.abs(v)) - 0.6),
+    "triangle": lambda u, v: _polygon(u, v, 3),
+    "hexagon": lambda u, v: _polygon(u, v, 6) * np.float32(0.9),
     "cross": _cross,
     "star": _star,
-    "crescent": _crescent,
+    "crescent": lambda u, v: np.minimum(0.85 - np.hypot(u, v), np.hypot(u - 0.45, v) - 0.62),
     "tee": _tee,
 }
 CLASSES = tuple(SHAPES)

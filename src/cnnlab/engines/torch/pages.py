@@ -2,11 +2,12 @@
 
 A training step frees and asks again for the same few megabytes. Returned to the system, each request would cost page
 faults; and in pages of 4 KiB, walking through activations or gathering from a data set takes more addresses than the
-processor remembers (measured on two cores: ResNet-20 6% faster, SimpleNN 15%). Only Linux with glibc has
-these switches (mallopt(3), madvise(2)); elsewhere nothing changes.
+processor remembers. Only Linux with glibc has these switches (mallopt(3), madvise(2)); elsewhere nothing changes.
+CNNLAB_HUGE_PAGES=0 turns both off; docs/benchmarks.md says what they gain, and how that is measured.
 """
 
 import ctypes
+import os
 import platform
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def hold_in_huge_pages(tensor: torch.Tensor) -> None:
 
 
 def _libc() -> ctypes.CDLL | None:
-    return ctypes.CDLL("libc.so.6") if platform.libc_ver()[0] == "glibc" and _MAPS.exists() else None
+    if os.environ.get("CNNLAB_HUGE_PAGES") == "0" or platform.libc_ver()[0] != "glibc" or not _MAPS.exists():
+        return None
+    return ctypes.CDLL("libc.so.6")
 
 
 def _advise(libc: ctypes.CDLL, start: int, end: int) -> None:

@@ -1,13 +1,12 @@
 """Figures for reports. The one door to matplotlib: imported when something is drawn, no global state, no display."""
 
 from cnnlab.report.figures.confusion import confusion_heatmap
-from cnnlab.report.figures.curves import accuracy_by_arm, accuracy_curves, learning_curves
+from cnnlab.report.figures.curves import accuracy_curves, learning_curves
 from cnnlab.report.figures.feature_maps import feature_map_grid
 from cnnlab.report.figures.landscape import loss_surface
 from cnnlab.report.figures.style import png_name
 
 __all__ = [
-    "accuracy_by_arm",
     "accuracy_curves",
     "confusion_heatmap",
     "feature_map_grid",

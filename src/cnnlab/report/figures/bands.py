@@ -8,9 +8,12 @@ Shape legend: S seeds, E epochs.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cnnlab.core.errors import RunError
@@ -23,10 +26,6 @@ from cnnlab.report.figures.style import (
     save_vector,
     shortened,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Quantity = Literal["accuracy", "loss"]
 Arms = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # arm -> seeds -> rows of a run
@@ -43,7 +42,7 @@ def mean_curves(arms: Arms, path: Path, split: str = "val") -> Path:
     `arms` maps a name to the metric rows of its runs; `path` is the SVG, a PDF goes beside it. Raises RunError
     where no run has such a curve, StorageError.
     """
-    return save_vector(_draw_means(arms, split), path)
+    return save_vector(draw_means(arms, split), path)
 
 
 def learning_panels(arms: Arms, path: Path, quantity: Quantity) -> Path:
@@ -63,9 +62,8 @@ def seed_curves(runs: Sequence[Sequence[Mapping[str, Any]]], key: str) -> NDArra
     return curves if np.isfinite(curves).any() else np.empty((0, 0))
 
 
-def _draw_means(arms: Arms, split: str) -> "Figure":
-    from matplotlib.figure import Figure
-
+def draw_means(arms: Arms, split: str) -> Figure:
+    """The figure of `mean_curves`."""
     drawn = {
         name: curves for name, runs in arms.items() if (curves := seed_curves(runs, f"{split}_accuracy")).size
     }
@@ -87,9 +85,7 @@ def _draw_means(arms: Arms, split: str) -> "Figure":
     return figure
 
 
-def _draw_panels(arms: Arms, quantity: Quantity) -> "Figure":
-    from matplotlib.figure import Figure
-
+def _draw_panels(arms: Arms, quantity: Quantity) -> Figure:
     drawn = {name: runs for name, runs in arms.items() if min(map(len, runs), default=0)}
     if not drawn:
         raise RunError("no learning curve to draw: no run has finished an epoch yet")
@@ -128,7 +124,7 @@ def _highest_shown(arms: Sequence[Sequence[Sequence[Mapping[str, Any]]]]) -> flo
     return limit if known.size and known.max() > limit else None
 
 
-def _draw_band(axes: "Axes", curves: NDArray[np.float64], label: str, **style: Any) -> None:
+def _draw_band(axes: Axes, curves: NDArray[np.float64], label: str, **style: Any) -> None:
     """Mean and range over the seeds of (S, E) curves; a mark where one epoch alone would be no line."""
     epochs = np.arange(1, curves.shape[1] + 1)
     marker: dict[str, Any] = _ONE_POINT if curves.shape[1] == 1 else {}
@@ -138,9 +134,7 @@ def _draw_band(axes: "Axes", curves: NDArray[np.float64], label: str, **style: A
         axes.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
 
 
-def _finish(axes: "Axes", quantity: Quantity) -> None:
-    from matplotlib.ticker import MaxNLocator
-
+def _finish(axes: Axes, quantity: Quantity) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=6))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     if quantity == "accuracy":

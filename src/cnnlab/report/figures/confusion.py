@@ -9,17 +9,18 @@ Shape legend: K classes.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import GREY, INK, save_both
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
+from cnnlab.report.figures.style import CENTRED, GREY, INK, save_both
 
 _COLOUR_MAP = "Blues"
 _MOST_WITH_NUMBERS = 20
@@ -38,12 +39,7 @@ def confusion_heatmap(
     return save_both(_draw(counts_KK, classes, title), path)
 
 
-def _draw(counts_KK: NDArray[np.int64], classes: Sequence[str], title: str) -> "Figure":
-    from matplotlib.colors import PowerNorm
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import PercentFormatter
-
+def _draw(counts_KK: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
     number = len(classes)
     side = 2.6 + (0.62 * number if number <= _MOST_WITH_NUMBERS else 10)
     layout = ConstrainedLayoutEngine(compress=True, h_pad=0.12, w_pad=0.12)
@@ -64,7 +60,7 @@ def _draw(counts_KK: NDArray[np.int64], classes: Sequence[str], title: str) -> "
     return figure
 
 
-def _label_axes(axes: "Axes", classes: Sequence[str]) -> None:
+def _label_axes(axes: Axes, classes: Sequence[str]) -> None:
     number = len(classes)
     axes.set_xlabel("predicted class", fontsize=11)
     axes.set_ylabel("true class", fontsize=11)
@@ -87,7 +83,7 @@ def _label_axes(axes: "Axes", classes: Sequence[str]) -> None:
 
 
 def _write_cells(
-    axes: "Axes", image: "AxesImage", counts_KK: NDArray[np.int64], shares_KK: NDArray[np.float64]
+    axes: Axes, image: AxesImage, counts_KK: NDArray[np.int64], shares_KK: NDArray[np.float64]
 ) -> None:
     """The count of every cell, and the percentage of its row; an empty cell stays empty."""
     for (row, column), count in np.ndenumerate(counts_KK):
@@ -95,28 +91,12 @@ def _write_cells(
             continue
         colour = _ink_on([float(part) for part in image.to_rgba(shares_KK[row, column])[:3]])
         weight = "bold" if row == column else "normal"
-        axes.text(
-            column,
-            row - 0.14,
-            f"{count:,}",
-            ha="center",
-            va="center",
-            color=colour,
-            fontsize=9.5,
-            weight=weight,
-        )
-        axes.text(
-            column,
-            row + 0.24,
-            f"{shares_KK[row, column]:.1%}",
-            ha="center",
-            va="center",
-            color=colour,
-            fontsize=7,
-        )
+        style = {"color": colour, **CENTRED}
+        axes.text(column, row - 0.14, f"{count:,}", fontsize=9.5, weight=weight, **style)
+        axes.text(column, row + 0.24, f"{shares_KK[row, column]:.1%}", fontsize=7, **style)
 
 
-def _write_margins(axes: "Axes", counts_KK: NDArray[np.int64]) -> None:
+def _write_margins(axes: Axes, counts_KK: NDArray[np.int64]) -> None:
     """Recall right of each row, precision above each column; a dash where a class has none."""
     points: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "va": "center"}
     end = len(counts_KK) - 0.5
@@ -134,8 +114,6 @@ def _write_margins(axes: "Axes", counts_KK: NDArray[np.int64]) -> None:
 
 def _ink_on(colour: Sequence[float]) -> str:
     """Dark or white, whichever has the higher contrast on `colour` (red, green, blue of 0..1)."""
-    from matplotlib.colors import to_rgb
-
     lighter, darker = _luminance(to_rgb("white")) + 0.05, _luminance(to_rgb(INK)) + 0.05
     here = _luminance(colour) + 0.05
     return INK if here / darker > lighter / here else "white"

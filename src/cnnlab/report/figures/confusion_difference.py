@@ -8,15 +8,13 @@ Shape legend: K classes; rows are true classes, columns predicted ones.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import INK, literal, save_vector, shortened
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from cnnlab.core.numbers import signed
+from cnnlab.report.figures.style import CENTRED, INK, literal, save_vector, shortened
 
 _MOST_WITH_NUMBERS = 20
 _LEAST_WRITTEN = 0.05  # points: what would be written as 0.0 stays empty
@@ -32,9 +30,7 @@ def confusion_difference(
     return save_vector(_draw(difference_KK, classes, title), path)
 
 
-def _draw(difference_KK: NDArray[np.float64], classes: Sequence[str], title: str) -> "Figure":
-    from matplotlib.figure import Figure
-
+def _draw(difference_KK: NDArray[np.float64], classes: Sequence[str], title: str) -> Figure:
     number = len(classes)
     labels = [shortened(name, 20) for name in classes]
     points_KK = 100 * difference_KK
@@ -58,22 +54,12 @@ def _draw(difference_KK: NDArray[np.float64], classes: Sequence[str], title: str
     return figure
 
 
-def _write_points(figure: "Figure", points_KK: NDArray[np.float64], reach: float) -> None:
+def _write_points(figure: Figure, points_KK: NDArray[np.float64], reach: float) -> None:
     (axes,) = figure.axes
     for i, j in np.ndindex(points_KK.shape):
         value = float(points_KK[i, j])
         if abs(value) < _LEAST_WRITTEN:
             continue
-        dark = abs(value) > 0.62 * reach
-        text = f"{value:+.1f}".replace("-", "−")
+        colour = "white" if abs(value) > 0.62 * reach else INK
         weight = "bold" if i == j else "normal"
-        axes.text(
-            j,
-            i,
-            text,
-            ha="center",
-            va="center",
-            fontsize=8.5,
-            fontweight=weight,
-            color="white" if dark else INK,
-        )
+        axes.text(j, i, signed(value, 1), fontsize=8.5, weight=weight, color=colour, **CENTRED)

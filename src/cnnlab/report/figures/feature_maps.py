@@ -10,18 +10,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cnnlab.report.figures.style import GREY, INK, PALE, SPLIT_STYLES, png_name, save, shortened
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    Pixels = NDArray[np.uint8]
-    Values = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
 
 _DPI = 100
 _MARGIN, _GAP = 28, 14
@@ -98,14 +97,14 @@ def _panel_side(count: int, columns: int) -> float:
 
 
 def feature_map_grid(
-    maps_CHW: "Values",
-    image_HWI: "Pixels",
+    maps_CHW: Values,
+    image_HWI: Pixels,
     path: Path,
     *,
     layer: str,
     image_name: str,
     ranking: Sequence[tuple[str, float]],
-    kernels_CHWI: "Values | None" = None,
+    kernels_CHWI: Values | None = None,
 ) -> Path:
     """Draw every map with its number (from 0) and its range, and return `path`, the PNG.
 
@@ -119,15 +118,13 @@ def feature_map_grid(
 
 
 def _draw(
-    maps_CHW: "Values",
-    image_HWI: "Pixels",
+    maps_CHW: Values,
+    image_HWI: Pixels,
     layer: str,
     image_name: str,
     ranking: Sequence[tuple[str, float]],
-    kernels_CHWI: "Values | None",
-) -> "Figure":
-    from matplotlib.figure import Figure
-
+    kernels_CHWI: Values | None,
+) -> Figure:
     places = layout(maps_CHW.shape, image_HWI.shape, kernels_CHWI is not None)
     figure = Figure(figsize=(places.width / _DPI, places.height / _DPI), dpi=_DPI)
     canvas = np.full((places.height, places.width, 3), 255, np.uint8)
@@ -153,7 +150,7 @@ def _draw(
 class _Writer:
     """Text at a place given in pixels, its middle at `y`."""
 
-    def __init__(self, figure: "Figure", places: Layout) -> None:
+    def __init__(self, figure: Figure, places: Layout) -> None:
         self.figure, self.places = figure, places
 
     def __call__(self, x: float, y: float, text: str, size: float, **style: Any) -> None:
@@ -163,7 +160,7 @@ class _Writer:
 
 
 def _draw_ranking(
-    canvas: "Pixels", write: _Writer, image: Box, image_name: str, ranking: Sequence[tuple[str, float]]
+    canvas: Pixels, write: _Writer, image: Box, image_name: str, ranking: Sequence[tuple[str, float]]
 ) -> None:
     """Right of the image: its name, the predicted class, and a bar for each of the most probable classes."""
     left = image.left + image.width + 2 * _GAP
@@ -181,7 +178,7 @@ def _draw_ranking(
         write(bar.left + width + 8, y, f"{share:.1%}", 10, color=GREY)
 
 
-def _draw_legend(canvas: "Pixels", write: _Writer, image: Box, has_kernels: bool) -> None:
+def _draw_legend(canvas: Pixels, write: _Writer, image: Box, has_kernels: bool) -> None:
     """How to read a panel, at the right of the header."""
     left = image.left + image.width + 2 * _GAP + _NAME_WIDTH + _BAR[0] + 110
     bar = Box(left, image.top + 20, 256, 14)
@@ -203,14 +200,14 @@ def _draw_legend(canvas: "Pixels", write: _Writer, image: Box, has_kernels: bool
         write(left, bar.top + 36 + 19 * number, line, 10)
 
 
-def _paint(canvas: "Pixels", box: Box, picture_HWI: "Pixels") -> None:
+def _paint(canvas: Pixels, box: Box, picture_HWI: Pixels) -> None:
     """Enlarge `picture_HWI` to the box, each value a rectangle of whole pixels where the sizes allow it."""
     rows = np.arange(box.height) * picture_HWI.shape[0] // box.height
     columns = np.arange(box.width) * picture_HWI.shape[1] // box.width
     canvas[box.pixels] = picture_HWI[rows[:, None], columns]
 
 
-def _paint_kernel(canvas: "Pixels", panel: Box, kernel_HWI: "Values") -> None:
+def _paint_kernel(canvas: Pixels, panel: Box, kernel_HWI: Values) -> None:
     """At the upper right of the panel; each kernel on its own scale, symmetric about 0."""
     height, width, _ = kernel_HWI.shape
     scale = max(1, _KERNEL_SIDE // max(height, width))
@@ -221,7 +218,7 @@ def _paint_kernel(canvas: "Pixels", panel: Box, kernel_HWI: "Values") -> None:
     _paint(canvas, box, np.broadcast_to(picture, (height, width, 3)))
 
 
-def _unit(map_HW: "Values") -> "Values":
+def _unit(map_HW: Values) -> Values:
     """The map from its minimum at 0 to its maximum at 1; a constant map is 0.5 throughout."""
     low, high = map_HW.min(), map_HW.max()
     if low == high:
@@ -230,13 +227,11 @@ def _unit(map_HW: "Values") -> "Values":
     return unit
 
 
-def _range(map_HW: "Values") -> str:
+def _range(map_HW: Values) -> str:
     return f"{map_HW.min():.3g} … {map_HW.max():.3g}".replace("-", "−")
 
 
-def _coloured(unit_HW: "Values") -> "Pixels":
-    from matplotlib import colormaps
-
+def _coloured(unit_HW: Values) -> Pixels:
     colours: Pixels = colormaps[_COLOUR_MAP](unit_HW, bytes=True)[..., :3]
     return colours
 

@@ -3,7 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
 
 from cnnlab.report.figures.style import (
     ARM_COLOURS,
@@ -16,10 +22,6 @@ from cnnlab.report.figures.style import (
     save_vector,
     shortened,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _LONGEST_NAME = 30
 _SEED_COLOUR, _PUBLISHED_COLOUR = ARM_COLOURS[0], ARM_COLOURS[1]
@@ -64,11 +66,7 @@ def far_below(rows: Sequence[Dots]) -> frozenset[str]:
     return frozenset()
 
 
-def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-    from matplotlib.ticker import MaxNLocator
-
+def _draw(panels: Mapping[str, Sequence[Dots]]) -> Figure:
     names = [row.name for row in next(iter(panels.values()))]
     layout = ConstrainedLayoutEngine(w_pad=0.12)
     figure = Figure(figsize=(7.4, 0.34 * len(names) + 1.35), layout=layout)
@@ -83,23 +81,14 @@ def _draw(panels: Mapping[str, Sequence[Dots]]) -> "Figure":
         axes.tick_params(axis="y", length=0)
     grid[0].set_yticks(range(len(names)), [shortened(name, _LONGEST_NAME) for name in names])
     grid[0].set_ylim(len(names) - 0.4, -0.6)
-    handles = {
-        label: handle
-        for axes in grid
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside upper center",
-        ncols=len(handles),
-        fontsize=9,
-        **LEGEND_BOX,
-    )
+    pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in grid]
+    handles = {label: handle for of_axes in pairs for handle, label in of_axes}
+    style = {"ncols": len(handles), "fontsize": 9, **LEGEND_BOX}
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", **style)
     return figure
 
 
-def _draw_panel(axes: "Axes", rows: Sequence[Dots]) -> None:
+def _draw_panel(axes: Axes, rows: Sequence[Dots]) -> None:
     off_scale = far_below(rows)
     for place, row in enumerate(rows):
         axes.axhline(place, color=PALE, linewidth=0.6, zorder=0)
@@ -109,12 +98,12 @@ def _draw_panel(axes: "Axes", rows: Sequence[Dots]) -> None:
             _draw_arm(axes, place, row)
         if row.published is not None and row.name not in off_scale:
             style: dict[str, Any] = {
-                "markerfacecolor": "white",
                 "markeredgecolor": _PUBLISHED_COLOUR,
                 "markeredgewidth": 1.4,
+                "zorder": 5,
             }
             axes.plot(
-                row.published, place, "D", linestyle="", markersize=6, label="published", zorder=5, **style
+                row.published, place, "D", markersize=6, markerfacecolor="white", label="published", **style
             )
     axes.margins(x=0.06)
     if off_scale:  # room for what the arrows say
@@ -122,27 +111,16 @@ def _draw_panel(axes: "Axes", rows: Sequence[Dots]) -> None:
         axes.set_xlim(low - 0.22 * (high - low), high)
 
 
-def _draw_arm(axes: "Axes", place: int, row: Dots) -> None:
-    shift = 0.16 if len(row.values) > 1 else 0.0
-    axes.plot(
-        row.values,
-        [place + shift] * len(row.values),
-        "o",
-        color=_SEED_COLOUR,
-        alpha=0.55,
-        markersize=4,
-        markeredgewidth=0,
-        label="one seed",
-        zorder=3,
-    )
+def _draw_arm(axes: Axes, place: int, row: Dots) -> None:
+    heights = [place + (0.16 if len(row.values) > 1 else 0.0)] * len(row.values)
+    style: dict[str, Any] = {"color": _SEED_COLOUR, "alpha": 0.55, "markersize": 4, "markeredgewidth": 0}
+    axes.plot(row.values, heights, "o", label="one seed", zorder=3, **style)
     if len(row.values) > 1:
         axes.plot(row.mean, place, "o", color=INK, markersize=6, label="mean", zorder=4)
     if row.interval:
         axes.hlines(place, *row.interval, color=INK, linewidth=1.6, label="95% interval (t)", zorder=2)
 
 
-def _point_left(axes: "Axes", place: int, text: str) -> None:
-    from matplotlib.transforms import blended_transform_factory
-
+def _point_left(axes: Axes, place: int, text: str) -> None:
     at_the_edge = blended_transform_factory(axes.transAxes, axes.transData)
     axes.text(0.01, place, f"◂ {text}", transform=at_the_edge, va="center", fontsize=9, color=GREY)

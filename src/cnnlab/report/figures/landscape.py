@@ -4,16 +4,15 @@ Shape legend: P points on either axis, I = P - 2 of them inner.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
 from cnnlab.report.figures.style import INK, LEGEND_BOX, save_both
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _COLOUR_MAP = "viridis_r"  # dark is high; even steps of lightness for any colour vision
 _SHADES, _LINES = 60, 9
@@ -41,11 +40,7 @@ def _draw(
     losses_PP: NDArray[np.float64],
     nonconvexity_II: NDArray[np.float64],
     title: str,
-) -> "Figure":
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
+) -> Figure:
     figure = Figure(figsize=(7.2, 6.6), layout="constrained")
     axes = figure.subplots()
     losses_YX = losses_PP.T  # the first direction runs to the right
@@ -81,7 +76,7 @@ def _draw(
 
 
 def _mark(
-    axes: "Axes",
+    axes: Axes,
     offsets_P: NDArray[np.float64],
     losses_YX: NDArray[np.float64],
     nonconvexity_YX: NDArray[np.float64],

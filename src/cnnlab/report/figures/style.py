@@ -7,15 +7,16 @@ also dashed, for print without colour.
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
 
 SPLIT_STYLES = {
     "train": {"color": "#0072B2", "linestyle": "-"},
@@ -25,21 +26,20 @@ SPLIT_STYLES = {
 ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, GREY, PALE = "#1A1A1A", "#666666", "#DDDDDD"
 LEGEND_BOX = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
+CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 PNG_DPI = 160
 _LINES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
-def plain(axes: "Axes") -> None:
+def plain(axes: Axes) -> None:
     """A pale grid behind the data, and only the two axis lines that are read."""
     axes.grid(color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def percent_axis(axis: "Axis") -> None:
+def percent_axis(axis: Axis) -> None:
     """Shares as whole percent, or with as many decimals as their steps need."""
-    from matplotlib.ticker import FuncFormatter
-
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
 
 
@@ -50,7 +50,7 @@ def png_name(path: Path) -> Path:
     return path
 
 
-def save_both(figure: "Figure", path: Path) -> tuple[Path, Path]:
+def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
     """Write `path`, a PNG, and the SVG beside it; return both paths. Raises CnnlabError, StorageError."""
     vector = png_name(path).with_suffix(".svg")
     save(figure, path, format="png", dpi=PNG_DPI)
@@ -58,13 +58,11 @@ def save_both(figure: "Figure", path: Path) -> tuple[Path, Path]:
     return path, vector
 
 
-def save_vector(figure: "Figure", path: Path) -> Path:
+def save_vector(figure: Figure, path: Path) -> Path:
     """Write `path`, an SVG for pages and Typst, and beside it a PDF for LaTeX; return `path`. Raises StorageError.
 
     Equal figures become equal bytes: a report that is written again shows no difference where there is none.
     """
-    from matplotlib import rc_context
-
     with rc_context({"svg.hashsalt": "cnnlab", "pdf.fonttype": 42}):
         save(figure, path, format="svg", metadata={"Date": None})
         save(figure, path.with_suffix(".pdf"), format="pdf", metadata={"CreationDate": None})
@@ -110,7 +108,7 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def save(figure: "Figure", path: Path, **options: Any) -> None:
+def save(figure: Figure, path: Path, **options: Any) -> None:
     """Write one file, whole or not at all; `options` are those of `Figure.savefig`. Raises StorageError."""
     content = io.BytesIO()
     figure.savefig(content, **options)

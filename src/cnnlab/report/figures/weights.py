@@ -6,18 +6,17 @@ and on a linear axis one sees either the one or the other.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from cnnlab.report.figures.style import GREY, LEGEND_BOX, arm_styles, plain, save_vector, shortened
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-Weights = Mapping[str, Mapping[str, "NDArray[np.floating[Any]]"]]  # layer -> arm -> weights
+Weights = Mapping[str, Mapping[str, NDArray[np.floating[Any]]]]  # layer -> arm -> weights
 
 _BINS = (31, 81)  # of a small and of a large layer; odd, so that one bin is centred on zero
 _LEAST_RATIO = (
@@ -35,14 +34,12 @@ def weight_histograms(layers: Weights, near_zero: float, path: Path) -> Path:
     return save_vector(_draw(layers, near_zero), path)
 
 
-def share_near_zero(weights: "NDArray[np.floating[Any]]", near_zero: float) -> float:
+def share_near_zero(weights: NDArray[np.floating[Any]], near_zero: float) -> float:
     """The share of weights with |w| < `near_zero`."""
     return float((np.abs(weights) < near_zero).mean())
 
 
-def _draw(layers: Weights, near_zero: float) -> "Figure":
-    from matplotlib.figure import Figure
-
+def _draw(layers: Weights, near_zero: float) -> Figure:
     columns = min(len(layers), 2)
     rows = -(-len(layers) // columns)
     arms = list(next(iter(layers.values())))
@@ -65,9 +62,7 @@ def _draw(layers: Weights, near_zero: float) -> "Figure":
     return figure
 
 
-def _draw_layer(axes: "Axes", weights: Mapping[str, "NDArray[np.floating[Any]]"], near_zero: float) -> None:
-    from matplotlib.ticker import NullFormatter
-
+def _draw_layer(axes: Axes, weights: Mapping[str, NDArray[np.floating[Any]]], near_zero: float) -> None:
     reach = max(float(np.quantile(np.abs(values), _COVERED)) for values in weights.values()) or near_zero
     few, many = _BINS
     largest = max(values.size for values in weights.values())
@@ -90,7 +85,7 @@ def _draw_layer(axes: "Axes", weights: Mapping[str, "NDArray[np.floating[Any]]"]
     plain(axes)
 
 
-def _write_shares(axes: "Axes", lines: list[tuple[str, str]], near_zero: float) -> None:
+def _write_shares(axes: Axes, lines: list[tuple[str, str]], near_zero: float) -> None:
     """At the upper left of a panel, in the colours of the arms."""
     style: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8.5, "va": "top"}
     axes.text(0.02, 0.97, f"|w| < {near_zero:g}", color=GREY, **style)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from cnnlab.compare.examples import compare_correct, correct_matrix
 from cnnlab.compare.noise import Noise, decompose
+from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.confusion_difference import confusion_difference
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.numbers import accuracies, values
-from cnnlab.report.study.wording import code, count, effect, effect_interval, plain, seeds
+from cnnlab.report.study.wording import code, effect, effect_interval, plain, seeds
 from cnnlab.runs import RunFolder
 
 _MOST_PAIRS = 6

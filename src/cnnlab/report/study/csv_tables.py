@@ -4,8 +4,6 @@ The values are those that the document shows rounded, in the units of the metric
 An empty cell is what cannot be known. `docs/reports.md` says what each column holds.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from cnnlab.compare.summary import Summary
 from cnnlab.compare.table import Beyond, Table
 from cnnlab.compare.verdicts import Verdict
 from cnnlab.core.files import write_atomic
+from cnnlab.core.tables import csv_text
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.numbers import accuracies, differences, known, measured, pairs_of, summaries
 from cnnlab.report.study.published import PublishedRow, published_rows
@@ -71,17 +70,9 @@ def write_csv_tables(facts: StudyFacts, folder: Path) -> Path:
     others = tuple(metric for metric in tables if metric not in _OF_EVERY_RUN)
     for name, columns in COLUMNS.items():
         header = (*columns, *others) if name == "runs" else columns
-        write_atomic(folder / f"{name}.csv", csv_text(header, rows[name]))
+        cells = ([row.get(column) for column in header] for row in rows[name])
+        write_atomic(folder / f"{name}.csv", csv_text(header, cells))
     return folder
-
-
-def csv_text(header: tuple[str, ...], rows: Iterable[Row]) -> str:
-    """Rows as CSV; a number is written with as many digits as tell it from every other."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _metrics(facts: StudyFacts) -> tuple[str, ...]:

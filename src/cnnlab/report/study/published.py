@@ -94,16 +94,8 @@ def _comparable(facts: StudyFacts, metric: str, found: Sequence[Difference]) -> 
 
 
 def _table(facts: StudyFacts, metric: str) -> Table:
-    header = (
-        "arm",
-        "published",
-        "ours",
-        "n",
-        "against",
-        "published difference",
-        "our difference",
-        "direction",
-    )
+    differences_of = ("published difference", "our difference", "direction")
+    header = ("arm", "published", "ours", "n", "against", *differences_of)
     cells = tuple(_cells(metric, row) for row in published_rows(facts, metric))
     caption = f"{title_of(metric).capitalize()}: differences in points, ours paired by seed."
     return Table(header, cells, caption)

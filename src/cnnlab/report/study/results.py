@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cnnlab.compare.summary import Summary
+from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.intervals import Dots, interval_plot
 from cnnlab.report.study.facts import StudyFacts
@@ -11,7 +12,6 @@ from cnnlab.report.study.numbers import Difference, accuracies, differences, pai
 from cnnlab.report.study.wording import (
     NOTHING,
     code,
-    count,
     effect,
     effect_interval,
     listed,

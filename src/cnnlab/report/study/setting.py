@@ -6,9 +6,10 @@ from statistics import fmean
 from typing import Any
 
 from cnnlab.compare.comparable import comparability, notes
+from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Bullets, Code, Paragraph, Section, Table
 from cnnlab.report.study.facts import StudyFacts
-from cnnlab.report.study.wording import NOTHING, code, command_line, count, minutes, plain, seeds
+from cnnlab.report.study.wording import NOTHING, code, command_line, minutes, plain, seeds
 from cnnlab.runs import Environment, RunFolder
 
 Changes = Mapping[str, Sequence[tuple[str, Any, Any]]]  # arm -> (path, the base's value, its own)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from cnnlab.compare.claims import Claim
 from cnnlab.compare.verdicts import Verdict
+from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Bullets, Paragraph, Section, Table
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.setting import conditions_blocks
 from cnnlab.report.study.wording import (
     NOTHING,
     code,
-    count,
     effect,
     effect_interval,
     listed,

@@ -1,6 +1,6 @@
-"""Numbers and lists as a report writes them: shares in percent, their differences in points, everything with its n.
+"""Values and lists as a report writes them: shares in percent, their differences in points, everything with its n.
 
-Minus signs are real ones (U+2212); a dash (–) stands where there is nothing to write.
+A dash (–) stands where there is nothing to write.
 """
 
 import shlex
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cnnlab.compare.interval import Interval
 from cnnlab.compare.summary import Summary
+from cnnlab.core.numbers import general, signed
 
 NOTHING = "–"
 
@@ -33,15 +34,15 @@ def title_of(metric: str) -> str:
 def value(metric: str, number: float) -> str:
     """A value of a metric with its unit: 71.34%, 12 epochs."""
     if _is_share(metric):
-        return f"{_signed(100 * number, 2, plus=False)}%"
-    return f"{_general(number)} {unit_of_effect(metric)}".rstrip()
+        return f"{signed(100 * number, 2, plus=False)}%"
+    return f"{general(number)} {unit_of_effect(metric)}".rstrip()
 
 
 def effect(metric: str, number: float) -> str:
     """A difference, with its sign and without unit: +1.23 (points, for shares)."""
     if _is_share(metric):
-        return _signed(100 * number, 2, plus=True)
-    return f"+{_general(number)}" if number > 0 else _general(number)
+        return signed(100 * number, 2)
+    return f"+{general(number)}" if number > 0 else general(number)
 
 
 def unit_of_effect(metric: str) -> str:
@@ -67,7 +68,7 @@ def mean_and_spread(metric: str, summary: Summary) -> str:
         return value(metric, summary.mean)
     if _is_share(metric):
         return f"{100 * summary.mean:.2f} ± {100 * summary.std:.2f}%"
-    return f"{_general(summary.mean)} ± {_general(summary.std)}"
+    return f"{general(summary.mean)} ± {general(summary.std)}"
 
 
 def p_value(p: float | None) -> str:
@@ -109,11 +110,6 @@ def seeds(numbers: Sequence[int]) -> str:
     return f"{'seed' if len(ordered) == 1 else 'seeds'} {listed(map(str, ordered))}"
 
 
-def count(number: int, noun: str) -> str:
-    """1 run, 2 runs."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def command_line(words: Sequence[str]) -> str:
     """A command as one types it, without the options that say where folders lie on one machine."""
     program, *rest = words
@@ -128,13 +124,3 @@ def command_line(words: Sequence[str]) -> str:
 
 def _is_share(metric: str) -> bool:
     return metric.split()[0] in _SHARES
-
-
-def _signed(number: float, decimals: int, plus: bool) -> str:
-    rounded = round(number, decimals) + 0.0  # no negative zero
-    return f"{rounded:{'+' if plus and rounded else ''}.{decimals}f}".replace("-", "−")
-
-
-def _general(number: float) -> str:
-    """Three digits; thousands in full."""
-    return (f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}").replace("-", "−")

@@ -1,6 +1,0 @@
-"""The notebooks lie beside the package, at the repository root."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
