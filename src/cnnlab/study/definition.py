@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tomli_w
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -34,7 +35,6 @@ from cnnlab.recipe import Recipe
 from cnnlab.recipe.problems import describe
 from cnnlab.recipe.seeds import MOST_SEEDS, seed_problems
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
-from cnnlab.recipe.toml_writer import to_toml
 from cnnlab.recipe.values import Optional, Positive, Section
 from cnnlab.study import checks
 from cnnlab.study.arms import Arm, Cell, change_of, climb, grid, grid_name, star
@@ -147,7 +147,7 @@ class Study(Section):
     def to_toml(self) -> str:
         """The whole study as TOML, what its base extends spelled out; loading it gives an equal study."""
         values = self.model_dump(mode="json", exclude_none=True, warnings=False)  # seeds are a list in JSON
-        return to_toml(values)
+        return tomli_w.dumps({key: value for key, value in values.items() if value != {}})
 
     @cached_property
     def base_recipe(self) -> Recipe:
