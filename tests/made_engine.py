@@ -9,8 +9,8 @@ import torch
 
 from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.engine import Execution, TorchEngine
-from cnnlab.engines.torch.network import build
+from cnnlab.engines.torch.engine import TorchEngine
+from cnnlab.engines.torch.network import with_weights
 from cnnlab.engines.torch.resident import ResidentSplit
 from cnnlab.recipe import Recipe
 from cnnlab.training.loop import Loop
@@ -33,33 +33,13 @@ def torch_engine(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> TorchEngine:
-    """An engine before its first step, fp32 on the CPU, that starts from these weights."""
+    """An engine before its first step, fp32 on the CPU, that starts from these weights and running statistics."""
     shape = shape_of(parts["train"])
-    model = build(recipe.arch.build(shape, 1 + int(parts["train"].labels.max())), shape)
-    model.load_state_dict(
-        {name: torch.from_numpy(value).float() for name, value in weights.items()}, strict=False
-    )
+    architecture = recipe.arch.build(shape, 1 + int(parts["train"].labels.max()))
+    counts = {each.name: np.array(0) for each in architecture.trace(shape).arrays if each.role == "count"}
+    model = with_weights(architecture, shape, {**counts, **weights})
     splits = {name: ResidentSplit(part, CPU) for name, part in parts.items()}
-    return TorchEngine(recipe, model, splits, Normalisation(mean, std), Execution(CPU, "fp32"))
-
-
-def shapes_of_tensors(
-    recipe: Recipe, shape: tuple[int, int, int], num_classes: int
-) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every parameter and running statistic of a recipe's network."""
-    model = build(recipe.arch.build(shape, num_classes), shape)
-    return {
-        name: tuple(value.shape) for name, value in model.state_dict().items() if value.is_floating_point()
-    }
-
-
-def initial_weights(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> dict[str, np.ndarray]:
-    """What a training starts from, by the name of each parameter."""
-    from cnnlab.engines.torch.network import initialise
-
-    model = build(recipe.arch.build(shape, num_classes), shape)
-    initialise(model, recipe.seed)
-    return {name: value.detach().numpy().copy() for name, value in model.named_parameters()}
+    return TorchEngine(recipe, architecture, model, splits, Normalisation(mean, std))
 
 
 def optimizer_memory(engine: TorchEngine) -> dict[str, dict[str, np.ndarray]]:

@@ -112,7 +112,8 @@ def examine(tree: Path, fault: Fault) -> Outcome:
     seconds = time.perf_counter() - start
     if code == 1 and failed:  # pytest's other codes mean that no test ran: that is no catch
         return Outcome(fault, "caught", failed[1].partition("[")[0].partition("::")[2], seconds)
-    return Outcome(fault, "missed", "all tests passed" if code == 0 else output.strip()[-300:], seconds)
+    last = "all tests passed" if code == 0 else f"pytest ended with {code}: {output.strip()[-300:]}"
+    return Outcome(fault, "missed", last, seconds)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -63,17 +63,45 @@ def augmented(images_NHWC: np.ndarray, augment: Mapping[str, Any], seed: int, ep
     return np.stack(results)
 
 
+def kept_units(seed: int, path: str, epoch: int, places: np.ndarray, num_units: int, p: float) -> np.ndarray:
+    """Images x units that dropout keeps, by the images' places in the split, as `engines/dropout.py` documents.
+
+    lowbias32: Wellons, https://nullprogram.com/blog/2018/07/31/. Here in 64 bits, cut to 32 after every product.
+    """
+    text = f"{seed}/dropout/{path}/{epoch}"
+    key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+    low, first, second = np.uint64(2**32 - 1), np.uint64(0x7FEB352D), np.uint64(0x846CA68B)
+
+    def lowbias32(x: np.ndarray) -> np.ndarray:
+        x = x ^ x >> np.uint64(16)
+        x = x * first & low
+        x = x ^ x >> np.uint64(15)
+        x = x * second & low
+        return x ^ x >> np.uint64(16)
+
+    image_words = lowbias32(places.astype(np.uint64) ^ np.uint64(key % 2**32))
+    unit_words = lowbias32(np.arange(num_units, dtype=np.uint64) ^ np.uint64((key >> 32) % 2**32))
+    x = (image_words[:, None] ^ unit_words) * first & low
+    x = (x ^ x >> np.uint64(15)) * second & low
+    signed = x.astype(np.uint32).view(np.int32).astype(np.int64)
+    return signed // 2**8 >= round(p * 2**24) - 2**23  # the upper 24 bits
+
+
 # ------------------------------------------------------------------------------------------------------- network
 
 
 @dataclass
 class Network:
-    """Layers with named weights, running statistics and, while training, batch statistics and dropout masks."""
+    """Layers with named weights and running statistics.
+
+    `training`: seed, epoch and places of the images, for dropout; then batch norm uses and averages the batch's own
+    statistics. None: evaluation.
+    """
 
     layers: Sequence[arch.Layer]
     weights: Named
     running: Named
-    training: bool = False
+    training: tuple[int, int, np.ndarray] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._chain(self.layers, x, "")
@@ -113,9 +141,16 @@ class Network:
                 return x.reshape(len(x), -1)
             case arch.Linear():
                 return x @ weight.T if bias is None else x @ weight.T + bias
+            case arch.Dropout(p=p):
+                return x if self.training is None else self._dropout(x, path, p, *self.training)
             case arch.Residual():
                 return self._residual(layer, x, path)
         raise NotImplementedError(f"the reference has no {layer}")
+
+    def _dropout(self, x: Tensor, path: str, p: float, seed: int, epoch: int, places: np.ndarray) -> Tensor:
+        """Srivastava et al. 2014, section 4, divided by 1 - p while training instead of multiplied later."""
+        kept = kept_units(seed, path, epoch, places, x[0].numel(), p)
+        return x * torch.from_numpy(kept).reshape(x.shape) / (1 - p)
 
     def _residual(self, layer: arch.Residual, x: Tensor, path: str) -> Tensor:
         """He et al. 2016, section 3.3: y = activation(body(x) + shortcut(x))."""
@@ -139,7 +174,7 @@ class Network:
     def _batch_norm(self, x: Tensor, path: str) -> Tensor:
         """Ioffe and Szegedy 2015, algorithms 1 and 2; momentum 0.1 and epsilon 1e-5 are torch's defaults."""
         shape = [1, -1] + [1] * (x.ndim - 2)
-        if self.training:
+        if self.training is not None:
             axes = [axis for axis in range(x.ndim) if axis != 1]
             count = x.numel() // x.shape[1]
             mean, variance = x.mean(axes), x.var(axes, correction=0)
@@ -288,15 +323,16 @@ class Reference:
             fraction = rate(
                 self.recipe["schedule"], epoch * per_epoch + step, per_epoch, train["epochs"] * per_epoch
             )
-            loss = self.step(shown[places], self.labels_N[places], self.recipe["optim"]["lr"] * fraction)
+            loss = self.step(epoch, places, shown[places], self.recipe["optim"]["lr"] * fraction)
             loss_sum, seen = loss_sum + loss * len(places), seen + len(places)
         return loss_sum / seen
 
-    def step(self, images_NHWC: np.ndarray, labels_N: np.ndarray, lr: float) -> float:
-        """One update; returns the batch's loss before it."""
+    def step(self, epoch: int, places: np.ndarray, images_NHWC: np.ndarray, lr: float) -> float:
+        """One update with the images at these places of the split; returns the batch's loss before it."""
+        labels_N = self.labels_N[places]
         loss_of, train, optim = self.recipe["loss"], self.recipe["train"], self.recipe["optim"]
         leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
-        network = Network(self.layers, leaves, self.running, training=True)
+        network = Network(self.layers, leaves, self.running, (self.recipe["seed"], epoch, places))
         logits_NK = network(normalised(images_NHWC, self.mean, self.std))
         loss = smoothed_cross_entropy(logits_NK, labels_N, loss_of["label_smoothing"])
         gradients = dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))

@@ -20,11 +20,14 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # as pytest does
 
 import made_engine  # noqa: E402
+from cnnlab.arch import parse  # noqa: E402
 from cnnlab.augment.crop import crop_offsets  # noqa: E402
 from cnnlab.augment.flip import flip_choices  # noqa: E402
 from cnnlab.core.seeding import derive_generator  # noqa: E402
 from cnnlab.data import Split  # noqa: E402
 from cnnlab.engines.batches import epoch_order  # noqa: E402
+from cnnlab.engines.dropout import keep_mask, words  # noqa: E402
+from cnnlab.engines.initial import initial_weights  # noqa: E402
 from cnnlab.recipe import Recipe  # noqa: E402
 
 PLACES = [(1, 0), (1, 7), (2, 0)]
@@ -40,7 +43,7 @@ def integers(draw: Callable[[int, int], np.ndarray]) -> dict[str, Any]:
     for seed, epoch in PLACES:
         drawn = draw(seed, epoch).astype(np.int64)
         digest = hashlib.sha256(drawn.astype("<i8").tobytes()).hexdigest()[:16]
-        kept[f"seed {seed}, epoch {epoch}"] = {"first": drawn[:6].tolist(), "sha256": digest}
+        kept[f"seed {seed}, epoch {epoch}"] = {"first": drawn.reshape(-1)[:12].tolist(), "sha256": digest}
     return kept
 
 
@@ -58,6 +61,30 @@ def flip() -> dict[str, Any]:
     return integers(
         lambda seed, epoch: flip_choices(derive_generator(seed, "flip", epoch), NUM_IMAGES, p=0.5)
     )
+
+
+def init() -> dict[str, Any]:
+    """Of each array of a network that has all kinds its deviation and first numbers, by method."""
+    shape = (3, 12, 12)
+    text = "conv 3x3 4 | sepconv 3x3 6 pad 1 nobias | bn | residual(conv 1x1 6) | flatten | linear 3"
+    kept = {}
+    for method in ("auto", "torch", "he", "glorot", "orthogonal"):
+        arrays = initial_weights(parse(text), shape, 5, method)
+        kept[method] = {
+            name: [float(f"{value:.6g}") for value in (array.std(), *array.flat[:3])]
+            for name, array in arrays.items()
+            if array.ndim
+        }
+    return kept
+
+
+def dropout() -> dict[str, Any]:
+    """Which units of 500 images are kept, of a layer with 40 units."""
+
+    def mask(seed: int, epoch: int) -> np.ndarray:
+        return keep_mask(*words(seed, "3.body.1", epoch, NUM_IMAGES, 40), 0.3)
+
+    return integers(mask)
 
 
 def data() -> dict[str, Split]:
@@ -120,7 +147,8 @@ def trace(tables: dict[str, Any]) -> dict[str, Any]:
     fixed = {"seed": 4, "precision": "fp32", "data": {"source": "made", "val": 24}, "train": train}
     recipe = Recipe.from_dict({**tables, **fixed})
     parts = data()
-    weights = made_engine.initial_weights(recipe, made_engine.shape_of(parts["train"]), 3)
+    shape = made_engine.shape_of(parts["train"])
+    weights = initial_weights(recipe.arch.build(shape, 3), shape, recipe.seed)
     engine = made_engine.torch_engine(recipe, weights, parts, (0.4, 0.45, 0.5), (0.25, 0.25, 0.3))
     got = made_engine.trained(engine, recipe)
     return {
@@ -134,7 +162,7 @@ def traces() -> dict[str, Any]:
 
 
 FILES: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
-    "draws.json": {"order": order, "crop": crop, "flip": flip},
+    "draws.json": {"order": order, "crop": crop, "flip": flip, "init": init, "dropout": dropout},
     "traces.json": {"traces": traces},
 }
 """File -> what it keeps -> the function that gives it now."""

@@ -78,6 +78,9 @@ OTHER: Options = {
             "conv 3x3 4 pad 1) | avg-pool 3 | flatten | linear 3",
             "shortcut A": "residual(conv 3x3 5 stride 2 pad 1 | gelu; shortcut A activation none) | "
             "sepconv 3x3 4 pad same | relu | gap | linear 3 nobias",
+            "dropout": "conv 3x3 4 pad 1 nobias | bn | relu | dropout 0.25 | "
+            "residual(conv 3x3 4 pad 1 | leaky-relu slope 0.2 | dropout 0.1 | conv 1x1 4) | pool 2 | flatten | "
+            "linear 6 | gelu | dropout 0.5 | linear 3",
             "shortcut B": "conv 3x3 4 stride 2 pad 1 nobias | bn | relu | "
             "residual(conv 3x3 6 stride 2 pad 1 groups 2 nobias | bn; shortcut B) | "
             "flatten | linear 6 nobias | bn | relu | linear 3",
@@ -140,8 +143,8 @@ PARTS = {"train": images_and_labels(IMAGES, 0), "val": images_and_labels(VAL, 1)
 def start_of(recipe: Recipe) -> dict[str, np.ndarray]:
     """Weights and running statistics to begin with, float32; none of them is 0 or 1."""
     generator = np.random.default_rng(5)
-    shapes = made_engine.shapes_of_tensors(recipe, (3, SIDE, SIDE), CLASSES)
-    values = {name: generator.normal(0.2, 0.4, shape) for name, shape in shapes.items()}
+    arrays = recipe.arch.build((3, SIDE, SIDE), CLASSES).trace((3, SIDE, SIDE)).arrays
+    values = {each.name: generator.normal(0.2, 0.4, each.shape) for each in arrays if each.role != "count"}
     values |= {name: 0.5 + value**2 for name, value in values.items() if name.endswith("running_var")}
     return {name: value.astype(np.float32) for name, value in values.items()}
 
