@@ -4,8 +4,9 @@
     python -m tests.mutations --only ema      those with these words in their text
     python -m tests.mutations --write         and the table into results/mutations.md
 
-A fault is an exact text that stands once in its file, another text for it, and the tests that must then fail. Before
-the first fault these tests are run without any, where all must pass. Nothing outside the copy is changed.
+`faults.toml` is the table of faults: an exact text that stands once in its file, another text for it, and the tests
+that must then fail. Before the first fault these tests are run without any, where all must pass. Nothing outside the
+copy is changed.
 """
 
 import argparse
@@ -16,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+FAULTS = Path(__file__).with_name("faults.toml")
 TABLE = ROOT / "results" / "mutations.md"
 COPIED = ("src", "tests", "docs", "pyproject.toml")
 _LONGEST = 300  # seconds for the tests of one fault
@@ -63,9 +66,10 @@ class Outcome:
     seconds: float
 
 
-TRAINING = "tests/engines/torch/test_training_step.py"
-
-FAULTS: tuple[Fault, ...] = ()
+def read_faults(path: Path = FAULTS) -> list[Fault]:
+    """The rows of the table, in its order."""
+    rows = tomllib.loads(path.read_text())["fault"]
+    return [Fault(**{**row, "tests": tuple(row["tests"])}) for row in rows]
 
 
 def copy_of_tree(root: Path, place: Path) -> Path:
@@ -143,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="faults with these words in their text or file")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.relative_to(ROOT)}")
     chosen = parser.parse_args(arguments)
-    faults = [fault for fault in FAULTS if chosen.only in f"{fault.what} {fault.file}"]
+    faults = [fault for fault in read_faults() if chosen.only in f"{fault.what} {fault.file}"]
     with tempfile.TemporaryDirectory(prefix="mutations-") as place:
         tree = copy_of_tree(ROOT, Path(place))
         tests = sorted({test for fault in faults for test in fault.tests})

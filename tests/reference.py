@@ -50,6 +50,8 @@ def flipped(seed: int, epoch: int, num_images: int, p: float) -> np.ndarray:
 def augmented(images_NHWC: np.ndarray, augment: Mapping[str, Any], seed: int, epoch: int) -> np.ndarray:
     """Crop, then flip, one image after the other."""
     num_images, height, width, _ = images_NHWC.shape
+    if others := {method for method, values in augment.items() if values} - {"crop", "flip"}:
+        raise NotImplementedError(f"the reference has no {others}")
     crop, flip = augment.get("crop"), augment.get("flip")
     results = list(images_NHWC)
     if crop:

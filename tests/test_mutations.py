@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mutations import FAULTS, ROOT, Fault, examine
+from mutations import ROOT, Fault, examine, read_faults
+
+FAULTS = read_faults()
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
@@ -38,9 +40,9 @@ def tree(tmp_path: Path) -> Path:
     [
         ("n + n", "n + 1", "caught", "test_two"),
         ("n + n", "n * n", "missed", "all tests passed"),
-        ("n + n", "n +", "missed", "pytest ended with 2"),
+        ("n + n", "n +", "missed", "pytest ended with"),
         ("n - n", "n", "stale", "its text stands 0 times in src/doubled.py, expected once"),
-        ("n", "m", "stale", "5 times in src/doubled.py, expected once"),
+        ("n", "m", "stale", "4 times in src/doubled.py, expected once"),
     ],
 )
 def test_outcomes(tree: Path, old: str, new: str, state: str, detail: str) -> None:

@@ -16,10 +16,11 @@ import cnnlab
 from cnnlab import Options, Recipe
 from cnnlab.core.errors import Interrupted
 from cnnlab.engines.torch.engine import TorchEngine
+from cnnlab.launch.assemble import assemble
 from cnnlab.launch.one import resume, train
 from cnnlab.launch.watch import Silent
 from cnnlab.runs import RunFolder
-from reference import logits_of
+from reference import generator, logits_of
 
 EPOCHS, STEPS, VAL = 4, 3, 12
 LAYERS = "conv 3x3 4 nobias | bn | relu | pool 2 | flatten | linear 3"
@@ -173,3 +174,17 @@ def test_without_val_the_last_network_is_scored(
     layers = recipe.arch.build(SHAPE, 3).layers
     expected = logits_of(layers, values_of_last, images["x_test"], pixels.mean(0), pixels.std(0)).numpy()
     np.testing.assert_allclose(RunFolder(run).logits("test").logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_replicates_are_scored_on_the_same_val(
+    recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """The places in `val` follow from the labels alone: a fifth of every class, drawn under seed 0."""
+    assembled = [assemble(recipe.with_seed(seed), Options(runs=tmp_path, threads=1)) for seed in (1, 2)]
+    first, second = (each.indices["val"].tolist() for each in assembled)
+    assert first == second
+    expected = []
+    for label in range(3):
+        members = np.flatnonzero(images["y_train"] == label)
+        expected += generator(0, "val-split", label).permutation(members)[: VAL // 3].tolist()
+    assert first == sorted(expected)

@@ -8,13 +8,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from cnnlab import ImageDataset, ToTensor
-from cnnlab.augment import draw_epoch
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split, channel_statistics, load, split_indices
 from cnnlab.data.mapped import MappedFile, by_name
-from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.recipe.sections import Augment, Crop, Flip
+from reference import augmented, normalised
 
 AUGMENT = Augment(crop=Crop(), flip=Flip())
 
@@ -34,21 +32,16 @@ def shapes(cache):
 
 
 @pytest.mark.parametrize("epoch", [0, 3])
-def test_images_are_those_of_the_engine(shapes, epoch):
+def test_images_are_those_that_the_reference_draws(shapes, epoch):
     train, _ = split_indices(shapes.train.labels, 4900, seed=0)
     mean, std = channel_statistics(shapes.train.images)
     dataset = ImageDataset(shapes.train, ToTensor(mean, std), indices=train, augment=AUGMENT, seed=7)
     dataset.set_epoch(epoch)
     images, labels = (torch.stack(column) for column in zip(*map(as_tensors, dataset), strict=True))
 
-    resident = ResidentSplit(
-        Split(shapes.train.images[train], shapes.train.labels[train]), torch.device("cpu")
-    )
-    resident.arrange(np.arange(100), draw_epoch(AUGMENT, 7, epoch, 100, 32, 32))
-    packed, expected_labels = resident.gather(0, 100)
-    normalise = Normaliser(Normalisation(mean, std), 32, 32, torch.float32, torch.device("cpu"))
-    torch.testing.assert_close(images, normalise(packed).contiguous(), atol=2e-6, rtol=0)
-    assert labels.tolist() == expected_labels.tolist()
+    expected = augmented(shapes.train.images[train], AUGMENT.model_dump(), seed=7, epoch=epoch)
+    np.testing.assert_allclose(images.numpy(), normalised(expected, mean, std).numpy(), atol=2e-6, rtol=0)
+    assert labels.tolist() == shapes.train.labels[train].tolist()
 
 
 def as_tensors(item):
