@@ -19,8 +19,10 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
 FAULTS = Path(__file__).with_name("faults.toml")
@@ -74,6 +76,7 @@ def read_faults(path: Path = FAULTS) -> list[Fault]:
 
 def copy_of_tree(root: Path, place: Path) -> Path:
     """What the tests need of the tree, copied to `place`."""
+    place.mkdir()
     ignored = shutil.ignore_patterns("__pycache__", ".*")
     for name in COPIED:
         if (root / name).is_dir():
@@ -146,20 +149,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--only", default="", help="faults with these words in their text or file")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.relative_to(ROOT)}")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="copies of the tree at work at once")
     chosen = parser.parse_args(arguments)
     faults = [fault for fault in read_faults() if chosen.only in f"{fault.what} {fault.file}"]
     with tempfile.TemporaryDirectory(prefix="mutations-") as place:
-        tree = copy_of_tree(ROOT, Path(place))
-        tests = sorted({test for fault in faults for test in fault.tests})
-        code, output = run_tests(tree, tests)
+        trees: Queue[Path] = Queue()
+        for number in range(chosen.jobs):
+            trees.put(copy_of_tree(ROOT, Path(place) / str(number)))
+
+        def work(fault: Fault) -> Outcome:
+            tree = trees.get()
+            try:
+                return examine(tree, fault)
+            finally:
+                trees.put(tree)
+
+        code, output = run_tests(trees.queue[0], sorted({test for fault in faults for test in fault.tests}))
         if code != 0:
             print(f"the tests do not pass without a fault:\n{output[-3000:]}", file=sys.stderr)
             return 1
         outcomes = []
-        for fault in faults:
-            outcomes.append(examine(tree, fault))
-            last = outcomes[-1]
-            print(f"{last.state:7} {last.seconds:5.1f} s  {fault.what}  ({last.detail})", flush=True)
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            for outcome in pool.map(work, faults):
+                outcomes.append(outcome)
+                print(
+                    f"{outcome.state:7} {outcome.seconds:5.1f} s  {outcome.fault.what}  ({outcome.detail})",
+                    flush=True,
+                )
     caught = sum(outcome.state == "caught" for outcome in outcomes)
     print(f"{caught} of {len(outcomes)} caught")
     if chosen.write:

@@ -188,3 +188,13 @@ def test_replicates_are_scored_on_the_same_val(
         members = np.flatnonzero(images["y_train"] == label)
         expected += generator(0, "val-split", label).permutation(members)[: VAL // 3].tolist()
     assert first == sorted(expected)
+
+
+def test_train_limit_keeps_the_first_images_after_the_split(recipe: Recipe, tmp_path: Path) -> None:
+    def places(limit: int | None) -> list[int]:
+        values = recipe.model_dump(mode="json", exclude_none=True)
+        values["data"] |= {"train_limit": limit} if limit else {}
+        return assemble(Recipe.from_dict(values), Options(runs=tmp_path, threads=1)).indices["train"].tolist()
+
+    assert len(places(None)) == 48
+    assert places(10) == places(None)[:10]

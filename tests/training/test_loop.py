@@ -145,6 +145,20 @@ def test_the_test_split_is_scored_only_for_a_recipe_that_asks_for_its_curve() ->
     assert hooks.rows[0]["test_accuracy"] == 0.1
 
 
+def test_test_decides_nothing() -> None:
+    """Its accuracy goes the other way than that of val: neither the best epoch nor the early stop follow it."""
+
+    class Contrary(CountingEngine):
+        def logits(self, split: str) -> np.ndarray:
+            logits = super().logits(split)
+            return logits if split == "val" else logits[:, ::-1]
+
+    engine, hooks = Contrary([2, 6, 4, 3, 1]), Remember()
+    final = run(engine, hooks, recipe(5, test_curve=True, early_stop={"patience": 2}))
+    assert [row["test_accuracy"] for row in hooks.rows] == [0.8, 0.4, 0.6, 0.7]
+    assert (final.best_epoch, final.epoch) == (2, 4)
+
+
 def test_a_stop_in_the_middle_saves_there_and_a_resume_does_the_rest_once() -> None:
     stop = StopRequest()
     engine, hooks = CountingEngine([1, 2, 3, 4]), Remember(stop, (2, 3))
