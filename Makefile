@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OLD_PYTHON := cnnlab needs Python 3.11 or later; choose one: make PYTHON=python3.12 ...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench notebooks clean
+.PHONY: help demo test lint mutations bench notebooks clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: $(VENV)/.installed-dev  ## ruff, import contract, mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+mutations: $(VENV)/.installed-dev  ## put faults into a copy of the tree, see that the tests notice them, minutes
+	$(BIN)/python -m tests.mutations
 
 bench: $(VENV)/.installed-dev  ## speed side by side with plain PyTorch, minutes; wants an idle machine
 	$(BIN)/python -m bench.train_speed

@@ -1,23 +1,24 @@
-"""CSV tables of a study: the numbers of `compare`, to the last digit, whatever stands in names and reasons."""
+"""CSV tables of a study: the numbers of SciPy, in full, whatever stands in names and reasons."""
 
 import csv
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 from study_runs import make_facts, make_runs
 
 from cnnlab.compare.claims import Claim
 from cnnlab.compare.metrics import Metric, tabulate
-from cnnlab.compare.paired import compare_arms
-from cnnlab.compare.summary import summarise
 from cnnlab.compare.verdicts import decide
 from cnnlab.report.study.csv_tables import COLUMNS, write_csv_tables
 from cnnlab.report.study.facts import Absent, Published, StudyFacts
-from cnnlab.report.study.numbers import differences, pairs_of, values
 from cnnlab.runs import RunFolder
 
+Runs = dict[str, dict[int, RunFolder]]
 PAGE = Path(__file__).parents[2] / "docs" / "reports.md"
 
 
@@ -67,32 +68,70 @@ def test_a_row_for_every_run_complete_or_not(tables, runs):
     assert len(failed["recipe_hash"]) == 16
 
 
-def test_arms_are_summarised_as_compare_does(tables, runs):
-    metrics = ("best_val", "test", "final_val", "train_val_gap", "seconds", "share_below 1e-3")
+def column(runs: Runs, arm: str, of: Callable[[RunFolder], float]) -> np.ndarray:
+    """A number of each run of an arm, by seed."""
+    return np.array([of(run) for _, run in sorted(runs[arm].items())])
+
+
+def on_val(run: RunFolder) -> float:
+    return float(run.result["accuracy"]["val"])
+
+
+def on_test(run: RunFolder) -> float:
+    return float(run.result["accuracy"]["test"])
+
+
+MEASURED: dict[str, Callable[[RunFolder], float]] = {
+    "best_val": on_val,
+    "test": on_test,
+    "final_val": lambda run: run.metrics[-1]["val_accuracy"],
+    "train_val_gap": lambda run: run.metrics[-1]["train_accuracy"] - run.metrics[-1]["val_accuracy"],
+    "seconds": lambda run: 60.0 * run.recipe.seed + 2.1,
+}
+
+
+def test_arms_have_the_mean_deviation_and_interon_val_scipy(tables, runs):
     rows = {(row["arm"], row["metric"]): row for row in tables["arms"]}
-    assert {metric for _, metric in rows} == {*metrics}
-    for metric in metrics:
-        table = tabulate({arm: [*of_arm.values()] for arm, of_arm in runs.items()}, Metric.parse(metric))
-        for arm, by_seed in table.items():
-            row, expected = rows[arm, metric], summarise(by_seed.values())
-            assert (row["n"], row["beyond"]) == ("3", "0")
-            assert [number(row[name]) for name in ("mean", "std")] == [expected.mean, expected.std]
-            for name, interval in (("t", expected.t), ("bootstrap", expected.bootstrap)):
-                ends = [number(row[f"{name}_{end}"]) for end in ("low", "high")]
-                assert ends == ([interval.low, interval.high] if interval else [None, None])
+    assert {metric for _, metric in rows} == {*MEASURED, "share_below 1e-3"}
+    for (arm, metric), row in rows.items():
+        assert (row["n"], row["beyond"]) == ("3", "0")
+        if metric in MEASURED:
+            found = column(runs, arm, MEASURED[metric])
+            assert float(row["mean"]) == pytest.approx(found.mean(), rel=1e-12)
+            if np.ptp(found) < 1e-12:  # equal for every seed: no spread, no interval
+                assert (row["t_low"], row["t_high"]) == ("", "")
+                continue
+            assert float(row["std"]) == pytest.approx(found.std(ddof=1), rel=1e-9)
+            interval = stats.t.interval(0.95, 2, found.mean(), stats.sem(found))
+            assert (float(row["t_low"]), float(row["t_high"])) == pytest.approx(interval, rel=1e-9)
+            # The bootstrap of three values is their range.
+            assert (float(row["bootstrap_low"]), float(row["bootstrap_high"])) == pytest.approx(
+                (found.min(), found.max())
+            )
 
 
-def test_comparisons_are_those_of_the_document(tables, facts, runs):
+def holm(p_values: list[float]) -> list[float]:
+    """Holm 1979 for two tests."""
+    smaller, larger = sorted(p_values)
+    adjusted = {smaller: min(1, 2 * smaller), larger: min(1, max(2 * smaller, larger))}
+    return [adjusted[p] for p in p_values]
+
+
+def test_comparisons_are_paired_by_seed_as_scipy_pairs_them(tables, runs):
     rows = {(row["metric"], row["arm"]): row for row in tables["comparisons"]}
     for metric in ("best_val", "test"):
-        found = values(facts.arms, metric)
-        for each in differences(pairs_of(facts), found):
-            row, expected = rows[metric, each.arm], compare_arms(found[each.arm], found["base"])
+        base = column(runs, "base", MEASURED[metric])
+        arms = ("aug_&_flip", "L1")
+        tests = [stats.ttest_rel(column(runs, arm, MEASURED[metric]), base) for arm in arms]
+        for arm, test, p_holm in zip(arms, tests, holm([test.pvalue for test in tests]), strict=True):
+            row, interval = rows[metric, arm], test.confidence_interval(0.95)
             assert [row["against"], row["n"], row["method"]] == ["base", "3", "paired t"]
-            assert [float(row[name]) for name in ("effect", "low", "high", "p", "p_holm")] == [
-                *(expected.effect, expected.interval.low, expected.interval.high),
-                *(expected.p, each.p_holm),
-            ]
+            assert [float(row[name]) for name in ("effect", "low", "high", "p", "p_holm")] == pytest.approx(
+                [
+                    (column(runs, arm, MEASURED[metric]) - base).mean(),
+                    *(interval.low, interval.high, test.pvalue, p_holm),
+                ]
+            )
 
 
 def test_claims_are_the_verdicts(tables, facts):
@@ -108,16 +147,16 @@ def test_claims_are_the_verdicts(tables, facts):
         ]
 
 
-def test_published_figures_stand_beside_ours(tables, facts):
+def test_published_figures_stand_beside_ours(tables, runs):
     rows = {row["arm"]: row for row in tables["published"]}
-    found = values(facts.arms, "best_val")
-    (difference, _) = differences([("aug_&_flip", "base"), ("L1", "base")], found)
+    base, ours, l1 = (column(runs, arm, on_val) for arm in ("base", "aug_&_flip", "L1"))
     row = rows["aug_&_flip"]
     assert float(row["published"]) == 0.7286
     assert float(row["published_difference"]) == 0.7286 - 0.657
-    assert float(row["ours"]) == summarise(found["aug_&_flip"].values()).mean
-    assert float(row["our_difference"]) == difference.comparison.effect
-    assert float(row["our_p_holm"]) == difference.p_holm
+    assert float(row["ours"]) == pytest.approx(ours.mean())
+    assert float(row["our_difference"]) == pytest.approx((ours - base).mean())
+    p_values = [float(stats.ttest_rel(arm, base).pvalue) for arm in (ours, l1)]
+    assert float(row["our_p_holm"]) == pytest.approx(holm(p_values)[0])
     assert row["direction"] == "same"
     assert (rows["base"]["direction"], rows["base"]["against"]) == ("", "")
 

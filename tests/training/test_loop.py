@@ -9,7 +9,6 @@ import pytest
 
 from cnnlab.core.errors import DivergedError, Interrupted
 from cnnlab.engines.protocol import Arrays, Engine, EpochTotals
-from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
 from cnnlab.training.loop import Loop
 from cnnlab.training.progress import Progress
@@ -101,7 +100,7 @@ def test_every_step_of_every_epoch_once_with_the_schedules_rate() -> None:
     engine, value = CountingEngine([1, 2, 3, 4]), recipe()
     run(engine, Remember(), value)
     expected = [
-        (epoch, step, lr_at(value.schedule, value.optim.lr, epoch * STEPS + step, STEPS, 4 * STEPS))
+        (epoch, step, pytest.approx(0.01 if epoch < 2 else 0.001))
         for epoch in range(4)
         for step in range(STEPS)
     ]
@@ -144,6 +143,20 @@ def test_the_test_split_is_scored_only_for_a_recipe_that_asks_for_its_curve() ->
     assert silent.scored == ["val", "val"]
     assert asked.scored == ["val", "test"] * 2
     assert hooks.rows[0]["test_accuracy"] == 0.1
+
+
+def test_test_decides_nothing() -> None:
+    """Its accuracy goes the other way than that of val: neither the best epoch nor the early stop follow it."""
+
+    class Contrary(CountingEngine):
+        def logits(self, split: str) -> np.ndarray:
+            logits = super().logits(split)
+            return logits if split == "val" else logits[:, ::-1]
+
+    engine, hooks = Contrary([2, 6, 4, 3, 1]), Remember()
+    final = run(engine, hooks, recipe(5, test_curve=True, early_stop={"patience": 2}))
+    assert [row["test_accuracy"] for row in hooks.rows] == [0.8, 0.4, 0.6, 0.7]
+    assert (final.best_epoch, final.epoch) == (2, 4)
 
 
 def test_a_stop_in_the_middle_saves_there_and_a_resume_does_the_rest_once() -> None:

@@ -8,13 +8,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from cnnlab import ImageDataset, ToTensor
-from cnnlab.augment import draw_epoch
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split, channel_statistics, load, split_indices
 from cnnlab.data.mapped import MappedFile, by_name
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.recipe.sections import Augment, Crop, Cutout, Flip, Rotate
+from reference import augmented, normalised
 
 AUGMENT = Augment(crop=Crop(), flip=Flip())
 ALL = Augment(crop=Crop(), flip=Flip(), rotate=Rotate(interpolation="bilinear"), cutout=Cutout())
@@ -51,6 +51,19 @@ def test_images_are_those_of_the_engine(shapes, epoch, augment):
     expected, targets = resident.gather(0, 100, normalise)
     torch.testing.assert_close(images, expected.contiguous(), atol=2e-6, rtol=0)
     assert labels.tolist() == targets.labels.tolist()
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_images_are_those_that_the_reference_draws(shapes, epoch):
+    train, _ = split_indices(shapes.train.labels, 4900, seed=0)
+    mean, std = channel_statistics(shapes.train.images)
+    dataset = ImageDataset(shapes.train, ToTensor(mean, std), indices=train, augment=AUGMENT, seed=7)
+    dataset.set_epoch(epoch)
+    images, labels = (torch.stack(column) for column in zip(*map(as_tensors, dataset), strict=True))
+
+    expected = augmented(shapes.train.images[train], AUGMENT.model_dump(), seed=7, epoch=epoch)
+    np.testing.assert_allclose(images.numpy(), normalised(expected, mean, std).numpy(), atol=2e-6, rtol=0)
+    assert labels.tolist() == shapes.train.labels[train].tolist()
 
 
 def as_tensors(item):
