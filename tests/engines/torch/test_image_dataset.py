@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from cnnlab import ImageDataset, ToTensor
+from cnnlab.augment import draw_epoch
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split, channel_statistics, load, split_indices
 from cnnlab.data.mapped import MappedFile, by_name
