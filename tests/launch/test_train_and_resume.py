@@ -75,7 +75,7 @@ def final_state(run: Path) -> tuple[dict, list, dict]:
     """Weights and optimizer state, metrics and results, without what the clock says."""
 
     def untimed(row: Mapping) -> dict:
-        return {k: v for k, v in row.items() if "second" not in k and k != "peak_memory"}
+        return {k: v for k, v in dict(row).items() if "second" not in k and k != "peak_memory"}
 
     folder = RunFolder(run)
     assert folder.result is not None
