@@ -127,6 +127,20 @@ def test_a_value_of_a_wrong_kind_anywhere_is_refused(tmp_path_factory: Any, plac
         READ[name](path)
 
 
+@given(st.sampled_from(PLACES), st.sampled_from(['"12"', "true", "1e999"]))
+def test_a_number_is_a_number_and_finite(tmp_path_factory: Any, place: Any, text: str) -> None:
+    """Not a number in quotes, not a truth value; `1e999` is JSON, and infinite."""
+    name, where = place
+    before: Any = WRITTEN[name]
+    for key in where:
+        before = before[key]
+    if isinstance(before, bool) or not isinstance(before, int | float):
+        return
+    values = json.dumps(replaced(WRITTEN[name], where, "HERE")).replace('"HERE"', text)
+    with pytest.raises(RunError, match="is damaged"):
+        READ[name](write(tmp_path_factory.mktemp("wrong") / name, values))
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_field_is_needed(tmp_path: Path, name: str) -> None:
     for missing in WRITTEN[name].keys() - {"format"}:

@@ -73,10 +73,10 @@ def test_the_stopped_one_goes_on_to_its_end(old: Path) -> None:
         (row["epoch"], row["step"], row["lr"]) for row in expected
     ]
     for row, same in zip(rows[len(before) :], expected[len(before) :], strict=True):
-        # Beginning again would be near 4.0, the loss of the first epoch; the last weights instead of the averaged
-        # ones move the loss on val by more than that.
-        assert row["train_loss"] == pytest.approx(same["train_loss"], abs=0.02)
-        assert row["val_loss"] == pytest.approx(same["val_loss"], abs=0.03)
+        # Other draws of dropout move these by 0.0006. Lost averages move the loss on val by 0.017, lost momentum by
+        # 0.013, a lost count of updates by 0.003; beginning again, the loss on train by 1.7.
+        assert row["train_loss"] == pytest.approx(same["train_loss"], abs=0.002)
+        assert row["val_loss"] == pytest.approx(same["val_loss"], abs=0.002)
     result = done.result
     assert done.folder.status.state == "complete"
     assert result.accuracy["val"] == pytest.approx(max(row["val_accuracy"] for row in rows))
