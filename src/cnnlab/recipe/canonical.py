@@ -16,6 +16,8 @@ SCHEMA = 2
 # A field without an entry is hashed unless it is None: adding one would change the hash of every stored run.
 NEUTRAL: Mapping[str, Any] = {
     "arch.init": "auto",
+    "augment.rotate": None,
+    "augment.cutout": None,
 }
 
 
