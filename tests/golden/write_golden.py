@@ -22,7 +22,9 @@ sys.path.insert(0, str(FOLDER.parent))  # as pytest does
 import made_engine  # noqa: E402
 from cnnlab.arch import parse  # noqa: E402
 from cnnlab.augment.crop import crop_offsets  # noqa: E402
+from cnnlab.augment.cutout import cutout_boxes  # noqa: E402
 from cnnlab.augment.flip import flip_choices  # noqa: E402
+from cnnlab.augment.rotate import rotation_angles  # noqa: E402
 from cnnlab.core.seeding import derive_generator  # noqa: E402
 from cnnlab.data import Split  # noqa: E402
 from cnnlab.engines.batches import epoch_order  # noqa: E402
@@ -60,6 +62,21 @@ def crop() -> dict[str, Any]:
 def flip() -> dict[str, Any]:
     return integers(
         lambda seed, epoch: flip_choices(derive_generator(seed, "flip", epoch), NUM_IMAGES, p=0.5)
+    )
+
+
+def rotate() -> dict[str, Any]:
+    """In millionths of a degree."""
+    return integers(
+        lambda seed, epoch: np.round(
+            1e6 * rotation_angles(derive_generator(seed, "rotate", epoch), NUM_IMAGES, degrees=15)
+        )
+    )
+
+
+def cutout() -> dict[str, Any]:
+    return integers(
+        lambda seed, epoch: cutout_boxes(derive_generator(seed, "cutout", epoch), NUM_IMAGES, 16, 32, 32)
     )
 
 
@@ -162,7 +179,15 @@ def traces() -> dict[str, Any]:
 
 
 FILES: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
-    "draws.json": {"order": order, "crop": crop, "flip": flip, "init": init, "dropout": dropout},
+    "draws.json": {
+        "order": order,
+        "crop": crop,
+        "flip": flip,
+        "rotate": rotate,
+        "cutout": cutout,
+        "init": init,
+        "dropout": dropout,
+    },
     "traces.json": {"traces": traces},
 }
 """File -> what it keeps -> the function that gives it now."""
