@@ -44,7 +44,9 @@ class Result:
     asked: float = ASKED
 
 
-class _Silent:
+class Silent:
+    """See `StudyWatcher`."""
+
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None: ...
     def on_start(self, record: CellRecord, attempt: int) -> None: ...
     def on_end(self, cell: Cell, outcome: str) -> None: ...
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.quick:
         args.trainings, args.epochs, args.repeats = 2, 1, 1
-    study = _study(args.trainings, args.epochs, args.quick)
+    study = replicates(args.trainings, args.epochs, args.quick)
     serial, parallel = [], []
     for _ in range(args.repeats):
         serial.append(_seconds(study, 1))
@@ -79,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _study(trainings: int, epochs: int, quick: bool) -> Study:
+def replicates(trainings: int, epochs: int, quick: bool) -> Study:
     """As many replicates of `simplenn-aug` as there are to be trainings."""
     base = {"extends": "simplenn-aug", "train": {"epochs": epochs}}
     if quick:
@@ -93,7 +95,7 @@ def _seconds(study: Study, workers: int) -> float:
     with tempfile.TemporaryDirectory(prefix="cnnlab-bench-") as runs:
         options = StudyOptions(Options(runs=Path(runs), compile="off"), workers=workers)
         start = time.perf_counter()
-        standing = run_study(study, options, _Silent())
+        standing = run_study(study, options, Silent())
         seconds = time.perf_counter() - start
         if standing.failures:
             raise CnnlabError(*(f"{record.cell}: {record.cause}" for record in standing.failures))

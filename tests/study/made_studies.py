@@ -1,17 +1,15 @@
-"""Studies that train nothing: finished run folders as a training would leave them, and workers that only pretend."""
+"""Studies that train nothing: run folders as a training would leave them, and a launcher that only pretends."""
 
-import json
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnlab.data import load
+from cnnlab.launch.launcher import Failure, Job, Slot
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
-from cnnlab.study.worker import Job
 from made_values import environment_of, result_of
 
 DATA = {
@@ -47,48 +45,57 @@ def write_run(
     return writer.path
 
 
-class FakeWorker:
-    """Ends with the codes it was given, one at each look; what it was asked is kept."""
+class FakeLauncher:
+    """Trains nothing. `behave`: recipe, attempt -> exit code, and how the run ends ("nothing": none begins).
 
-    def __init__(self, codes: Sequence[int | None]) -> None:
-        self.codes = list(codes)
-        self.asked: list[signal.Signals] = []
-        self.ended = False
+    A job ends at the second look at it. What it leaves on disk is what a training leaves; a negative code is a signal
+    that killed it. `endless`: jobs run until they are stopped; `deaf`: until they are ended.
+    """
 
-    def poll(self) -> int | None:
-        return self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
-
-    def ask(self, number: signal.Signals) -> None:
-        self.asked.append(number)
-        self.codes = [143]
-
-    def end(self) -> None:
-        self.ended = True
-
-
-class FakeCrew:
-    """Starts fake workers. `behave`: recipe, attempt -> exit code, and how the run ends ("nothing": none begins)."""
-
-    def __init__(self, root: Path, behave: Callable[[Recipe, int], tuple[int, str]] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        behave: Callable[[Recipe, int], tuple[int, str]] | None = None,
+        *,
+        endless: bool = False,
+        deaf: bool = False,
+    ) -> None:
         self.root, self.behave = root, behave or (lambda recipe, attempt: (0, "complete"))
+        self.endless, self.deaf = endless, deaf
         self.jobs: list[Job] = []
-        self.workers: list[FakeWorker] = []
-        self.busy = 0
+        self.polls: dict[Slot, list[str | None]] = {}
+        self.stopped: list[Slot] = []
+        self.ended: list[Slot] = []
+        self.is_closed = False
 
-    def start(self, job: Job, log: Path) -> FakeWorker:
+    def start(self, slot: Slot, job: Job) -> None:
+        assert self.polls.get(slot) != [None], "one job at a time"
         recipe = Recipe.from_dict(job.recipe)
         self.jobs.append(job)
-        attempt = sum(1 for one in self.jobs if one.recipe == job.recipe)
-        code, state = self.behave(recipe, attempt)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(f"worker says {state}\n")
+        code, state = self.behave(recipe, sum(1 for one in self.jobs if one.recipe == job.recipe))
         if state == "complete" and job.resume:
-            (Path(job.resume) / "result.json").write_text(json.dumps(result_of().to_json()))
-            (Path(job.resume) / "COMPLETE").write_text("")
+            RunWriter.reopen(job.resume).finish(result_of())
         elif state != "nothing" and not job.resume:
             write_run(self.root, recipe, val=0.5 + recipe.optim.lr + recipe.seed / 1000, state=state)
-        self.workers.append(FakeWorker([None, code]))
-        return self.workers[-1]
+        if code > 0:
+            Failure(f"it says {state}", code).write(job.failure, job.name)
+        words = f"killed by signal {-code}" if code < 0 else ""
+        self.polls[slot] = [None] if self.endless else [None, words]
+
+    def poll(self, slot: Slot) -> str | None:
+        polls = self.polls[slot]
+        return polls.pop(0) if len(polls) > 1 else polls[0]
+
+    def stop(self, slot: Slot) -> None:
+        self.stopped.append(slot)
+        if not self.deaf:
+            self.polls[slot] = [""]
+
+    def end(self, slot: Slot) -> None:
+        self.ended.append(slot)
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class Told:

@@ -1,5 +1,6 @@
 """`cnnlab study` from end to end on the embedded data: real workers, one of them killed on the way."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import study_speed
+from bench import cell_overhead, study_speed
 from cnnlab.runs import RunFolder
 from cnnlab.runs.reader import run_folders
 
@@ -147,6 +148,12 @@ def test_a_bad_study_says_everything_and_starts_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_bench_runs(tmp_path: Path) -> None:
+def test_the_benches_run(tmp_path: Path) -> None:
     assert study_speed.main(["--quick", "--workers", "2", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "study_speed.json").exists()
+    assert cell_overhead.main(["--quick", "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "cell_overhead.json").read_text())
+    assert result["cells"] == 2
+    counted = 2 * (result["run_seconds_per_cell"] + result["overhead_seconds_per_cell"])
+    assert counted == pytest.approx(result["wall_seconds"])
+    assert f"| {result['overhead_seconds_per_cell']:.2f} |" in (tmp_path / "cell_overhead.md").read_text()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_studies import FakeCrew, Told, write_run
+from made_studies import FakeLauncher, Told, write_run
 
 from cnnlab.compare.metrics import Metric, tabulate
 from cnnlab.inspect.measurements import STANDARD
@@ -106,8 +106,8 @@ def test_settling_measures_before_each_look(smooth: Study, options: StudyOptions
             seed, lr = run.recipe.seed, run.recipe.optim.lr
             store(run, 0.5 - 20 * (lr - 0.01) + (0.001 * seed if lr == 0.02 else 0.0))
 
-    crew, looks = FakeCrew(options.root), []
-    last = settle(smooth, 6, options, told, looks.append, start=crew.start, measure=measure)
+    launcher, looks = FakeLauncher(options.root), []
+    last = settle(smooth, 6, options, told, looks.append, launcher=launcher, measure=measure)
     assert last.verdicts[0].verdict == "confirmed"
     assert measured[0] == 4
     assert set(measured[1:]) == {2}

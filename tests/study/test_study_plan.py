@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import pytest
 from made_studies import write_run
 
+from cnnlab.launch.launcher import Slot
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder
 from cnnlab.study.definition import Study
 from cnnlab.study.plan import make_plan, stored_runs, train_probes, workload
 from cnnlab.study.record import read_study
-from cnnlab.study.workers import Crew
 
-ONE = Crew(((),), 1)
-TWO = Crew(((), ()), 1)
+ONE = (Slot(0, (), 1),)
+TWO = (Slot(0, (), 1), Slot(1, (), 1))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_same_network_is_preferred(study: Study, example: RunFolder, tmp_pat
 
 def test_other_threads_are_scaled_and_said(study: Study, example: RunFolder, tmp_path: Path) -> None:
     alone = make_plan(read_study(study, tmp_path), [example], Options(), ONE).cells[0].forecast
-    four = make_plan(read_study(study, tmp_path), [example], Options(), Crew(((),), 4)).cells[0].forecast
+    four = make_plan(read_study(study, tmp_path), [example], Options(), [Slot(0, (), 4)]).cells[0].forecast
     assert (four.seconds - 10) / (alone.seconds - 10) == pytest.approx(4**-0.7)  # type: ignore[union-attr]
     assert "scaled from 1 threads" in four.basis  # type: ignore[union-attr]
 

@@ -7,9 +7,10 @@ import pytest
 from made_studies import write_run
 
 from cnnlab.core.errors import RunError
+from cnnlab.launch.launcher import Failure
 from cnnlab.runs.earlier import RunIndex, furthest
 from cnnlab.study.definition import Study
-from cnnlab.study.folder import Failure, StudyFolder
+from cnnlab.study.folder import StudyFolder
 from cnnlab.study.record import StudyRuns, read_study
 from cnnlab.study.settle import next_cells
 
@@ -85,7 +86,7 @@ def test_a_claim_about_an_arm_that_always_diverged_says_so(study: Study, tmp_pat
 def test_once_settled_claims_are_judged_for_repeated_looks(study: Study, tmp_path: Path) -> None:
     runs = read_study(study, tmp_path)
     assert runs.looks == "once"
-    runs.folder.add_look({"look": 1})
+    runs.folder.add_interim_analysis({"look": 1})
     assert runs.looks == "repeated"
 
 

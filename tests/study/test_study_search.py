@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_studies import FakeCrew, Told, write_run
+from made_studies import FakeLauncher, Told, write_run
 
 from cnnlab.core.errors import CnnlabError, Interrupted
 from cnnlab.recipe import Recipe
@@ -41,19 +41,19 @@ class SearchTold(Told):
         self.halt(len(self.trials))
 
 
-class ScoredCrew(FakeCrew):
+class ScoredLauncher(FakeLauncher):
     """Workers whose trainings reach on val what `score` says, and on test what `test` says."""
 
     def __init__(self, root: Path, score: Callable[[Recipe], float], test: float = 0.5) -> None:
         super().__init__(root, lambda recipe, attempt: (0, "nothing"))
         self.score, self.test = score, test
 
-    def start(self, job: Any, log: Path) -> Any:
+    def start(self, slot: Any, job: Any) -> None:
         recipe = Recipe.from_dict(job.recipe)
         path = write_run(self.root, recipe, val=self.score(recipe))
         result = path / "result.json"
         result.write_text(result.read_text().replace('"test": ', f'"test": {self.test}, "was": '))
-        return super().start(job, log)
+        super().start(slot, job)
 
 
 def study_of(factors: dict[str, Any], **values: Any) -> Study:
@@ -62,10 +62,10 @@ def study_of(factors: dict[str, Any], **values: Any) -> Study:
     )
 
 
-def search(study: Study, options: StudyOptions, **choices: Any) -> tuple[Search, SearchTold, FakeCrew]:
-    crew = choices.pop("crew", None) or FakeCrew(options.root)
+def search(study: Study, options: StudyOptions, **choices: Any) -> tuple[Search, SearchTold, FakeLauncher]:
+    launcher = choices.pop("launcher", None) or FakeLauncher(options.root)
     told = choices.pop("told", None) or SearchTold()
-    return search_study(study, options, told, start=crew.start, **choices), told, crew
+    return search_study(study, options, told, launcher=launcher, **choices), told, launcher
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
@@ -73,11 +73,11 @@ def test_a_grid_is_tried_whole_each_setting_once_but_what_is_excluded(
     options: StudyOptions, method: Any
 ) -> None:
     study = study_of(GRID, exclude=[{"optim": {"lr": 0.03, "momentum": 0.9}}])
-    found, _, crew = search(study, options, method=method, trials=50)
+    found, _, launcher = search(study, options, method=method, trials=50)
     settings = [tuple(one.setting.values()) for one in found.trials]
     assert sorted(settings) == [(0.01, 0.0), (0.01, 0.9), (0.02, 0.0), (0.02, 0.9), (0.03, 0.0)]
-    assert len(crew.jobs) == 5
-    assert {Recipe.from_dict(job.recipe).seed for job in crew.jobs} == {1}
+    assert len(launcher.jobs) == 5
+    assert {Recipe.from_dict(job.recipe).seed for job in launcher.jobs} == {1}
     assert found.ranking[0].setting["optim.lr"] == 0.03  # the pretended accuracy rises with the rate
     assert [one.number for one in found.ranking[1:3]] == sorted(
         one.number for one in found.trials if one.setting["optim.lr"] == 0.02
@@ -86,12 +86,12 @@ def test_a_grid_is_tried_whole_each_setting_once_but_what_is_excluded(
 
 def test_repeating_the_command_goes_on_and_adds(options: StudyOptions) -> None:
     study = study_of(RANGES)
-    first, _, crew = search(study, options, method="random", trials=3)
+    first, _, launcher = search(study, options, method="random", trials=3)
     again, told, idle = search(study, options, method="random", trials=3)
-    assert (len(crew.jobs), len(idle.jobs), told.lines) == (3, 0, [])
+    assert (len(launcher.jobs), len(idle.jobs), told.lines) == (3, 0, [])
     assert again.trials == first.trials
-    more, told, crew = search(study, options, method="bayes", trials=5)
-    assert (len(crew.jobs), told.lines[0]) == (2, "search 3 of 5")
+    more, told, launcher = search(study, options, method="bayes", trials=5)
+    assert (len(launcher.jobs), told.lines[0]) == (2, "search 3 of 5")
     assert more.trials[:3] == first.trials
     with more.table.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -105,7 +105,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(options: StudyOptions,
     whole, _, _ = search(
         study,
         dataclasses.replace(one, run=dataclasses.replace(one.run, runs=tmp_path / "other")),
-        crew=FakeCrew(tmp_path / "other"),
+        launcher=FakeLauncher(tmp_path / "other"),
         method="bayes",
         trials=6,
     )
@@ -118,39 +118,46 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(options: StudyOptions,
     told.halt = interrupt
     with pytest.raises(Interrupted):
         search(study, one, told=told, method="bayes", trials=6)
-    found, _, crew = search(study, one, method="bayes", trials=6)
+    found, _, launcher = search(study, one, method="bayes", trials=6)
     assert [trial.setting for trial in found.trials] == [trial.setting for trial in whole.trials]
-    assert len(crew.jobs) == 3
+    assert len(launcher.jobs) == 3
 
 
-def test_a_trial_that_was_stopped_is_continued_and_not_asked_for_again(options: StudyOptions) -> None:
+@pytest.mark.parametrize("now", ["this-host", "renamed"])
+def test_a_trial_that_was_stopped_is_continued_and_not_asked_for_again(
+    now: str, options: StudyOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: "this-host")
     study, one = study_of(RANGES), dataclasses.replace(options, workers=1)
-    stopping = FakeCrew(options.root, lambda recipe, attempt: (5, "interrupted"))  # the disk is full
+    stopping = FakeLauncher(options.root, lambda recipe, attempt: (5, "interrupted"))  # the disk is full
     with pytest.raises(CnnlabError):
-        search(study, one, crew=stopping, method="random", trials=2)
+        search(study, one, launcher=stopping, method="random", trials=2)
     stopped = next(path for path in options.root.iterdir() if path.name.startswith("look-trial"))
-    found, _, crew = search(study, one, method="random", trials=2)
-    assert crew.jobs[0].resume == str(stopped)
-    assert (len(crew.jobs), len(found.trials)) == (2, 2)
+    monkeypatch.setattr("platform.node", lambda: now)
+    found, _, launcher = search(study, one, method="random", trials=2)
+    assert launcher.jobs[0].resume == stopped
+    assert (len(launcher.jobs), len(found.trials)) == (2, 2)
 
 
 def test_a_run_that_is_there_already_is_not_trained_again(options: StudyOptions) -> None:
     study = study_of({"optim": {"lr": [0.01, 0.02]}})
     write_run(options.root, study.cell("lr=0.02", 1).recipe, val=0.9)
-    found, told, crew = search(study, options, trials=2)
-    assert [Recipe.from_dict(job.recipe).optim.lr for job in crew.jobs] == [0.01]
+    found, told, launcher = search(study, options, trials=2)
+    assert [Recipe.from_dict(job.recipe).optim.lr for job in launcher.jobs] == [0.01]
     assert (found.ranking[0].val, len(told.trials)) == (0.9, 2)
 
 
 def test_what_diverged_is_worst_and_what_broke_tells_nothing(options: StudyOptions) -> None:
     behave = {0.01: (0, "complete"), 0.02: (4, "diverged"), 0.03: (1, "nothing")}
-    crew = FakeCrew(options.root, lambda recipe, attempt: behave[recipe.optim.lr])
-    found, _, _ = search(study_of({"optim": {"lr": [0.01, 0.02, 0.03]}}), options, crew=crew, trials=3)
+    launcher = FakeLauncher(options.root, lambda recipe, attempt: behave[recipe.optim.lr])
+    found, _, _ = search(
+        study_of({"optim": {"lr": [0.01, 0.02, 0.03]}}), options, launcher=launcher, trials=3
+    )
     vals = {one.setting["optim.lr"]: (one.val, one.cause) for one in found.trials}
     assert vals[0.01] == (pytest.approx(0.511), "")
     assert vals[0.02] == (0.0, "it was diverged")
     assert vals[0.03][0] is None
-    assert "worker says nothing" in vals[0.03][1]
+    assert "it says nothing" in vals[0.03][1]
     assert found.confirmation is not None
     assert [arm.name.partition(" ")[0] for arm in Study.load(found.confirmation).arms()] == ["base", "trial"]
 
@@ -158,12 +165,12 @@ def test_what_diverged_is_worst_and_what_broke_tells_nothing(options: StudyOptio
 def test_settings_that_contradict_each_other_are_no_trainings(options: StudyOptions) -> None:
     # Nesterov's momentum needs momentum: each value is good with the first of the other.
     study = study_of({"optim": {"momentum": [0.9, 0.0], "nesterov": [False, True], **RANGES["optim"]}})
-    found, _, crew = search(study, options, method="random", trials=8)
+    found, _, launcher = search(study, options, method="random", trials=8)
     broken = [one for one in found.trials if one.val is None]
     assert 0 < len(broken) < 8
     assert {(one.setting["optim.momentum"], one.setting["optim.nesterov"]) for one in broken} == {(0.0, True)}
     assert all("nesterov" in one.cause for one in broken)
-    assert len(crew.jobs) == 8 - len(broken)
+    assert len(launcher.jobs) == 8 - len(broken)
 
 
 def test_test_accuracy_plays_no_part(options: StudyOptions, tmp_path: Path) -> None:
@@ -171,8 +178,8 @@ def test_test_accuracy_plays_no_part(options: StudyOptions, tmp_path: Path) -> N
     for name, test in (("low", 0.1), ("high", 0.9)):
         root = tmp_path / name
         chosen = dataclasses.replace(options, workers=1, run=dataclasses.replace(options.run, runs=root))
-        crew = ScoredCrew(root, lambda recipe: 0.5 + recipe.optim.lr / 10, test)
-        found.append(search(study_of(RANGES), chosen, crew=crew, method="bayes", trials=8)[0])
+        launcher = ScoredLauncher(root, lambda recipe: 0.5 + recipe.optim.lr / 10, test)
+        found.append(search(study_of(RANGES), chosen, launcher=launcher, method="bayes", trials=8)[0])
         scores = {RunFolder(path).result.accuracy["test"] for path in root.glob("look-*")}
         assert scores == {test}
     low, high = found
@@ -187,8 +194,8 @@ def test_bayes_goes_where_it_is_better(options: StudyOptions) -> None:
         return 0.9 - 0.1 * (math.log10(recipe.optim.lr) + 2) ** 2  # best at 0.01
 
     chosen = dataclasses.replace(options, workers=1)
-    crew = ScoredCrew(options.root, score)
-    found, _, _ = search(study_of(RANGES), chosen, crew=crew, method="bayes", trials=30)
+    launcher = ScoredLauncher(options.root, score)
+    found, _, _ = search(study_of(RANGES), chosen, launcher=launcher, method="bayes", trials=30)
     vals = [one.val or 0.0 for one in found.trials]
     assert sum(vals[-10:]) / 10 > sum(vals[:10]) / 10 + 0.05
     assert abs(math.log10(found.ranking[0].setting["optim.lr"]) + 2) < 0.1
@@ -207,8 +214,8 @@ def test_the_best_are_to_be_confirmed_against_the_base_under_new_seeds(options: 
 
 def test_another_search_of_the_same_name_begins_anew(options: StudyOptions) -> None:
     search(study_of(RANGES), options, trials=2)
-    other, _, crew = search(study_of({"optim": {"lr": {"low": 0.01, "high": 0.1}}}), options, trials=2)
-    assert len(crew.jobs) == 2
+    other, _, launcher = search(study_of({"optim": {"lr": {"low": 0.01, "high": 0.1}}}), options, trials=2)
+    assert len(launcher.jobs) == 2
     assert all(0.01 <= one.setting["optim.lr"] <= 0.1 for one in other.trials)
 
 
@@ -217,16 +224,16 @@ def test_two_machines_share_a_storage(options: StudyOptions, tmp_path: Path) -> 
     study = study_of({"optim": {"lr": [0.01, 0.02, 0.03, 0.04]}})
     search(study, options, storage=storage, trials=2)
     there = dataclasses.replace(options, run=dataclasses.replace(options.run, runs=tmp_path / "there"))
-    found, told, crew = search(study, there, crew=FakeCrew(there.root), storage=storage, trials=4)
-    assert (told.lines[0], len(crew.jobs)) == ("search 2 of 4", 2)
+    found, told, launcher = search(study, there, launcher=FakeLauncher(there.root), storage=storage, trials=4)
+    assert (told.lines[0], len(launcher.jobs)) == ("search 2 of 4", 2)
     assert sorted(one.setting["optim.lr"] for one in found.trials) == [0.01, 0.02, 0.03, 0.04]
     assert not (there.root / "studies" / "look" / "search.db").exists()
 
 
 def test_whole_ranges_give_whole_numbers(options: StudyOptions) -> None:
     study = study_of({"train": {"batch_size": {"low": 32, "high": 64}}})
-    found, _, crew = search(study, options, method="random", trials=4)
-    sizes = [Recipe.from_dict(job.recipe).train.batch_size for job in crew.jobs]
+    found, _, launcher = search(study, options, method="random", trials=4)
+    sizes = [Recipe.from_dict(job.recipe).train.batch_size for job in launcher.jobs]
     assert sorted(sizes) == sorted(one.setting["train.batch_size"] for one in found.trials)
     assert all(isinstance(size, int) and 32 <= size <= 64 for size in sizes)
 

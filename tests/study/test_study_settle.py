@@ -1,19 +1,19 @@
 """Seeds are added where a claim is undecided, nowhere else, and not for ever."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
-from made_studies import FakeCrew, FakeWorker, Told, write_run
+from made_studies import FakeLauncher, Told, write_run
 
 from cnnlab.core.errors import CnnlabError
+from cnnlab.launch.launcher import Job, Slot
 from cnnlab.recipe import Recipe
 from cnnlab.study.definition import Study
 from cnnlab.study.record import read_study
 from cnnlab.study.session import StudyOptions
-from cnnlab.study.settle import Look, seed_sequence, settle
-from cnnlab.study.worker import Job
+from cnnlab.study.settle import InterimAnalysis, seed_sequence, settle
 
 
 @pytest.fixture
@@ -34,18 +34,27 @@ def study() -> Study:
     )
 
 
-class Scored(FakeCrew):
-    """Workers whose runs have the val accuracy that is asked for."""
+class Scored(FakeLauncher):
+    """Its runs have the val accuracy that is asked for; those of `diverging` (lr and seeds) diverge."""
 
-    def __init__(self, root: Path, val: Callable[[float, int], float]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        val: Callable[[float, int], float],
+        diverging: tuple[float, Collection[int]] = (0.0, ()),
+    ) -> None:
         super().__init__(root)
-        self.val = val
+        self.val, self.diverging = val, diverging
 
-    def start(self, job: Job, log: Path) -> FakeWorker:
+    def start(self, slot: Slot, job: Job) -> None:
         recipe = Recipe.from_dict(job.recipe)
         self.jobs.append(job)
-        write_run(self.root, recipe, val=self.val(recipe.optim.lr, recipe.seed))
-        return FakeWorker([0])
+        lr, seeds = self.diverging
+        if recipe.optim.lr == lr and recipe.seed in seeds:
+            write_run(self.root, recipe, state="diverged")
+        else:
+            write_run(self.root, recipe, val=self.val(recipe.optim.lr, recipe.seed))
+        self.polls[slot] = [""]
 
     @property
     def seeds(self) -> dict[float, list[int]]:
@@ -65,9 +74,9 @@ def val(lr: float, seed: int) -> float:
 
 
 def test_only_the_arms_of_undecided_claims_get_seeds(study: Study, options: StudyOptions, told: Told) -> None:
-    crew, looks = Scored(options.root, val), []
-    last = settle(study, 6, options, told, looks.append, start=crew.start)
-    assert crew.seeds == {
+    launcher, looks = Scored(options.root, val), []
+    last = settle(study, 6, options, told, looks.append, launcher=launcher)
+    assert launcher.seeds == {
         0.01: [1, 2, 3],
         0.02: [1, 2, 3],
         0.03: [1, 2, 3, 4, 5, 6],
@@ -81,11 +90,11 @@ def test_only_the_arms_of_undecided_claims_get_seeds(study: Study, options: Stud
 
 
 def test_settling_goes_on_where_it_ended(study: Study, options: StudyOptions, told: Told) -> None:
-    crew, looks = Scored(options.root, val), list[Look]()
-    settle(study, 4, options, told, looks.append, start=crew.start)
-    before = len(crew.jobs)
-    settle(study, 5, options, told, looks.append, start=crew.start)
-    assert [Recipe.from_dict(job.recipe).seed for job in crew.jobs[before:]] == [5, 5]
+    launcher, looks = Scored(options.root, val), list[InterimAnalysis]()
+    settle(study, 4, options, told, looks.append, launcher=launcher)
+    before = len(launcher.jobs)
+    settle(study, 5, options, told, looks.append, launcher=launcher)
+    assert [Recipe.from_dict(job.recipe).seed for job in launcher.jobs[before:]] == [5, 5]
     runs = read_study(study, options.root)
     assert runs.looks == "repeated"
     assert sorted(runs.finished["lr=0.04"]) == [1, 2, 3, 4, 5]
@@ -94,50 +103,36 @@ def test_settling_goes_on_where_it_ended(study: Study, options: StudyOptions, to
 
 def test_a_pair_that_failed_is_passed_over(study: Study, options: StudyOptions, told: Told) -> None:
     write_run(options.root, study.cell("lr=0.04", 4).recipe, state="diverged")
-    crew = Scored(options.root, val)
-    settle(study, 5, options, told, lambda look: None, start=crew.start)
-    assert crew.seeds[0.03] == crew.seeds[0.04] == [1, 2, 3, 5]
-
-
-def diverging(crew: Scored, lr: float, seeds: tuple[int, ...]) -> Callable[[Job, Path], FakeWorker]:
-    """The workers of `crew`, but that some runs of one arm diverge."""
-
-    def start(job: Job, log: Path) -> FakeWorker:
-        recipe = Recipe.from_dict(job.recipe)
-        if recipe.optim.lr != lr or recipe.seed not in seeds:
-            return crew.start(job, log)
-        crew.jobs.append(job)
-        write_run(crew.root, recipe, state="diverged")
-        return FakeWorker([4])
-
-    return start
+    launcher = Scored(options.root, val)
+    settle(study, 5, options, told, lambda look: None, launcher=launcher)
+    assert launcher.seeds[0.03] == launcher.seeds[0.04] == [1, 2, 3, 5]
 
 
 def test_the_partner_of_a_run_that_has_just_diverged_is_not_trained(
     study: Study, options: StudyOptions, told: Told
 ) -> None:
-    crew = Scored(options.root, val)
+    launcher = Scored(options.root, val, diverging=(0.03, (4,)))
     alone = dataclasses.replace(options, workers=1)
-    settle(study, 5, alone, told, lambda look: None, start=diverging(crew, 0.03, (4,)))
-    assert crew.seeds[0.03] == [1, 2, 3, 4, 5]
-    assert crew.seeds[0.04] == [1, 2, 3, 5]
+    settle(study, 5, alone, told, lambda look: None, launcher=launcher)
+    assert launcher.seeds[0.03] == [1, 2, 3, 4, 5]
+    assert launcher.seeds[0.04] == [1, 2, 3, 5]
     assert "end lr=0.04, seed 4: not needed any more" in told.lines
 
 
 def test_nor_is_it_when_settling_goes_on(study: Study, options: StudyOptions, told: Told) -> None:
     read_study(study, options.root).folder.add_seeds({"lr=0.03": [4], "lr=0.04": [4]})
     write_run(options.root, study.cell("lr=0.03", 4).recipe, state="diverged")
-    crew = Scored(options.root, val)
-    settle(study, 5, options, told, lambda look: None, start=crew.start)
-    assert crew.seeds[0.04] == [1, 2, 3, 5]
+    launcher = Scored(options.root, val)
+    settle(study, 5, options, told, lambda look: None, launcher=launcher)
+    assert launcher.seeds[0.04] == [1, 2, 3, 5]
 
 
 def test_an_arm_that_never_ended_with_a_value_gets_no_more_seeds(
     study: Study, options: StudyOptions, told: Told
 ) -> None:
-    crew = Scored(options.root, val)
-    last = settle(study, 8, options, told, lambda look: None, start=diverging(crew, 0.04, tuple(range(9))))
-    assert crew.seeds == {lr: [1, 2, 3] for lr in (0.01, 0.02, 0.03, 0.04)}
+    launcher = Scored(options.root, val, diverging=(0.04, range(9)))
+    last = settle(study, 8, options, told, lambda look: None, launcher=launcher)
+    assert launcher.seeds == {lr: [1, 2, 3] for lr in (0.01, 0.02, 0.03, 0.04)}
     assert "lr=0.04 diverged under every seed (1, 2, 3)" in last.verdicts[1].reason
 
 
@@ -146,9 +141,9 @@ def test_values_beyond_what_was_trained_get_no_more_seeds(
 ) -> None:
     values = study.model_dump()
     values["claim"] = [{"left": "lr=0.04", "relation": "<", "right": "lr=0.03", "metric": "epochs_to 0.9"}]
-    crew = Scored(options.root, val)
-    last = settle(Study.from_dict(values), 8, options, told, lambda look: None, start=crew.start)
-    assert crew.seeds[0.04] == [1, 2, 3]
+    launcher = Scored(options.root, val)
+    last = settle(Study.from_dict(values), 8, options, told, lambda look: None, launcher=launcher)
+    assert launcher.seeds[0.04] == [1, 2, 3]
     assert last.verdicts[0].verdict == "undecided"
 
 

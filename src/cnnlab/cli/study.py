@@ -95,18 +95,18 @@ def plan_command(
     """Show every cell, and what the study will cost before anything runs."""
     from cnnlab.cli.console import print_table, say
     from cnnlab.cli.study_tables import PLAN_COLUMNS, plan_lines, plan_rows
+    from cnnlab.launch.local import local_slots
     from cnnlab.study.plan import make_plan, stored_runs, train_probes
     from cnnlab.study.runner import wanted_workers
-    from cnnlab.study.workers import divide
 
     value = _load(study, changes)
     chosen = _options(options(device, threads, "auto", data_dir, runs, download=False), also, workers)
     standing = _read(value, chosen)
-    crew = divide(wanted_workers(value, chosen), len(standing.missing), threads)
+    slots = local_slots(wanted_workers(value, chosen), len(standing.missing), threads)
     examples = stored_runs(standing, [chosen.root, *chosen.also])
     if probe:
-        examples += train_probes(standing, examples, chosen.run, crew.threads)
-    plan = make_plan(standing, examples, chosen.run, crew)
+        examples += train_probes(standing, examples, chosen.run, slots[0].threads)
+    plan = make_plan(standing, examples, chosen.run, slots)
     print_table(PLAN_COLUMNS, plan_rows(plan))
     for line in [f"question   {value.question}", *plan_lines(plan, value.budget)]:
         say(line)
@@ -190,13 +190,13 @@ def settle_command(
     from cnnlab.cli.console import print_table, say
     from cnnlab.cli.study_tables import CLAIM_COLUMNS, claim_rows
     from cnnlab.cli.study_watch import study_watcher
-    from cnnlab.study.settle import Look, settle
+    from cnnlab.study.settle import InterimAnalysis, settle
 
-    def show(look: Look) -> None:
-        outcomes = [one.verdict for one in look.verdicts]
+    def show(analysis: InterimAnalysis) -> None:
+        outcomes = [one.verdict for one in analysis.verdicts]
         counts = ", ".join(f"{outcomes.count(one)} {one}" for one in ("confirmed", "refuted", "undecided"))
-        more = "; ".join(f"{arm}, seed {seed}" for arm, seed in look.next_cells)
-        say(f"look {look.number:<5} {counts}{'; next: ' + more if more else ''}")
+        more = "; ".join(f"{arm}, seed {seed}" for arm, seed in analysis.next_cells)
+        say(f"look {analysis.number:<5} {counts}{'; next: ' + more if more else ''}")
 
     value = _load(study, changes)
     chosen = _options(options(device, threads, compile, data_dir, runs, download), also, workers)

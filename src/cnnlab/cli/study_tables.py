@@ -60,12 +60,13 @@ def plan_lines(plan: "Plan", budget: float | None) -> list[str]:
     lines = [f"to do      {todo} of {len(plan.cells)} trainings"]
     if plan.seconds is not None and plan.wall_seconds is not None and plan.disk is not None:
         wall = plan.wall_seconds / _MINUTE
-        cost = plan.seconds * plan.crew.threads / _MINUTE
+        count, threads = len(plan.slots), plan.slots[0].threads
+        cost = plan.seconds * threads / _MINUTE
         workers = (
-            f"{plan.crew.workers} worker{'s' if plan.crew.workers > 1 else ''}, {plan.crew.threads} thread"
+            f"{count} worker{'s' if count > 1 else ''}, {threads} thread{'s' if threads > 1 else ''} each"
         )
         lines += [
-            f"time       {wall:.0f} minutes with {workers}{'s' if plan.crew.threads > 1 else ''} each",
+            f"time       {wall:.0f} minutes with {workers}",
             f"cost       {cost:.0f} core minutes, {plan.disk / _MB:.0f} MB",
         ]
         if budget is not None:

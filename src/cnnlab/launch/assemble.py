@@ -27,6 +27,7 @@ from cnnlab.training.diagnosis import start_warnings
 _SPLIT_SEED = 0
 
 Indices = dict[str, NDArray[np.int64]]
+_statistics: dict[tuple[object, ...], tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,10 @@ def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalis
     channels = dataset.image_shape[0]
     match recipe.data.normalize:
         case "train":
-            mean, std = channel_statistics(train.images)
+            shown = (dataset.digest, recipe.data.size, recipe.data.val, recipe.data.train_limit)
+            if shown not in _statistics:  # the trainings of a study see the same images
+                _statistics[shown] = channel_statistics(train.images)
+            mean, std = _statistics[shown]
             return Normalisation(tuple(mean.tolist()), tuple(np.maximum(std, 1e-3).tolist()))
         case "half":
             return Normalisation((0.5,) * channels, (0.5,) * channels)

@@ -5,6 +5,7 @@ import os
 import platform
 import socket
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,12 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+@cache
 def code_hash() -> str:
-    """SHA-256 over every Python file of the package, by relative path: equal hash, equal program."""
+    """SHA-256 over every Python file of the package, by relative path: equal hash, equal program.
+
+    Read once: a process that lives on runs the files that it has loaded, not what they are changed to.
+    """
     package = Path(cnnlab.__file__).parent
     total = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):

@@ -16,7 +16,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -57,11 +57,18 @@ class _DamagedError(Exception):
     """A checkpoint that does not hold what its manifest promises; the text says what."""
 
 
-def save(folder: Path, arrays: Arrays, meta: Mapping[str, Any], *, best: bool) -> str:
+def save(
+    folder: Path,
+    arrays: Arrays,
+    meta: Mapping[str, Any],
+    *,
+    best: bool,
+    before_pointing: Callable[[], None] = lambda: None,
+) -> str:
     """Save a checkpoint into the `checkpoints` folder, point (`best` and) `last` at it; returns its name.
 
-    `meta` is JSON with an integer `step`. Raises StorageError; then nothing of the new checkpoint stays, unless
-    it is pointed at already.
+    `meta` is JSON with an integer `step`. Raises StorageError, and whatever `before_pointing` raises; then nothing of
+    the new checkpoint stays, unless it is pointed at already.
     """
     state = to_bytes(arrays)
     manifest = _manifest_text(state, meta)
@@ -74,6 +81,7 @@ def save(folder: Path, arrays: Arrays, meta: Mapping[str, Any], *, best: bool) -
             write_atomic(folder / name / STATE, state)
             write_atomic(folder / name / MANIFEST, manifest)
             sync_folder(folder)
+            before_pointing()
             if best:
                 point(folder, "best", name)
             point(folder, "last", name)

@@ -97,17 +97,21 @@ class RunFolder:
 
         Raises RunError.
         """
+        status = self._recorded_status()
+        if status.state == "running" and not ownership.is_owned(self.path):
+            status = self._recorded_status()  # it may have ended between the two looks
+            if status.state == "running":
+                return Status("interrupted", "owner gone", status.updated)
+        return status
+
+    def _recorded_status(self) -> Status:
+        """What the files say; `complete` without its marker is still `running`."""
         path = self.path / layout.STATUS
         recorded = read_object(path)
         status = Status(*(_text_in(recorded, key, path) for key in ("state", "cause", "updated")))
         if (self.path / layout.COMPLETE).exists():
             return Status("complete", "", status.updated)
-        if status.state in ("running", "complete"):
-            owner = ownership.read_owner(self.path)
-            if owner is None or not owner.is_alive():
-                return Status("interrupted", "owner gone", status.updated)
-            return Status("running", "", status.updated)
-        return status
+        return Status("running", "", status.updated) if status.state in ("running", "complete") else status
 
     @property
     def result(self) -> RunResult | None:

@@ -15,7 +15,7 @@ from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atom
 from cnnlab.runs import checkpoints, layout, metrics
 from cnnlab.runs.checkpoints import Checkpoint, Which
 from cnnlab.runs.environment import Environment, now
-from cnnlab.runs.ownership import RunLock
+from cnnlab.runs.ownership import FolderLock, TakenOverError
 from cnnlab.runs.reader import RunFolder
 from cnnlab.runs.result import RunResult
 from cnnlab.runs.tensors import Arrays, to_bytes
@@ -36,10 +36,11 @@ class RunWriter:
     """The one process that may write a run. Use it as a context manager: leaving it early records why.
 
     Every method raises StorageError when the disk refuses; the run is then as it was before the call (see
-    `checkpoints.save` for its one exception).
+    `checkpoints.save` for its one exception). And each looks first whether the run still belongs to this process, and
+    raises TakenOverError where another one took it over while this one did not answer.
     """
 
-    def __init__(self, path: Path, lock: RunLock) -> None:
+    def __init__(self, path: Path, lock: FolderLock) -> None:
         """Use `create` or `reopen`."""
         self.path = path
         self._lock = lock
@@ -56,7 +57,7 @@ class RunWriter:
             draft = Path(tempfile.mkdtemp(dir=root, prefix=".new-"))
             lock = None
             try:
-                lock = RunLock(draft)
+                lock = FolderLock(draft)
                 _write_beginning(draft, recipe, environment)
                 return cls(_publish(draft, root, recipe), lock)
             except BaseException:
@@ -77,7 +78,7 @@ class RunWriter:
             raise RunError(
                 f"run {path.name} is complete, there is nothing to resume; train its recipe again instead"
             )
-        lock = RunLock(path)
+        lock = FolderLock(path)
         try:
             checkpoints.sweep(path / layout.CHECKPOINTS)
             _sweep_temporary(path)
@@ -90,20 +91,25 @@ class RunWriter:
 
     def write_splits(self, indices: "Mapping[str, NDArray[np.int64]]") -> None:
         """Record which images of the source's train split each of our splits holds, by place, as JSON."""
+        self._check_owner()
         places = {split: indices_N.tolist() for split, indices_N in indices.items()}
         write_atomic(self.path / layout.SPLITS, json.dumps(places) + "\n")
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add one row of `metrics.jsonl`: an epoch (from 1), its step, losses, rates, seconds by clock."""
+        self._check_owner()
         metrics.append_row(self.path / layout.METRICS, row)
 
     def truncate_metrics(self, epochs: int) -> None:
         """Drop the rows after epoch `epochs`: those that a resume from an earlier checkpoint will repeat."""
+        self._check_owner()
         metrics.keep_epochs(self.path / layout.METRICS, epochs)
 
     def save_checkpoint(self, arrays: Arrays, meta: Mapping[str, Any], *, best: bool = False) -> str:
         """Save the state as `last`, and as `best` if so; `meta` is JSON with `step`. Returns its name."""
-        return checkpoints.save(self.path / layout.CHECKPOINTS, arrays, meta, best=best)
+        self._check_owner()
+        folder = self.path / layout.CHECKPOINTS
+        return checkpoints.save(folder, arrays, meta, best=best, before_pointing=self._check_owner)
 
     @property
     def has_checkpoint(self) -> bool:
@@ -118,6 +124,7 @@ class RunWriter:
         folder = self.path / layout.CHECKPOINTS
         checkpoint = checkpoints.load(folder, which)
         if which == "last":
+            self._check_owner()
             checkpoints.point(folder, "last", checkpoint.name)
         return checkpoint
 
@@ -134,6 +141,7 @@ class RunWriter:
                 f"predictions of {split}: received {len(logits_NK)} logits, {len(labels_N)} labels and "
                 f"{len(indices_N)} indices, expected equal numbers"
             )
+        self._check_owner()
         content = to_bytes({"logits": logits_NK, "labels": labels_N, "indices": indices_N})
         write_atomic(layout.predictions_path(self.path, split), content)
 
@@ -142,9 +150,12 @@ class RunWriter:
 
         The marker lists the SHA-256 of the run's files, in the form that `sha256sum --check` reads.
         """
+        self._check_owner()
         write_json(self.path / layout.RESULT, result.to_json())
         _write_status(self.path, "complete", "")
-        write_atomic(self.path / layout.COMPLETE, _digests(self.path))
+        digests = _digests(self.path)
+        self._check_owner()
+        write_atomic(self.path / layout.COMPLETE, digests)
         self._let_go()
 
     def stop(self, state: State, cause: str) -> None:
@@ -152,6 +163,7 @@ class RunWriter:
         if state not in STATES or state in ("running", "complete"):
             raise ValueError(f"a run cannot stop as {state!r}")
         try:
+            self._check_owner()
             _write_status(self.path, state, cause)
         finally:
             self._let_go()
@@ -168,10 +180,14 @@ class RunWriter:
             self.stop(
                 _state_after(error), f"{kind.__name__}: {error}" if kind else "left before it was finished"
             )
-        except StorageError as refused:
+        except (StorageError, TakenOverError) as refused:
             if error is None:
                 raise
-            _log.warning("warning: %s", refused)  # the first error is the one to report
+            if not isinstance(error, TakenOverError):  # the first error is the one to report
+                _log.warning("warning: %s", refused)
+
+    def _check_owner(self) -> None:
+        self._lock.check(self.path)
 
     def _let_go(self) -> None:
         self._stopped = True

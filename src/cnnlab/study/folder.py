@@ -1,9 +1,10 @@
 """A study's own folder, `studies/NAME` beside the runs: what the run folders cannot say.
 
 seeds.json            seeds that were added to the definition's, arm by arm
-failures/HASH.json    cells that failed without a run folder that says so: refused before it began, or killed twice
-looks.jsonl           every look of `settle`; once there is one, claims are judged by tests that allow for it
-logs/NAME.log         what the worker of a cell printed
+failures/HASH.json    why a cell's training could not be completed, also where it left no run folder (written by whoever
+                      trains it); or that it was killed twice
+looks.jsonl           every interim analysis of `settle`; with one, claims are judged by tests that allow for it
+logs/NAME.log         what the training of a cell printed
 lock                  who runs the study now
 ../.cells/HASH/lock   who trains a cell now, for whatever study
 """
@@ -13,22 +14,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnlab.core.errors import RunError
+from cnnlab.core.errors import DataError, RunError, StorageError
 from cnnlab.core.files import storage_errors, write_json
+from cnnlab.launch.launcher import Failure
 from cnnlab.runs import layout
 from cnnlab.runs.metrics import Row, append_row, read_rows
-from cnnlab.runs.ownership import RunLock
+from cnnlab.runs.ownership import FolderLock
 from cnnlab.study.arms import Cell
 
 STUDIES = "studies"
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a cell cannot be trained, in words, and the exit code that its kind of error has."""
+# Data that are lost, a disk that refuses, a run in use: no fault of the recipe, and may be mended meanwhile.
+_PASSING = (DataError.exit_code, StorageError.exit_code, RunError.exit_code)
 
-    cause: str
-    exit_code: int
+
+def is_passing(failure: Failure) -> bool:
+    """Whether the cell is to be tried again without being asked to."""
+    return failure.exit_code in _PASSING
 
 
 @dataclass(frozen=True)
@@ -61,39 +64,31 @@ class StudyFolder:
         write_json(self.path / "seeds.json", known)
 
     def failure(self, cell: Cell) -> Failure | None:
-        """Why the cell failed, if that stands here. Raises RunError where the file is damaged."""
-        path = self._failure_path(cell)
-        if not path.exists():
-            return None
-        try:
-            value = json.loads(path.read_bytes())
-            return Failure(str(value["cause"]), int(value["exit_code"]))
-        except (ValueError, KeyError, TypeError):
-            raise RunError(f"{path} is damaged: expected a cause; remove it") from None
+        """Why the cell could not be trained, if that stands here. Raises RunError where the file is damaged."""
+        return Failure.read(self.failure_path(cell))
 
     def keep_failure(self, cell: Cell, failure: Failure) -> None:
         """Remember why a cell failed. Raises StorageError."""
-        value = {"arm": cell.arm, "seed": cell.seed, "cause": failure.cause, "exit_code": failure.exit_code}
-        write_json(self._failure_path(cell), value)
+        failure.write(self.failure_path(cell), str(cell))
 
     def forget_failure(self, cell: Cell) -> None:
         """The cell is to be tried again. Raises StorageError."""
-        path = self._failure_path(cell)
+        path = self.failure_path(cell)
         with storage_errors(path):
             path.unlink(missing_ok=True)
 
     @property
-    def looks(self) -> list[Row]:
-        """What `settle` saw, look by look."""
+    def interim_analyses(self) -> list[Row]:
+        """What `settle` saw, analysis by analysis."""
         return read_rows(self.path / "looks.jsonl")
 
-    def add_look(self, row: Row) -> None:
-        """Remember that the claims were looked at. Raises StorageError."""
+    def add_interim_analysis(self, row: Row) -> None:
+        """Remember that the claims were judged. Raises StorageError."""
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         append_row(self.path / "looks.jsonl", row)
 
-    def claim(self, cell: Cell) -> RunLock | None:
+    def lock_cell(self, cell: Cell) -> FolderLock | None:
         """The right to train a cell, among all studies beside these runs; None: another process has it.
 
         A run folder would tell too, but only seconds after a training has begun. Raises StorageError.
@@ -102,13 +97,14 @@ class StudyFolder:
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         try:
-            return RunLock(path, "cell")
+            return FolderLock(path, "cell")
         except RunError:
             return None
 
     def log(self, cell: Cell) -> Path:
-        """Where the cell's worker writes what it has to say."""
+        """Where the cell's training writes what it has to say."""
         return self.path / "logs" / f"{layout.run_id(cell.arm, cell.seed, cell.recipe.hash, 1)[:-2]}.log"
 
-    def _failure_path(self, cell: Cell) -> Path:
+    def failure_path(self, cell: Cell) -> Path:
+        """Where the cell's training says why it could not be completed."""
         return self.path / "failures" / f"{cell.recipe.hash}.json"

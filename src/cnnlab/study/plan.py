@@ -13,12 +13,13 @@ from typing import Any
 
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError, RunError
+from cnnlab.launch.launcher import Slot
+from cnnlab.launch.local import THREADS_POWER
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder
 from cnnlab.runs.earlier import RunIndex
 from cnnlab.study.record import CellRecord, StudyRuns
-from cnnlab.study.workers import THREADS_POWER, Crew
 
 # Starting Python, importing torch, trying formats and threads, scoring the best network, drawing its curves.
 _OVERHEAD_SECONDS = 10.0
@@ -57,7 +58,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell, what it would cost whole, and the share that is left to do (0 where it is finished or failed)."""
+    """A cell, what it would cost whole, and the part that is left to do (0 where it is finished or failed)."""
 
     record: CellRecord
     forecast: Forecast | None
@@ -69,19 +70,19 @@ class Plan:
     """All cells with their forecasts. Totals are of what is left, None where a cell has no forecast."""
 
     cells: tuple[PlannedCell, ...]
-    crew: Crew
+    slots: tuple[Slot, ...]
     problems: tuple[str, ...]
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all trainings, one after the other, each on its worker's threads."""
+        """Seconds of all trainings, one after the other, each on the threads of its slot."""
         parts = [one.forecast.seconds * one.left if one.forecast else None for one in self._todo]
         return None if None in parts else math.fsum(part for part in parts if part is not None)
 
     @property
     def wall_seconds(self) -> float | None:
         """Seconds until all are done, side by side."""
-        return None if self.seconds is None else self.seconds / self.crew.workers
+        return None if self.seconds is None else self.seconds / len(self.slots)
 
     @property
     def disk(self) -> int | None:
@@ -94,18 +95,20 @@ class Plan:
         return [one for one in self.cells if one.left > 0]
 
 
-def make_plan(runs: StudyRuns, examples: Sequence[RunFolder], options: Options, crew: Crew) -> Plan:
+def make_plan(
+    runs: StudyRuns, examples: Sequence[RunFolder], options: Options, slots: Sequence[Slot]
+) -> Plan:
     """The plan of a study from stored `examples`. What cannot be forecast is listed in `problems`."""
     rates = [rate for run in examples if (rate := _rate(run)) is not None]
     problems: dict[str, None] = {}
     forecasts: dict[str, Forecast] = {}
     for arm in runs.study.arms():
         try:
-            forecasts[arm.name] = _forecast(workload(arm.recipe, options), rates, crew.threads)
+            forecasts[arm.name] = _forecast(workload(arm.recipe, options), rates, slots[0].threads)
         except CnnlabError as error:
             problems |= dict.fromkeys(error.problems)
     cells = (PlannedCell(record, forecasts.get(record.cell.arm), _left(record)) for record in runs.records)
-    return Plan(tuple(cells), crew, tuple(problems))
+    return Plan(tuple(cells), tuple(slots), tuple(problems))
 
 
 def stored_runs(runs: StudyRuns, roots: Sequence[Path]) -> list[RunFolder]:
@@ -192,7 +195,7 @@ def _rate(run: RunFolder) -> _Rate | None:
 
 
 def _forecast(work: Workload, rates: Sequence[_Rate], threads: int) -> Forecast:
-    """From the run that tells most: of the same network, as many threads, the nearest MACs, the latest."""
+    """From the most similar stored run: of the same network, as many threads, the nearest MACs, the latest."""
     if not rates:
         raise DataError(
             "no stored run to forecast from; `--probe` trains one epoch of each network, or name a folder with --also"

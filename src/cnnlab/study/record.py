@@ -19,7 +19,7 @@ from cnnlab.runs import RunFolder
 from cnnlab.runs.earlier import RunIndex, furthest
 from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
-from cnnlab.study.folder import StudyFolder
+from cnnlab.study.folder import StudyFolder, is_passing
 
 CellState = Literal["missing", "running", "stopped", "failed", "complete"]
 
@@ -80,7 +80,7 @@ class StudyRuns:
     @property
     def looks(self) -> Looks:
         """Whether claims were judged while seeds were added (by `settle`), which the tests must allow for."""
-        return "repeated" if self.folder.looks else "once"
+        return "repeated" if self.folder.interim_analyses else "once"
 
     def table(self, metric: str, arms: Collection[str] | None = None) -> Table:
         """The metric of all finished runs, or of those of some arms: arm -> seed -> value.
@@ -154,6 +154,7 @@ def read_cell(cell: Cell, index: RunIndex, folder: StudyFolder) -> CellRecord:
         state = _STATES[status.state]
         if state != "stopped":
             return CellRecord(cell, state, run, status.cause)
-    if failure := folder.failure(cell):
+    failure = folder.failure(cell)
+    if failure is not None and not is_passing(failure):
         return CellRecord(cell, "failed", run, failure.cause)
     return CellRecord(cell, "stopped" if run else "missing", run, run.status.cause if run else "")

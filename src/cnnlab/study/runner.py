@@ -1,4 +1,4 @@
-"""Runs what a study still lacks, several trainings beside one another, and goes on whatever happens to one of them.
+"""Runs what a study still lacks, several trainings side by side, and goes on whatever happens to one of them.
 
 Nothing is remembered here but in run folders. So a study that is killed goes on where it was: finished cells are found
 by the hash of their recipes, stopped ones continue from their last checkpoint. A training that diverges is a result:
@@ -13,14 +13,15 @@ from typing import Literal
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.files import storage_errors
+from cnnlab.launch.launcher import Launcher, Slot
+from cnnlab.launch.local import LocalLauncher, local_slots
 from cnnlab.runs import RunFolder
-from cnnlab.runs.ownership import RunLock
+from cnnlab.runs.ownership import FolderLock
 from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
 from cnnlab.study.record import CellRecord, StudyRuns, read_study
-from cnnlab.study.session import Start, StudyOptions, StudyWatcher, train_feed, wanted_states
-from cnnlab.study.workers import Crew, divide, start_worker
+from cnnlab.study.session import StudyOptions, StudyWatcher, train_cells, wanted_states
 
 
 def run_study(
@@ -29,14 +30,16 @@ def run_study(
     watcher: StudyWatcher,
     *,
     seeds: Sequence[int] | None = None,
-    start: Start = start_worker,
+    launcher: Launcher | None = None,
 ) -> StudyRuns:
     """Train every cell that is neither finished nor failed; returns how the study stands then.
 
     `seeds` are the ones to train now, None for all; those that the study did not have belong to it from now on.
 
+    `launcher` None: worker processes on this machine.
+
     Raises CnnlabError for what the user can mend before anything runs, StorageError where the disk refuses, and
-    Interrupted after Ctrl-C or SIGTERM, when all workers have saved and stopped.
+    Interrupted after Ctrl-C or SIGTERM, when all trainings have saved and stopped.
     """
     folder = StudyFolder.of(options.root, study.name)
     with study_lock(folder):
@@ -44,7 +47,7 @@ def run_study(
             folder.add_seeds({arm.name: new for arm in study.arms()})
         runs = read_study(study, options.root, options.also)
         records = [one for one in runs.records if seeds is None or one.cell.seed in seeds]
-        return run_cells(runs, records, options, watcher, start=start)
+        return run_cells(runs, records, options, watcher, launcher=launcher)
 
 
 def run_cells(
@@ -53,20 +56,20 @@ def run_cells(
     options: StudyOptions,
     watcher: StudyWatcher,
     *,
-    start: Start = start_worker,
+    launcher: Launcher | None = None,
     is_asked_for: Callable[[Cell], bool] = lambda cell: True,
 ) -> StudyRuns:
-    """The same for some cells of a study, whose lock the caller holds. `is_asked_for` is heard before each begins."""
+    """The same for some cells of a study, whose lock the caller holds. `is_asked_for` is called before each start."""
     todo = [record for record in records if record.state in wanted_states(options)]
     # Seed by seed, those of the definition first: whoever stops early has replicates of all arms.
     order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
     todo.sort(key=lambda record: order.index(record.cell.seed))
     if todo:
         finished = [run for seeds in runs.finished.values() for run in seeds.values()]
-        crew = prepare(runs.study, [record.cell for record in todo], len(todo), finished, options)
-        watcher.on_begin(runs, todo, crew.workers, crew.threads)
-        feed = _InOrder(deque(record.cell for record in todo), is_asked_for, watcher)
-        train_feed(runs.folder, feed, crew, options, watcher, start=start)
+        slots = prepare(runs.study, [record.cell for record in todo], len(todo), finished, options)
+        watcher.on_begin(runs, todo, len(slots), slots[0].threads)
+        source = _InOrder(deque(record.cell for record in todo), is_asked_for, watcher)
+        train_cells(runs.folder, source, slots, options, watcher, launcher or LocalLauncher())
     return read_study(runs.study, options.root, options.also)
 
 
@@ -75,7 +78,7 @@ def study_lock(folder: StudyFolder) -> Iterator[None]:
     """Held while a study runs: a second process is refused at once. Raises RunError, StorageError."""
     with storage_errors(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-    lock = RunLock(folder.path, "study")
+    lock = FolderLock(folder.path, "study")
     try:
         yield
     finally:
@@ -89,8 +92,8 @@ def wanted_workers(study: Study, options: StudyOptions) -> int | Literal["auto"]
 
 def prepare(
     study: Study, cells: Sequence[Cell], count: int, finished: Sequence[RunFolder], options: StudyOptions
-) -> Crew:
-    """How the cores are divided among `count` trainings, after a look at the device and the data that `cells` need.
+) -> tuple[Slot, ...]:
+    """The slots for `count` trainings, after a check of the device and of the data that `cells` need.
 
     Raises as `choose_device` and `load` do, RunError where the runs that are finished saw other data.
     """
@@ -109,9 +112,8 @@ def prepare(
             progress=options.run.download_display,
         ).digest
     _check_same_data(finished, digests)
-    return divide(
-        wanted_workers(study, options), count, options.run.threads, devices.memory_available(device)
-    )
+    memory = devices.memory_available(device)
+    return local_slots(wanted_workers(study, options), count, options.run.threads, memory, str(device))
 
 
 def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) -> None:
@@ -134,7 +136,7 @@ def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) 
 
 @dataclass
 class _InOrder:
-    """The feed of a list; `is_asked_for` is heard before each cell begins."""
+    """The cells of a list, those that are still asked for when their turn comes. See `CellSource`."""
 
     waiting: deque[Cell]
     is_asked_for: Callable[[Cell], bool]

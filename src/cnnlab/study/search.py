@@ -1,7 +1,7 @@
 """Searches what a study's factors span for the recipe that is best on val: at random, or by Bayesian optimisation.
 
 A trial is a cell like any other: a run in the runs folder, found by the hash of its recipe, trained by the same
-workers, continued where it was stopped. Nothing here looks at test. The best of many trials is flattered by the val
+launcher, continued where it was stopped. Nothing here looks at test. The best of many trials is flattered by the val
 images that chose it, so a search ends with a study that compares what was found with the base under new seeds.
 """
 
@@ -17,6 +17,8 @@ from cnnlab.compare.metrics import Metric, measure
 from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.files import storage_errors, write_atomic
 from cnnlab.core.tables import csv_text
+from cnnlab.launch.launcher import Launcher
+from cnnlab.launch.local import LocalLauncher
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.canonical import leaves
 from cnnlab.recipe.sources import merge
@@ -28,8 +30,7 @@ from cnnlab.study.folder import StudyFolder
 from cnnlab.study.proposals import Method, Proposal, Proposals
 from cnnlab.study.record import CellRecord, read_cell
 from cnnlab.study.runner import prepare, study_lock
-from cnnlab.study.session import Start, StudyOptions, StudyWatcher, train_feed
-from cnnlab.study.workers import start_worker
+from cnnlab.study.session import StudyOptions, StudyWatcher, train_cells
 
 _BEST_VAL = Metric.parse("best_val")
 _CONFIRMED, _NEW_SEEDS = 3, 3
@@ -66,7 +67,7 @@ class SearchWatcher(StudyWatcher, Protocol):
     """What someone watching a search is told."""
 
     def on_search(self, done: int, trials: int, workers: int, threads: int) -> None:
-        """Everything is checked; the first worker is next. `trials` are wanted, `done` of them have ended before."""
+        """Everything is checked; the first training is next. `trials` are wanted, `done` of them have ended before."""
 
     def on_trial(self, trial: Trial, best: Trial | None) -> None:
         """A trial has ended."""
@@ -104,7 +105,7 @@ def search_study(
     method: Method | None = None,
     trials: int | None = None,
     storage: str | None = None,
-    start: Start = start_worker,
+    launcher: Launcher | None = None,
 ) -> Search:
     """Try settings of the study's factors under its first seed until `trials` have been tried in all.
 
@@ -121,14 +122,15 @@ def search_study(
     with study_lock(folder):
         address = storage or f"sqlite:///{folder.path.resolve() / 'search.db'}"
         proposals = Proposals(study, address, f"{platform.node()}:{options.root.resolve()}")
-        feed = _TrialFeed(study, method or study.search.method, wanted, options, folder, watcher, proposals)
-        done = len(feed.trials())
+        chosen = method or study.search.method
+        source = _TrialSource(study, chosen, wanted, options, folder, watcher, proposals, storage is not None)
+        done = len(source.trials())
         if done < wanted:
             cells = [Cell(name, Recipe.from_dict(values)) for name, values in study.drafts()]
-            crew = prepare(study, cells, wanted - done, feed.finished(), options)
-            watcher.on_search(done, wanted, crew.workers, crew.threads)
-            train_feed(folder, feed, crew, options, watcher, start=start)
-        return feed.written()
+            slots = prepare(study, cells, wanted - done, source.finished(), options)
+            watcher.on_search(done, wanted, len(slots), slots[0].threads)
+            train_cells(folder, source, slots, options, watcher, launcher or LocalLauncher())
+        return source.written()
 
 
 def _problems(study: Study, trials: int | None) -> list[str]:
@@ -143,8 +145,8 @@ def _problems(study: Study, trials: int | None) -> list[str]:
 
 
 @dataclass
-class _TrialFeed:
-    """Takes the next trial from the proposals whenever a worker is free, and tells them how it ended. See `Feed`."""
+class _TrialSource:
+    """Takes the next trial from the proposals and tells them how it ended. See `CellSource`."""
 
     study: Study
     method: Method
@@ -153,17 +155,20 @@ class _TrialFeed:
     folder: StudyFolder
     watcher: SearchWatcher
     proposals: Proposals
+    is_shared: bool
     asked: dict[tuple[str, int], Proposal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.index = RunIndex([self.options.root, *self.options.also])
-        # Ours, and nobody trains them: the study was stopped or killed meanwhile.
+        # Ours, and nobody trains them: the study was stopped or killed meanwhile. In a storage of the study's own
+        # folder all are, whatever name this machine had then.
+        mine = self.proposals.owner
         self.stopped = [
-            one for one in self.proposals.all() if not one.ended and one.owner == self.proposals.owner
+            one for one in self.proposals.all() if not one.ended and (one.owner == mine or not self.is_shared)
         ]
 
     def take(self) -> Cell | None:
-        """See `Feed`."""
+        """See `CellSource`."""
         while (proposal := self._next()) is not None:
             try:
                 cell = self._cell(proposal)
@@ -175,7 +180,7 @@ class _TrialFeed:
         return None
 
     def ended(self, cell: Cell) -> None:
-        """See `Feed`."""
+        """See `CellSource`."""
         record = self._record(cell)
         val = None
         if record.run is not None and record.state == "complete":

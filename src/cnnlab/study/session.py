@@ -1,64 +1,55 @@
-"""The workers of one command: each takes the next cell, and what follows from its end is decided here.
+"""The trainings of one command: cells are taken, started on free slots, and judged by what they left on disk."""
 
-Every training is a process of its own and leaves a run folder; nothing is remembered here.
-"""
-
-import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from cnnlab.core.errors import EXIT_CODES, CnnlabError, DivergedError, Interrupted, StorageError
+from cnnlab.core.errors import CnnlabError, Interrupted, StorageError
+from cnnlab.launch.launcher import Failure, Job, Launcher, Slot
 from cnnlab.launch.options import Options
 from cnnlab.runs import RunFolder, runs_root
-from cnnlab.runs.earlier import RunIndex
-from cnnlab.runs.ownership import RunLock
+from cnnlab.runs.earlier import RunIndex, furthest
+from cnnlab.runs.ownership import FolderLock
 from cnnlab.study.arms import Cell
-from cnnlab.study.folder import Failure, StudyFolder
+from cnnlab.study.folder import StudyFolder, is_passing
 from cnnlab.study.record import CellRecord, CellState, StudyRuns, read_cell
-from cnnlab.study.worker import Job
-from cnnlab.study.workers import Crew, Process, start_worker
 from cnnlab.training.signals import StopRequest, stop_on_signals
 
-_PAUSE = 0.1
+_PAUSE = 0.05
 _ATTEMPTS = 2
-# Exit codes of what is not the recipe's fault and may be mended meanwhile: the cell is tried again by the next `run`.
-_DATA, _STORAGE, _IN_USE = 3, 5, 6
-
-Start = Callable[[Job, Path], Process]
 
 
 class StudyWatcher(Protocol):
     """What someone watching a study is told."""
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
-        """Everything is checked; the first worker is next."""
+        """Everything is checked; the first training is next."""
 
     def on_start(self, record: CellRecord, attempt: int) -> None:
-        """A worker begins a cell, or goes on with it."""
+        """A cell is started, or continued."""
 
     def on_end(self, cell: Cell, outcome: str) -> None:
-        """A worker has ended: `complete`, or why not."""
+        """A training has ended: `complete`, or why not."""
 
     def on_tick(self) -> None:
         """Called a few times a second."""
 
     def on_close(self) -> None:
-        """The last worker has ended."""
+        """The last training has ended."""
 
 
-class Feed(Protocol):
-    """Where the cells to be trained come from, one whenever a worker is free."""
+class CellSource(Protocol):
+    """Where the cells to be trained come from, one whenever a slot is free."""
 
     def take(self) -> Cell | None:
         """The next one; None when there is no other."""
 
     def ended(self, cell: Cell) -> None:
-        """The cell is finished or has failed. Not told of one that was stopped or refused: it is to be tried again."""
+        """The cell is finished or has failed. Not called for one that was stopped or refused: it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -89,43 +80,43 @@ def wanted_states(options: StudyOptions) -> tuple[CellState, ...]:
     return ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
 
 
-def train_feed(
+def train_cells(
     folder: StudyFolder,
-    feed: Feed,
-    crew: Crew,
+    source: CellSource,
+    slots: Sequence[Slot],
     options: StudyOptions,
     watcher: StudyWatcher,
-    *,
-    start: Start = start_worker,
+    launcher: Launcher,
 ) -> None:
-    """Train all that the feed has to give, into a study folder whose lock the caller holds. Raises as `run_study`."""
+    """Train all that the source has to give, into a study folder whose lock the caller holds. Raises as `run_study`."""
     try:
-        _Session(folder, feed, options, crew, watcher, start).train()
+        _Session(folder, source, options, slots, watcher, launcher).train()
     finally:
         watcher.on_close()
 
 
 @dataclass
 class _Active:
-    """A worker at work."""
+    """A cell that is being trained. `before`: when the runs of its recipe had last changed when it was started."""
 
     record: CellRecord
-    process: Process
+    job: Job
     attempt: int
-    claim: RunLock
+    lock: FolderLock
+    before: dict[Path, str]
 
 
 @dataclass
 class _Session:
-    """The workers of one `run`: one slot for each share of the cores."""
+    """The trainings of one `run`."""
 
     folder: StudyFolder
-    feed: Feed
+    source: CellSource
     options: StudyOptions
-    crew: Crew
+    slots: Sequence[Slot]
     watcher: StudyWatcher
-    start: Start
-    active: dict[int, _Active] = field(default_factory=dict)
+    launcher: Launcher
+    active: dict[Slot, _Active] = field(default_factory=dict)
     again: deque[tuple[Cell, int]] = field(default_factory=deque)
     refusals: list[CnnlabError] = field(default_factory=list)
 
@@ -133,16 +124,17 @@ class _Session:
         self.index = RunIndex([self.options.root, *self.options.also])
 
     def train(self) -> None:
-        """Until all cells have ended, or a signal asks to stop; no worker is left behind in any case."""
+        """Until all cells have ended, or a signal asks to stop; nothing is left running in any case."""
         with stop_on_signals() as stop:
             try:
                 self._loop(stop)
             except KeyboardInterrupt:
                 raise Interrupted("stopped at once; repeat the command to go on", 130) from None
             finally:
-                for worker in self.active.values():
-                    worker.process.end()
-                    worker.claim.release()
+                for slot, active in self.active.items():
+                    self.launcher.end(slot)
+                    active.lock.release()
+                self.launcher.close()
         if stop:
             raise Interrupted("stopped, all is saved; repeat the command to go on", stop.exit_code)
         if self.refusals:
@@ -153,16 +145,16 @@ class _Session:
         while True:
             try:
                 if not stop and not self._disk_refuses:
-                    self._fill()
+                    self._start_on_free_slots()
                 if not self.active:
                     return
-                self._collect(bool(stop))
+                self._remove_finished(bool(stop))
             except StorageError as error:
                 self.refusals.append(error)
             if stop and not told:
                 told = True
-                for worker in self.active.values():
-                    worker.process.ask(signal.SIGTERM)
+                for slot in self.active:
+                    self.launcher.stop(slot)
             self.watcher.on_tick()
             time.sleep(_PAUSE)
 
@@ -171,65 +163,53 @@ class _Session:
         """A disk that refuses one run refuses them all."""
         return any(isinstance(error, StorageError) for error in self.refusals)
 
-    def _fill(self) -> None:
-        """Start a worker on every free share of the cores."""
-        for slot, cores in enumerate(self.crew.shares):
+    def _start_on_free_slots(self) -> None:
+        for slot in self.slots:
             while slot not in self.active:
-                cell, attempt = self.again.popleft() if self.again else (self.feed.take(), 1)
+                cell, attempt = self.again.popleft() if self.again else (self.source.take(), 1)
                 if cell is None:
                     return
-                claim = self.folder.claim(cell)
+                lock = self.folder.lock_cell(cell)
                 try:
-                    if worker := self._begin(cell, attempt, cores, claim):
-                        self.active[slot] = worker
-                        self.watcher.on_start(worker.record, attempt)
+                    if started := self._start(cell, attempt, slot, lock):
+                        self.active[slot] = started
+                        self.watcher.on_start(started.record, attempt)
                 finally:
-                    if claim is not None and slot not in self.active:
-                        claim.release()
+                    if lock is not None and slot not in self.active:
+                        lock.release()
 
-    def _begin(
-        self, cell: Cell, attempt: int, cores: tuple[int, ...], claim: RunLock | None
-    ) -> _Active | None:
-        """Start a worker, unless the cell need not be trained as it stands now.
+    def _start(self, cell: Cell, attempt: int, slot: Slot, lock: FolderLock | None) -> _Active | None:
+        """Start a training, unless the cell need not be trained as it stands now.
 
         Another study may have trained it meanwhile, a killed worker may have been done.
         """
         self.index.refresh()
         record = read_cell(cell, self.index, self.folder)
-        if claim is None or record.state == "running":
+        if lock is None or record.state == "running":
             self.watcher.on_end(cell, "another process trains it")
         elif record.state not in wanted_states(self.options):
             self.watcher.on_end(cell, record.cause or record.state)
-            self.feed.ended(cell)
+            self.source.ended(cell)
         else:
             self.folder.forget_failure(cell)
-            process = self.start(self._job(record, cores), self.folder.log(cell))
-            return _Active(record, process, attempt, claim)
+            job = self._job(record, slot)
+            before = {run.path: run.status.updated for run in self.index.runs(cell.recipe.hash)}
+            self.launcher.start(slot, job)
+            return _Active(record, job, attempt, lock, before)
         return None
 
-    def _collect(self, stopping: bool) -> None:
-        """Take leave of the workers that have ended."""
-        for slot, worker in list(self.active.items()):
-            code = worker.process.poll()
-            if code is not None:
-                del self.active[slot]
-                worker.claim.release()
-                if self._is_to_go_on(worker, code, stopping):
-                    self.again.append((worker.record.cell, worker.attempt + 1))
-
-    def _job(self, record: CellRecord, cores: tuple[int, ...]) -> Job:
-        run, chosen = self._to_resume(record), self.options.run
+    def _job(self, record: CellRecord, slot: Slot) -> Job:
+        run, cell, chosen = self._to_resume(record), record.cell, self.options.run
+        # A run that goes on keeps its number of threads, so that it ends bitwise as if it had never stopped.
+        threads = chosen.threads or (None if run else slot.threads)
         return Job(
-            recipe=record.cell.recipe.model_dump(mode="json", exclude_none=True),
-            resume=str(run.path) if run else None,
-            runs=str(self.options.root),
-            device=chosen.device,
-            # A run that goes on keeps its number of threads, so that it ends bitwise as if it had never stopped.
-            threads=chosen.threads or (None if run else self.crew.threads),
-            compile=chosen.compile,
-            data_dir=str(chosen.data_dir) if chosen.data_dir else None,
-            cores=cores,
+            name=str(cell),
+            recipe=cell.recipe.model_dump(mode="json", exclude_none=True),
+            resume=run.path if run else None,
+            options=replace(chosen, runs=self.options.root, threads=threads, workers=len(self.slots)),
             command=tuple(sys.argv),
+            failure=self.folder.failure_path(cell),
+            log=self.folder.log(cell),
         )
 
     def _to_resume(self, record: CellRecord) -> RunFolder | None:
@@ -239,47 +219,59 @@ class _Session:
             return None
         return None if run.status.state == "diverged" else run
 
-    def _is_to_go_on(self, worker: _Active, code: int, stopping: bool) -> bool:
-        """Draw the conclusions from a worker's end: true where it was killed for the first time."""
-        cell, log = worker.record.cell, self.folder.log(worker.record.cell)
-        if code == 0:
-            self.watcher.on_end(cell, "complete")
-            self.feed.ended(cell)
-            return False
-        cause = _cause(code, log)
-        killed = code < 0 or code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-        if killed and stopping:
+    def _remove_finished(self, stopping: bool) -> None:
+        """Remove the trainings that have ended, and record their outcome."""
+        for slot, active in list(self.active.items()):
+            words = self.launcher.poll(slot)
+            if words is not None:
+                del self.active[slot]
+                active.lock.release()
+                self._record_outcome(active, words, stopping)
+
+    def _record_outcome(self, active: _Active, words: str, stopping: bool) -> None:
+        """Read from disk how a training ended, and decide what follows. `words` of its process are only reported."""
+        cell, failure = active.record.cell, self.folder.failure(active.record.cell)
+        self.index.refresh()
+        runs = self.index.runs(cell.recipe.hash)
+        run = furthest(one for one in runs if active.before.get(one.path) != one.status.updated)
+        state, cause = (run.status.state, run.status.cause) if run else ("", "")
+        if state == "complete":
+            self._end(cell, "complete")
+        elif failure is not None and is_passing(failure):
+            self._refuse(cell, failure)
+        elif state == "no-space":
+            self._refuse(cell, Failure(cause, StorageError.exit_code))
+        elif state == "diverged":  # a result, and its run folder says so
+            self.folder.forget_failure(cell)
+            self._end(cell, cause)
+        elif failure is not None or state in ("failed", "oom"):
+            self._end(cell, failure.cause if failure else cause)
+        elif stopping:
             self.watcher.on_end(cell, "stopped")
-            return False
-        if killed and worker.attempt < _ATTEMPTS:
+        else:
+            self._continue_once(
+                active, words or cause or f"its worker ended without a word: see {active.job.log}"
+            )
+
+    def _end(self, cell: Cell, outcome: str) -> None:
+        self.watcher.on_end(cell, outcome)
+        self.source.ended(cell)
+
+    def _refuse(self, cell: Cell, failure: Failure) -> None:
+        """What is not the recipe's fault and may be mended meanwhile: the cell is tried again by the next `run`."""
+        self.folder.forget_failure(cell)
+        self.watcher.on_end(cell, failure.cause)
+        kind = StorageError if failure.exit_code == StorageError.exit_code else CnnlabError
+        error = kind(f"{cell}: {failure.cause}")
+        error.exit_code = failure.exit_code
+        self.refusals.append(error)
+
+    def _continue_once(self, active: _Active, cause: str) -> None:
+        """A worker was killed: its run is continued the first time, and has failed the second time."""
+        cell = active.record.cell
+        if active.attempt < _ATTEMPTS:
+            self.again.append((cell, active.attempt + 1))
             self.watcher.on_end(cell, f"{cause}; going on with it")
-            return True
-        self.watcher.on_end(cell, cause)
-        if code in (_DATA, _STORAGE, _IN_USE):
-            kind = StorageError if code == _STORAGE else CnnlabError
-            error = kind(f"{cell}: {cause}")
-            error.exit_code = code
-            self.refusals.append(error)
-            return False
-        if code != DivergedError.exit_code:
-            self.folder.keep_failure(cell, Failure(cause, code if code > 0 else 1))
-        self.feed.ended(cell)
-        return False
-
-
-def _cause(code: int, log: Path) -> str:
-    """Why a worker ended, in one line: the signal that killed it, or the last line that it wrote."""
-    if code < 0:
-        return f"killed by {_signal_name(-code)}"
-    if code > 128:
-        return f"stopped by {_signal_name(code - 128)}"
-    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-    return f"{last.strip()} (a bug: see {log})" if code not in EXIT_CODES or code == 1 else last.strip()
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals have no names
-        return f"signal {number}"
+        else:
+            self.folder.keep_failure(cell, Failure(cause, 1))
+            self._end(cell, cause)
