@@ -1,6 +1,8 @@
 """Packed results: the runs are gone, and everything that is drawn from them comes out the same."""
 
+import contextlib
 import io
+import json
 import lzma
 import re
 import shutil
@@ -12,103 +14,87 @@ import numpy as np
 import pytest
 from bench.results import ARCHIVE, RESULTS, draw, main, pack_study, unpack, write_archive
 
-from cnnlab.recipe import Recipe
+from cnnlab import Options, train
+from cnnlab.core.errors import DivergedError
 from cnnlab.report.study_report import write_study_report
-from cnnlab.runs import RunFolder, RunWriter, find_run, write_measurement
+from cnnlab.runs import RunFolder, find_run, write_measurement
 from cnnlab.study.definition import Study
 from cnnlab.study.facts import facts_of
 from cnnlab.study.record import read_study
 
 STUDY = """
-question = "Does an L1 penalty make sparse weights?"
+question = "Does FACTOR matter?"
 seeds = [1, 2]
 
 [base]
-extends = "simplenn"
-data.source = "shapes"
-data.val = 100
+extends = "demo"
+data.train_limit = 64
+train.epochs = 9
 
 [factors]
-loss.l1 = [0.0, 0.001]
+FACTOR = VALUES
 
 [[claim]]
-left = "l1=0.001"
+left = "LEFT"
 relation = ">"
-right = "l1=0"
-metric = "share_below 0.001"
+right = "RIGHT"
+metric = "METRIC"
 
 [[claim]]
-left = "l1=0.001"
+left = "LEFT"
 relation = ">"
-right = 0.5
+right = 0.05
 text = "It is better than nothing"
 
 [[published]]
-arm = "l1=0"
+arm = "RIGHT"
 value = 0.74
 source = "a course"
 """
-PLAIN = STUDY.replace("loss.l1 = [0.0, 0.001]", "optim.lr = [0.01, 0.1]").replace("l1=", "lr=")
-PLAIN = (
-    PLAIN.replace("lr=0.001", "lr=0.1")
-    .replace('"lr=0"', '"lr=0.01"')
-    .replace("share_below 0.001", "epochs_to 0.5")
-)
+WORDS = {
+    "rates": ("optim.lr", "[0.05, 0.02, 1e30]", "lr=0.02", "lr=0.05", "epochs_to 0.2"),
+    "penalty": ("loss.l1", "[0.0, 0.001]", "l1=0.001", "l1=0", "share_below 0.001"),
+}
 
 
-def write_run(root: Path, recipe: Recipe, epochs: int = 3) -> RunFolder:
-    """A complete run as a training leaves it, with weights and logits; its numbers are drawn from its recipe."""
-    draws = np.random.default_rng(int(recipe.hash, 16))
-    environment = {
-        "cnnlab": "0.1.0",
-        "code_sha256": "ab" * 32,
-        "python": "3.11.7",
-        "platform": "Linux",
-        "cores": 2,
-        "versions": {"torch": "2.13.0"},
-        "command": ["/home/me/bin/cnnlab", "study", "run", "small.toml", "--runs", "/home/me/runs"],
-        "data": {
-            "name": "shapes",
-            "location": "/home/me/data",
-            "digest": "cd" * 32,
-            "classes": ["disc", "ring", "square"],
-            "image_shape": [3, 32, 32],
-            "images": {"train": 900, "val": 100, "test": 60},
-            "mean": [0.5] * 3,
-            "std": [0.2] * 3,
-        },
-        "device": {"kind": "cpu", "name": "CPU"},
-        "execution": {"threads": 1, "precision": {"value": "fp32", "reason": "asked for"}},
-        "initial_loss": 2.3,
-    }
-    with RunWriter.create(root, recipe, environment) as writer:
-        for epoch in range(1, epochs + 1):
-            row = {"val_accuracy": 0.6 + 0.3 * draws.random(), "val_loss": draws.random(), "lr": 0.01}
-            row |= {"train_accuracy": draws.random(), "train_loss": draws.random()}
-            writer.append_metrics({"epoch": epoch} | row)
-        weights = {f"model.{name}.weight": draws.normal(0, 0.01, (8, 9)) for name in ("0", "3", "7")}
-        arrays = {name: array.astype(np.float32) for name, array in weights.items()}
-        writer.save_checkpoint(arrays, {"step": 9}, best=True)
-        logits = draws.random((60, 3), dtype=np.float32)
-        writer.write_predictions("test", logits, np.arange(60) % 3, np.arange(60))
-        accuracy = {name: draws.random() for name in ("train", "val", "test")}
-        seconds = {"train": 60.0, "eval": 2.0, "save": 0.1}
-        size = {"parameters": 216, "macs": 500, "epochs": epochs, "best_epoch": 1}
-        writer.finish({"accuracy": accuracy, "seconds": seconds, **size})
-    return RunFolder(writer.path)
-
-
-def study_of(folder: Path, text: str, runs: Path) -> Study:
-    """The study in a file, all its replicates run but one, which has diverged."""
-    path = folder / "small.toml"
+def study_of(folder: Path, name: str) -> Study:
+    text = STUDY
+    for word, value in zip(("FACTOR", "VALUES", "LEFT", "RIGHT", "METRIC"), WORDS[name], strict=True):
+        text = text.replace(word, value)
+    path = folder / f"{name}.toml"
     path.write_text(text)
-    study = Study.load(path, ["train.epochs=3"])
-    *cells, last = [study.cell(arm.name, seed) for arm in study.arms() for seed in study.seeds]
-    for cell in cells:
-        write_run(runs, cell.recipe)
-    with RunWriter.create(runs, last.recipe, {"data": {"name": "shapes"}}) as writer:
-        writer.stop("diverged", "the loss became NaN in epoch 1")
+    study = Study.load(path, ["train.epochs=2"])
+    path.unlink()  # what is packed needs no file beside it
     return study
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of both studies; a rate of 1e30 diverges."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNLAB_CACHE", str(folder / "cache"))
+        patch.setattr("sys.argv", ["/home/me/bin/cnnlab", "study", "run", "small.toml", "--runs", "/home/me"])
+        recipes = {
+            cell.recipe.hash: cell.recipe
+            for name in WORDS
+            for study in [study_of(folder, name)]
+            for cell in [study.cell(arm.name, seed) for arm in study.arms() for seed in study.seeds]
+        }
+        for recipe in recipes.values():
+            with contextlib.suppress(DivergedError):
+                train(recipe, Options(threads=1, runs=folder / "runs", compile="off"))
+    return folder / "runs"
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the runs, to be taken away."""
+    return Path(shutil.copytree(trained, tmp_path / "runs"))
+
+
+def complete(root: Path) -> RunFolder:
+    return RunFolder(min(path.parent for path in root.rglob("COMPLETE")))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -117,14 +103,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_without_the_runs_a_report_is_made_again_byte_by_byte(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    study = study_of(tmp_path, PLAIN, runs)
+@pytest.mark.slow
+def test_without_the_runs_a_report_is_made_again_byte_by_byte(runs: Path, tmp_path: Path) -> None:
+    study = study_of(tmp_path, "rates")
     before = tmp_path / "before"
     write_study_report(facts_of(read_study(study, runs)), before, ["html", "csv"])
     archive = pack_study(study, runs, (), tmp_path / "results" / "small")
     shutil.rmtree(runs)
-    (tmp_path / "small.toml").unlink()
 
     after = tmp_path / "after"
     draw(archive, after, ["html", "csv"])
@@ -132,13 +117,15 @@ def test_without_the_runs_a_report_is_made_again_byte_by_byte(tmp_path: Path) ->
     assert {name for name, content in contents(before).items() if contents(after)[name] != content} == set()
     assert contents(before / "tables") == contents(archive.parent / "tables")
     text = (after / "report.html").read_text()
-    assert "the loss became NaN in epoch 1" in text
+    assert "DivergedError" in text
     assert "Which classes differ" in text
 
 
-def test_what_was_measured_of_weights_is_kept_and_the_report_says_that_they_are_gone(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    study = study_of(tmp_path, STUDY, runs)
+@pytest.mark.slow
+def test_what_was_measured_of_weights_is_kept_and_the_report_says_that_they_are_gone(
+    runs: Path, tmp_path: Path
+) -> None:
+    study = study_of(tmp_path, "penalty")
     write_study_report(facts_of(read_study(study, runs)), tmp_path / "before", ["csv"])
     archive = pack_study(study, runs, (), tmp_path / "results")
     shutil.rmtree(runs)
@@ -147,8 +134,8 @@ def test_what_was_measured_of_weights_is_kept_and_the_report_says_that_they_are_
     assert "kept without their weights" in (tmp_path / "after" / "report.html").read_text()
 
 
-def test_curves_and_outputs_are_the_run_s_own(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "runs", Recipe.named("demo"))
+def test_curves_and_outputs_are_the_run_s_own(trained: Path, tmp_path: Path) -> None:
+    run = complete(trained)
     rows, logits = run.metrics, run.logits("test")
     main(["pack-runs", str(run.path), "--out", str(tmp_path)])
     unpack(tmp_path / ARCHIVE, tmp_path / "again")
@@ -164,19 +151,24 @@ def test_curves_and_outputs_are_the_run_s_own(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"")
 
 
-def test_nothing_of_one_machine_is_kept_and_equal_runs_make_equal_bytes(tmp_path: Path) -> None:
-    study = study_of(tmp_path, STUDY, tmp_path / "runs")
-    first, second = (pack_study(study, tmp_path / "runs", (), tmp_path / name) for name in "ab")
+def test_nothing_of_one_machine_is_kept_and_equal_runs_make_equal_bytes(runs: Path, tmp_path: Path) -> None:
+    for path in runs.glob("*/environment.json"):  # as if the images lay in a folder
+        values = json.loads(path.read_text())
+        values["data"]["location"] = "/home/me/images"
+        path.write_text(json.dumps(values))
+    study = study_of(tmp_path, "rates")
+    first, second = (pack_study(study, runs, (), tmp_path / name) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
     unpacked = lzma.decompress(first.read_bytes())
     assert b"/home" not in unpacked
     assert str(tmp_path).encode() not in unpacked
+    assert b'"study",' in unpacked
     with tarfile.open(first) as tar:
         assert "checkpoints" not in " ".join(tar.getnames())
 
 
-def test_a_measured_loss_surface_is_drawn(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "runs", Recipe.named("demo"))
+def test_a_measured_loss_surface_is_drawn(runs: Path, tmp_path: Path) -> None:
+    run = complete(runs)
     losses = np.add.outer(np.linspace(-1, 1, 5) ** 2, np.linspace(-1, 1, 5) ** 2)
     stored = {
         "settings": {"span": 1.0, "points": 5},
@@ -236,18 +228,21 @@ def test_a_study_without_a_complete_run_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unfinished_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with RunWriter.create(tmp_path, Recipe.named("demo"), {}) as writer:
-        writer.stop("interrupted", "stopped")
+def test_an_unfinished_run_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverged = min(path for path in trained.iterdir() if not (path / "COMPLETE").exists())
     with pytest.raises(SystemExit) as stopped:
-        main(["pack-runs", str(writer.path), "--out", str(tmp_path / "out")])
+        main(["pack-runs", str(diverged), "--out", str(tmp_path / "out")])
     assert stopped.value.code == 6
-    assert "is interrupted (stopped)" in capsys.readouterr().err
+    assert "is diverged" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 # ------------------------------------------------------------------------------------ what is committed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("archive", sorted(RESULTS.rglob(ARCHIVE)), ids=lambda path: path.parent.name)
 def test_committed_results_are_drawn(archive: Path, tmp_path: Path) -> None:
     draw(archive, tmp_path, ["html", "csv"])

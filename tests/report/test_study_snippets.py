@@ -185,14 +185,16 @@ def test_every_option_of_a_step_is_printed_or_said_to_be_left_out():
     assert set(Train.model_fields) == printed | {"early_stop", "test_curve"}
 
 
+def said(recipe: Recipe) -> str:
+    blocks = code_section(StudyFacts("s", "?", recipe, (ArmFacts("a", recipe),))).blocks
+    return next(block.text for block in blocks if isinstance(block, Paragraph))
+
+
 def test_what_is_left_out_is_said():
     recipe = small("sgd", {"train": {"early_stop": {"patience": 2}, "test_curve": True}})
-    recipe = recipe.model_copy(update={"arch": Recipe.named("simplenn").arch})
-    (text,) = (
-        block.text
-        for block in code_section(StudyFacts("s", "?", recipe, (ArmFacts("a", recipe),))).blocks
-        if isinstance(block, Paragraph)
-    )
+    dropout = Recipe.named("simplenn", arch={"options": {"dropout": 0.5}}).arch
+    recipe = recipe.model_copy(update={"arch": dropout})
+    text = said(recipe)
     for part in (
         "number formats other than float32",
         "best val accuracy",
@@ -201,6 +203,7 @@ def test_what_is_left_out_is_said():
         "dropout",
     ):
         assert part in text
+    assert not re.search("early|curve of test|dropout", said(Recipe.named("simplenn")))
 
 
 def test_networks_are_shown_where_arms_have_different_ones(tmp_path):

@@ -159,14 +159,18 @@ def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
         left_out.append("stopping early")
     if any(recipe.train.test_curve for recipe in (base, *recipes)):
         left_out.append("the curve of test")
-    if any("dropout" in str(recipe.arch).lower() for recipe in (base, *recipes)):
+    if any(map(_has_dropout, (base, *recipes))):
         left_out.append("the engine's own draws of dropout (torch makes others)")
     return (
-        "The runs were made by cnnlab's own engine. The programs below make the run of the base recipe again, image by "
-        "image: the same initial weights, the same images in the same order, the same updates but for rounding. Not in "
+        "The runs were made by cnnlab's own engine. With the version that wrote this report, the programs below make the "
+        "run of the base recipe again: the same initial weights, the same images in the same order, the same updates but for rounding. Not in "
         f"them: {listed(left_out)}."
         + (f" {code('recipe.toml')} holds the base recipe above." if "recipe.toml" in reference else "")
     )
+
+
+def _has_dropout(recipe: Recipe) -> bool:
+    return "dropout" in (recipe.arch.layers or str(recipe.arch.build((3, 32, 32), 10)))
 
 
 def _steps(facts: StudyFacts) -> list[Code]:
