@@ -45,6 +45,8 @@ CHANGES = {
     "drop last": {"train": {"drop_last": True, "epochs": 2}},
     "schedule": {"schedule": {"name": "onecycle", "warmup": "2it"}, "train": {"epochs": 2}},
     "crop and flip": {"augment": {"crop": {"padding": 3}, "flip": {}}, "train": {"epochs": 2}},
+    "rotation and cutout": {"augment": {"rotate": {"degrees": 20}, "cutout": {"size": 8}}},
+    "bilinear": {"augment": {"crop": {}, "rotate": {"degrees": 20, "interpolation": "bilinear"}}},
     "all": {
         "optim": {"decay_norm_and_bias": False},
         "loss": {"l1": 0.01, "label_smoothing": 0.2},
