@@ -74,7 +74,7 @@ class Remember:
 
     def on_step(self, epoch: int, step_in_epoch: int) -> None:
         if self.stop is not None and (epoch, step_in_epoch) == self.stop_at:
-            self.stop.signal = signal.SIGTERM
+            self.stop.stop(signal.SIGTERM)
 
     def on_epoch(self, row: Mapping) -> None:
         self.rows.append(dict(row))

@@ -1,11 +1,12 @@
-"""The first signal asks, the second Ctrl-C insists, and the old handlers come back."""
+"""The first signal asks, the second Ctrl-C insists, and the old handlers come back; a program asks from any thread."""
 
 import os
 import signal
+import threading
 
 import pytest
 
-from cnnlab.training.signals import stop_on_signals
+from cnnlab.training.signals import StopRequest, stop_on_signals
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -24,3 +25,33 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_outside_the_main_thread_handlers_stay_and_a_program_can_stop() -> None:
+    before, request, began = signal.getsignal(signal.SIGTERM), StopRequest(), threading.Event()
+    found: list[object] = []
+
+    def train() -> None:
+        with stop_on_signals(request) as inside:
+            found.append(inside)
+            found.append(signal.getsignal(signal.SIGTERM))
+            began.set()
+            while not inside:
+                pass
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    assert began.wait(10)
+    request.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert found == [request, before]
+    assert request.exit_code == 143
+
+
+def test_a_signal_sets_the_request_that_the_program_holds() -> None:
+    request = StopRequest()
+    with stop_on_signals(request):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert request
+    assert request.exit_code == 130

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: the handler only sets a flag, the loop acts on it between two steps.
+"""A request to stop, acted on by the loop between two steps: made by a program from any thread, or by a signal.
 
-The first signal saves and stops. A second Ctrl-C stops at once (KeyboardInterrupt), without saving.
+The first Ctrl-C or SIGTERM saves and stops. A second Ctrl-C stops at once (KeyboardInterrupt), without saving.
 """
 
 import signal
@@ -11,10 +11,18 @@ from types import FrameType
 
 
 class StopRequest:
-    """Set by a signal (or by a program); read by the loop."""
+    """Set once by `stop()`, from any thread or by a signal handler; true from then on.
+
+    It holds no lock, and needs none: one assignment sets it, and a handler that waited for a lock of the thread it
+    interrupts would wait for ever.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Ask the training to save and stop, as the signal would."""
+        self.signal = signal.Signals(number)
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -27,12 +35,12 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """A StopRequest set by SIGINT and SIGTERM inside; the previous handlers are put back afterwards.
+def stop_on_signals(request: StopRequest | None = None) -> Iterator[StopRequest]:
+    """`request`, or a new one, set by SIGINT and SIGTERM inside; the previous handlers are put back afterwards.
 
-    Outside the main thread Python allows no handlers: the request then stays unset.
+    Outside the main thread Python allows no handlers: there only the program can stop what runs.
     """
-    request = StopRequest()
+    request = StopRequest() if request is None else request
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -40,7 +48,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     def handle(number: int, frame: FrameType | None) -> None:
         if request and number == signal.SIGINT:
             raise KeyboardInterrupt
-        request.signal = signal.Signals(number)
+        request.stop(number)
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

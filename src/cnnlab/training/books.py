@@ -1,0 +1,107 @@
+"""The books of one run: its row of metrics, its best epoch, whether it has waited long enough, when it is saved.
+
+Books know no engine. The loop drives the steps and hands each run its numbers, so that several runs can share a step.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from cnnlab.core.errors import DivergedError
+from cnnlab.engines.protocol import EpochTotals
+from cnnlab.optim.schedules import lr_at
+from cnnlab.recipe import Recipe
+from cnnlab.training.clock import Clock
+from cnnlab.training.diagnosis import likely_cause_of_divergence
+from cnnlab.training.progress import Progress
+
+Scores = Mapping[str, tuple[float, float]]
+"""Split -> its loss and accuracy."""
+
+
+class RunBooks:
+    """What is written down of one run, from `progress` on. Only `step_done`, `close_epoch` and `saved` change it."""
+
+    def __init__(self, recipe: Recipe, steps_per_epoch: int, progress: Progress) -> None:
+        self.recipe = recipe
+        self.steps_per_epoch = steps_per_epoch
+        self.progress = progress
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch is done, or early stopping has waited long enough."""
+        early, done = self.recipe.train.early_stop, self.progress.epoch
+        patient = early is None or done - self.progress.improved_epoch < early.patience
+        return done >= self.recipe.train.epochs or not patient
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What is scored after each epoch."""
+        val = ("val",) if self.recipe.data.val else ()
+        return (*val, "test") if self.recipe.train.test_curve else val
+
+    def lr(self, step_in_epoch: int) -> float:
+        """The learning rate of a step of the epoch under way."""
+        total_steps = self.recipe.train.epochs * self.steps_per_epoch
+        return lr_at(
+            self.recipe.schedule,
+            self.recipe.optim.lr,
+            self._step(step_in_epoch),
+            self.steps_per_epoch,
+            total_steps,
+        )
+
+    def row(self, totals: EpochTotals, scores: Scores, clock: Clock) -> dict[str, Any]:
+        """The line of metrics of the epoch under way, all its steps done. Raises DivergedError."""
+        last_step = self.steps_per_epoch - 1
+        row: dict[str, Any] = {
+            "epoch": self.progress.epoch + 1,
+            "step": self._step(last_step) + 1,
+            "lr": self.lr(last_step),
+            "train_loss": totals.loss / totals.images,
+            "train_accuracy": totals.correct / totals.images,
+        }
+        for split, (loss, accuracy) in scores.items():
+            if not math.isfinite(loss):
+                raise self.diverged(f"loss on {split}", last_step)
+            row |= {f"{split}_loss": loss, f"{split}_accuracy": accuracy}
+        return row | {
+            "images_per_second": totals.images / clock.epoch["train"],
+            "train_seconds": clock.epoch["train"],
+            "eval_seconds": clock.epoch["eval"],
+            "elapsed_seconds": clock.elapsed(),
+        }
+
+    def step_done(self, step_in_epoch: int) -> None:
+        """Write down that a step (from 0) of the epoch under way is done."""
+        self.progress = replace(self.progress, step_in_epoch=step_in_epoch + 1)
+
+    def close_epoch(self, row: Mapping[str, Any]) -> bool:
+        """Write down the end of an epoch; returns whether it is the best so far by val."""
+        progress, epoch = self.progress, self.progress.epoch + 1
+        if "val_accuracy" in row:
+            early = self.recipe.train.early_stop
+            progress = progress.with_validation(
+                epoch, row["val_accuracy"], row["val_loss"], early.min_delta if early else 0.0
+            )
+        is_best = progress.best_epoch != self.progress.best_epoch
+        self.progress = replace(progress, epoch=epoch, step_in_epoch=0)
+        return is_best
+
+    def saved(self, clock: Clock) -> None:
+        """Write down the seconds so far: they belong to what is saved now."""
+        self.progress = replace(
+            self.progress, total_seconds=dict(clock.total), epoch_seconds=dict(clock.epoch)
+        )
+
+    def diverged(self, what: str, step_in_epoch: int) -> DivergedError:
+        """The error of a number that is not finite: where it was, and a likely cause."""
+        step, lr = self._step(step_in_epoch), self.lr(step_in_epoch)
+        where = f"step {step + 1} (epoch {self.progress.epoch + 1}, lr {lr:g})"
+        cause = likely_cause_of_divergence(self.recipe, lr, step)
+        return DivergedError(f"the {what} is not finite at {where}; {cause}")
+
+    def _step(self, step_in_epoch: int) -> int:
+        """The step's number in the whole training, from 0."""
+        return self.progress.epoch * self.steps_per_epoch + step_in_epoch

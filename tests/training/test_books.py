@@ -1,0 +1,75 @@
+"""The books of one run, by hand: what a row holds, which epoch is best, when patience ends. No engine at all."""
+
+import math
+
+import pytest
+
+from cnnlab.core.errors import DivergedError
+from cnnlab.engines.protocol import EpochTotals
+from cnnlab.recipe import Recipe
+from cnnlab.training.books import RunBooks
+from cnnlab.training.clock import Clock
+from cnnlab.training.progress import Progress
+
+CLOCK = Clock({"train": 6.0, "eval": 1.0, "save": 0.5}, {"train": 2.0, "eval": 0.25})
+
+
+def books(progress: Progress | None = None, **train: object) -> RunBooks:
+    recipe = Recipe.named(
+        "simplenn", schedule={"name": "step", "decay_epochs": 1, "gamma": 0.5}, train={"epochs": 3, **train}
+    )
+    return RunBooks(recipe, 10, progress or Progress())
+
+
+def test_a_row_by_hand() -> None:
+    row = books(Progress(epoch=1)).row(EpochTotals(30.0, 15, 60), {"val": (0.5, 0.8)}, CLOCK)
+    assert row == {
+        "epoch": 2,
+        "step": 20,
+        "lr": 0.005,  # simplenn's 0.01, halved once
+        "train_loss": 0.5,
+        "train_accuracy": 0.25,
+        "val_loss": 0.5,
+        "val_accuracy": 0.8,
+        "images_per_second": 30.0,
+        "train_seconds": 2.0,
+        "eval_seconds": 0.25,
+        "elapsed_seconds": 7.5,
+    }
+
+
+def test_two_runs_that_share_a_step_keep_apart() -> None:
+    first, second = books(), books(early_stop={"patience": 1})
+    for accuracies in ((0.2, 0.9), (0.3, 0.9), (0.4, 0.1)):
+        for one, accuracy in zip((first, second), accuracies, strict=True):
+            if not one.is_over:
+                one.close_epoch({"val_accuracy": accuracy, "val_loss": 1.0})
+    assert (first.progress.epoch, first.progress.best_epoch) == (3, 3)
+    assert (second.progress.epoch, second.progress.best_epoch) == (2, 1)
+    assert first.is_over
+    assert second.is_over
+
+
+def test_the_best_is_told_once_and_patience_counts_from_the_last_improvement() -> None:
+    one = books(early_stop={"patience": 2}, epochs=9)
+    told = []
+    for accuracy in (0.1, 0.3, 0.2, 0.2):
+        assert not one.is_over
+        told.append(one.close_epoch({"val_accuracy": accuracy, "val_loss": 1.0}))
+    assert told == [True, True, False, False]
+    assert one.is_over
+
+
+def test_a_score_that_is_not_finite_has_no_row() -> None:
+    with pytest.raises(DivergedError, match=r"the loss on test is not finite at step 10 \(epoch 1, lr 0\.01\)"):
+        books().row(EpochTotals(1.0, 1, 1), {"val": (0.5, 0.8), "test": (math.nan, 0.1)}, CLOCK)
+
+
+def test_what_is_saved_has_the_seconds_so_far() -> None:
+    one = books()
+    one.step_done(4)
+    one.saved(CLOCK)
+    assert (one.progress.step_in_epoch, one.progress.total_seconds["train"]) == (5, 6.0)
+    CLOCK.total["train"] += 1
+    assert one.progress.total_seconds["train"] == 6.0, "a copy: the clock goes on"
+    CLOCK.total["train"] -= 1
