@@ -62,9 +62,9 @@ def small_trainings(tmp_path_factory):
     data = importlib.import_module("cnnlab.data")
     train, load = one.train, data.load
 
-    def train_small(recipe, chosen=None, watcher=None):
+    def train_small(recipe, chosen=None, watcher=None, stop=None):
         chosen = dataclasses.replace(chosen or options.Options(), threads=1, compile="off", download=False)
-        return train(small(recipe), chosen, watcher)
+        return train(small(recipe), chosen, watcher, stop)
 
     def load_shapes(source, *args, **kwargs):
         shapes = load("shapes", *args, **kwargs)

@@ -117,7 +117,13 @@ def _trained(args: argparse.Namespace) -> "Trained":
 
     budget = [f"train.epochs={args.epochs}"] if args.epochs is not None else []
     recipe = Recipe.load(args.recipe, [*args.changes, *budget, "train.test_curve=true"])
-    chosen = options(args.device, args.threads, "auto", args.data_dir, args.model / "runs", args.download)
+    chosen = options(
+        device=args.device,
+        threads=args.threads,
+        data_dir=args.data_dir,
+        runs=args.model / "runs",
+        download=args.download,
+    )
     return train_classifier(recipe, args.seeds, args.model, chosen, watcher())
 
 

@@ -11,36 +11,51 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cnnlab.core.errors import CnnlabError
+    from cnnlab.api.studies import Study, StudyOptions
+    from cnnlab.core.errors import CnnlabError, Interrupted
     from cnnlab.deploy.run import Run, load_run
     from cnnlab.engines.torch.image_dataset import ImageDataset, ToTensor
+    from cnnlab.launch.background import start
     from cnnlab.launch.one import resume, train
     from cnnlab.launch.options import Options
-    from cnnlab.recipe import Recipe
+    from cnnlab.recipe import Recipe, preset_names
+    from cnnlab.training.signals import StopRequest
 
 # Imported at first use: `import cnnlab` and `cnnlab --help` must not wait for torch.
 _HOME = {
     "CnnlabError": "cnnlab.core.errors",
+    "Interrupted": "cnnlab.core.errors",
     "ImageDataset": "cnnlab.engines.torch.image_dataset",
     "Options": "cnnlab.launch.options",
     "Recipe": "cnnlab.recipe",
     "Run": "cnnlab.deploy.run",
+    "StopRequest": "cnnlab.training.signals",
+    "Study": "cnnlab.api.studies",
+    "StudyOptions": "cnnlab.api.studies",
     "ToTensor": "cnnlab.engines.torch.image_dataset",
     "load_run": "cnnlab.deploy.run",
+    "preset_names": "cnnlab.recipe",
     "resume": "cnnlab.launch.one",
+    "start": "cnnlab.launch.background",
     "train": "cnnlab.launch.one",
 }
 
 __all__ = [
     "CnnlabError",
     "ImageDataset",
+    "Interrupted",
     "Options",
     "Recipe",
     "Run",
+    "StopRequest",
+    "Study",
+    "StudyOptions",
     "ToTensor",
     "__version__",
     "load_run",
+    "preset_names",
     "resume",
+    "start",
     "train",
 ]
 

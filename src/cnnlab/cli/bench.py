@@ -35,29 +35,21 @@ def latency_command(
     runs: RunsOption = None,
 ) -> None:
     """Time single images, and check that every backend gives the same logits."""
+    from cnnlab.api.networks import latencies
     from cnnlab.cli.console import err
-    from cnnlab.cli.networks import find_network
-    from cnnlab.deploy.backends import BACKENDS
-    from cnnlab.deploy.latency import Latency, check_timing, latency_table, measure_latency, untrained
+    from cnnlab.deploy.latency import latency_table
 
-    check_timing(warmup, iterations, threads, backend or tuple(BACKENDS))
-    found = {name: find_network(name, runs) for name in networks}
-    predictors = {
-        name: network.trained or untrained(network.architecture, network.input_shape)
-        for name, network in found.items()
-    }
-    measured: dict[str, Latency] = {}
-    for name, predictor in predictors.items():
-        with err.status(f"timing {name}"):  # an animation on a terminal, nothing elsewhere
-            measured[name] = measure_latency(
-                predictor,
-                image,
-                warmup=warmup,
-                iterations=iterations,
-                threads=threads,
-                device=device,
-                backends=backend or tuple(BACKENDS),
-            )
+    measured = latencies(
+        networks,
+        runs,
+        backend,
+        lambda name: err.status(f"timing {name}"),  # an animation on a terminal, nothing elsewhere
+        image=image,
+        warmup=warmup,
+        iterations=iterations,
+        threads=threads,
+        device=device,
+    )
     typer.echo(latency_table(measured))
     if json_file is not None:
         from cnnlab.core.files import write_atomic

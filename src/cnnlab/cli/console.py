@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -49,3 +50,28 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def value_text(name: str, value: Any) -> str:
+    """A value as people read it, by its name: accuracies in percent, seconds as time, dates to the second."""
+    if not isinstance(value, int | float):
+        return str(value)[:19].replace("T", " ") if name == "created" and value else plain(value)
+    if "accuracy" in name.split("_"):
+        return f"{value:.2%}"
+    if "seconds" in name.split("_"):
+        minutes, seconds = divmod(value, 60)
+        return f"{int(minutes)}m {seconds:02.0f}s" if minutes else f"{seconds:.1f}s"
+    return f"{value:.0f}" if name == "images_per_second" else plain(value)
+
+
+def plain(value: Any) -> str:
+    """A value of any kind; `-` where there is none."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.6g}"
+        case _:
+            return str(value)

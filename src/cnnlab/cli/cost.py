@@ -1,15 +1,11 @@
 """`cnnlab cost`: shapes, parameters, MACs and receptive fields, of an architecture without building it."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cnnlab.cli.execution import RunsOption
-
-if TYPE_CHECKING:
-    from cnnlab.arch import Trace
-    from cnnlab.inspect.counters import CounterTable
 
 
 def cost(
@@ -41,16 +37,10 @@ def cost(
     runs: RunsOption = None,
 ) -> None:
     """Print what every layer makes, holds and costs for one image."""
-    from cnnlab.cli.networks import find_network
+    from cnnlab.api.networks import find_network
 
     found = find_network(" ".join(network), runs, input_size, classes)
-    result: Trace | CounterTable
-    if counters:
-        from cnnlab.inspect.counters import count
-
-        result = count(found.architecture, found.input_shape, found.trained.model if found.trained else None)
-    else:
-        result = found.architecture.trace(found.input_shape)
+    result = found.counters() if counters else found.cost()
     if as_json:
         typer.echo(json.dumps({"architecture": str(found.architecture), **result.to_dict()}, indent=2))
     else:

@@ -1,17 +1,15 @@
 """`cnnlab data`: get the official files, check what is there, look at it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnnlab.cli.execution import DataDirOption, SetOption
-from cnnlab.core.errors import CnnlabError
 
 if TYPE_CHECKING:
-    from cnnlab.data.check import CheckReport
-    from cnnlab.data.dataset import Images
+    from cnnlab.api.data import CheckReport
 
 app = typer.Typer(help="Get, check and look at data sets.", no_args_is_help=True)
 
@@ -29,14 +27,15 @@ def get_command(
     ] = None,
 ) -> None:
     """Download the official files; an interrupted download continues, a wrong file is refused."""
+    from cnnlab import Options
+    from cnnlab.api.data import get
     from cnnlab.cli.download import download_bars
-    from cnnlab.data import NAMED_SOURCES, get
 
-    if name in NAMED_SOURCES and NAMED_SOURCES[name].embedded:
+    folder = get(name, Options(data_dir=data_dir, download_display=download_bars), mirror or ())
+    if folder is None:
         typer.echo(f"{name} is part of cnnlab, there is nothing to download")
-        return
-    folder = get(name, data_dir, tuple(mirror or ()), download_bars)
-    typer.echo(f"{name}: all files there and verified, in {folder}")
+    else:
+        typer.echo(f"{name}: all files there and verified, in {folder}")
 
 
 def _report_lines(report: "CheckReport") -> Iterator[str]:
@@ -53,7 +52,7 @@ def _report_lines(report: "CheckReport") -> Iterator[str]:
 @app.command("check")
 def check_command(source: Source, data_dir: DataDirOption = None) -> None:
     """Read every image: labels, sizes, modes, unreadable files, class balance, test images in train."""
-    from cnnlab.data.check import check
+    from cnnlab.api.data import check
 
     report = check(source, data_dir)
     for line in _report_lines(report):
@@ -90,36 +89,8 @@ def preview_command(
     data_dir: DataDirOption = None,
 ) -> None:
     """Draw a contact sheet: images of every class with their names, as stored and augmented."""
-    import io
+    from cnnlab.api.data import preview
 
-    from cnnlab.core.files import write_atomic
-    from cnnlab.data import load
-    from cnnlab.data.preview import contact_sheet
-
-    if out.suffix.lower() != ".png":
-        raise CnnlabError(f"--out: received {out}, expected a name that ends with .png")
-    wanted = augment or recipe or overrides
-    change = _augmentation(recipe or "simplenn-aug", overrides or [], seed) if wanted else None
-    picture = io.BytesIO()
-    contact_sheet(load(source, data_dir, size=_read_size(size)), change).save(picture, "PNG")
-    write_atomic(out, picture.getvalue())
+    wanted = recipe or ("simplenn-aug" if augment or overrides else None)
+    preview(source, data_dir, size, wanted, overrides or (), seed, out)
     typer.echo(f"wrote {out}")
-
-
-def _read_size(text: str | None) -> tuple[int, int] | None:
-    """(height, width) of `--size`. Raises CnnlabError."""
-    from cnnlab.arch.kinds import SIZE, pair
-
-    try:
-        return None if text is None else pair(SIZE.accept_word("--size", text))
-    except ValueError as problem:
-        raise CnnlabError(f"{problem} (height x width in pixels)") from problem
-
-
-def _augmentation(recipe: str, overrides: list[str], seed: int) -> "Callable[[Images], Images]":
-    """What a recipe does to training images. Raises RecipeError."""
-    from cnnlab.augment import preview_batch
-    from cnnlab.recipe import Recipe
-
-    section = Recipe.load(recipe, overrides).augment
-    return lambda images: preview_batch(images, section, seed)

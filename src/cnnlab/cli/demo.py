@@ -5,9 +5,9 @@ from cnnlab.cli.execution import RunsOption, ThreadsOption
 
 def demo(runs: RunsOption = None, threads: ThreadsOption = None) -> None:
     """Train three variants on the embedded data set `shapes`, compare them, say where the result is."""
+    from cnnlab import Options
+    from cnnlab.api.training import run_demo
     from cnnlab.cli.console import say
-    from cnnlab.launch.demo import run_demo
-    from cnnlab.launch.options import Options
 
     folder = run_demo(Options(runs=runs, threads=threads), say)
     say("")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from cnnlab.data.download import Progress
+    from cnnlab.api.data import Progress
 
 
 @contextmanager

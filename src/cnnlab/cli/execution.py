@@ -1,12 +1,15 @@
 """The options that several commands share: where data and runs lie, how to execute."""
 
+import functools
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from cnnlab.launch.options import Options
+    from cnnlab import Options
 
 SetOption = Annotated[
     list[str] | None,
@@ -22,6 +25,10 @@ DataDirOption = Annotated[
 RunsOption = Annotated[
     Path | None, typer.Option("--runs", "--out", help="Folder of the runs; else CNNLAB_RUNS, else ./runs.")
 ]
+RunsFolder = Annotated[
+    Path | None,
+    typer.Option("--runs", metavar="DIR", help="Folder of the runs; else $CNNLAB_RUNS, else ./runs."),
+]
 DownloadOption = Annotated[bool, typer.Option(help="Fetch the data set if it is not found.")]
 RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique beginning of an id, or `last`.")]
 
@@ -33,19 +40,53 @@ NetworkArgument = Annotated[
 ]
 
 
-def options(
-    device: str, threads: int | None, compile: str, data_dir: Path | None, runs: Path | None, download: bool
-) -> "Options":
-    """The library's options. Raises CnnlabError."""
-    from cnnlab.cli.download import download_bars
-    from cnnlab.launch.options import Options
+SHARED: dict[str, tuple[Any, Any]] = {
+    "changes": (SetOption, None),
+    "device": (DeviceOption, "auto"),
+    "threads": (ThreadsOption, None),
+    "compile": (CompileOption, "auto"),
+    "data_dir": (DataDirOption, None),
+    "runs": (RunsOption, None),
+    "download": (DownloadOption, True),
+}
+"""Name -> what Typer is told of the option, and its default."""
 
-    return Options(
-        device=device,
-        threads=threads,
-        compile=compile,
-        data_dir=data_dir,
-        runs=runs,
-        download=download,
-        download_display=download_bars,
-    )
+Command = Callable[..., None]
+
+
+def options(**given: Any) -> "Options":
+    """The library's options; a download shows its progress. Raises CnnlabError."""
+    from cnnlab import Options
+    from cnnlab.cli.download import download_bars
+
+    return Options(**given, download_display=download_bars)
+
+
+def takes(
+    *names: str, into: str = "options", make: Callable[..., Any] = options, **others: Any
+) -> Callable[[Command], Command]:
+    """For Typer: the command with options that it shares with others, which it gets made into one value.
+
+    `names` are in `SHARED`; `others` are a name and what Typer is told, None by default. All of them are given to
+    `make`, and the command's parameter `into` is what that returns.
+    """
+    shared = {name: SHARED[name] for name in names if name not in others}
+    shared |= {name: (kind, Parameter.empty if name == into else None) for name, kind in others.items()}
+
+    def with_options(command: Command) -> Command:
+        own = [one for one in signature(command).parameters.values() if one.name != into]
+        parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own] + [
+            Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for name, (kind, default) in shared.items()
+        ]
+
+        @functools.wraps(command)
+        def call(**values: Any) -> None:
+            made = make(**{name: values.pop(name) for name in shared})
+            command(**values, **{into: made})
+
+        call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {one.name: one.annotation for one in parameters}
+        return call
+
+    return with_options

@@ -17,12 +17,10 @@ def export(
     runs: RunsOption = None,
 ) -> None:
     """Write a network as a model file or as ONNX; ONNX takes pixels 0..1 and must answer as torch does."""
+    from cnnlab.api.networks import export
     from cnnlab.cli.console import say
-    from cnnlab.deploy.export import export
-    from cnnlab.deploy.load import load_network
 
-    predictor, origin = load_network(network, runs)
-    parity = export(predictor, path, origin)
+    parity = export(network, path, runs)
     say(f"wrote {path}, {path.stat().st_size:,} bytes")
     if parity is not None:
         say(

@@ -25,23 +25,11 @@ def import_weights(
     ] = None,
 ) -> None:
     """Convert published weights to a model file; nothing in them is ever executed."""
+    from cnnlab.api.networks import import_weights
     from cnnlab.cli.console import say
     from cnnlab.cli.download import download_bars
-    from cnnlab.core.errors import CnnlabError
-    from cnnlab.deploy import pretrained
-    from cnnlab.deploy.model_file import SUFFIX, write_model
 
-    if (file is None) == (known is None):
-        names = ", ".join(pretrained.KNOWN)
-        raise CnnlabError(f"import-weights: give either a file or --known NAME; known are {names}")
-    if file is not None and file.suffix == SUFFIX:
-        raise CnnlabError(f"{file}: expected what torch.save wrote; model files need no import")
-    path = file if file is not None else pretrained.fetch_weights(str(known), progress=download_bars)
-    target = out or Path(path.with_suffix(SUFFIX).name)
-    if target.suffix != SUFFIX:
-        raise CnnlabError(f"--out: received {target}, expected a name that ends with {SUFFIX}")
-    imported = pretrained.import_weights(path)
-    write_model(target, imported.predictor, imported.origin)
+    imported, target = import_weights(file, known, out, download_bars)
     normalisation = imported.predictor.normalisation
     parameters = imported.predictor.architecture.trace(imported.predictor.image_shape).parameters
     classes = imported.predictor.classes

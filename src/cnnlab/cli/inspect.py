@@ -5,13 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnlab.cli.execution import DataDirOption, DownloadOption, NetworkArgument
-from cnnlab.cli.runs import RunsFolder
+from cnnlab.cli.execution import NetworkArgument, RunsFolder, takes
 
 if TYPE_CHECKING:
-    from cnnlab.data import Dataset
-    from cnnlab.inspect.confusion import Confusion
-    from cnnlab.runs import RunFolder
+    from cnnlab import Options
 
 app = typer.Typer(
     help="Look inside a trained network: feature maps, confusion, loss surface, batch norm.",
@@ -44,12 +41,10 @@ def features(
     runs: RunsFolder = None,
 ) -> None:
     """Draw the maps that a layer, by default the first convolution, makes of each image."""
+    from cnnlab.api.inspection import draw_features
     from cnnlab.cli.console import out as console
-    from cnnlab.deploy.load import load_predictor
-    from cnnlab.inspect.features import draw_feature_maps
 
-    predictor = load_predictor(context.obj, runs)
-    for path, found in draw_feature_maps(predictor, images, out, layer):
+    for path, found in draw_features(context.obj, images, out, layer, runs):
         label, probability = found.prediction.ranking[0]
         line = f"{found.prediction.image}: {label} {probability:.2%}, layer {found.path} ({found.layer}) in {path}"
         console.print(line, markup=False)
@@ -66,26 +61,36 @@ def confusion(
     runs: RunsFolder = None,
 ) -> None:
     """Show which classes are taken for which, from the outputs stored in the run."""
-    from cnnlab.inspect.confusion import confusion_of_run
-    from cnnlab.runs import find_run, runs_root
+    from cnnlab.api.inspection import confusion, draw_confusion
+    from cnnlab.api.runs import load_run
+    from cnnlab.core.tables import table_lines
 
-    run = find_run(runs_root(runs), context.obj)
-    found = confusion_of_run(run, split)
-    title = f"{run.id}: {found.counts_KK.sum():,} {split} images, accuracy {found.accuracy:.1%}"
-    _print(title, found)
+    found, name = confusion(context.obj, split, runs), load_run(context.obj, runs).id
+    title = f"{name}: {found.counts_KK.sum():,} {split} images, accuracy {found.accuracy:.1%}"
+    typer.echo(f"{title}\n")
+    rows = zip(found.classes, found.counts_KK.sum(axis=1), found.recall, found.precision, strict=True)
+    cells = [
+        (name, f"{size:,}", _percent(recall), _percent(precision)) for name, size, recall, precision in rows
+    ]
+    for line in table_lines(("class", "images", "recall", "precision"), cells, words=1):
+        typer.echo(line)
+    typer.echo("\nmost frequent mistakes")
+    for mistake in found.mistakes(_MISTAKES_SHOWN):
+        share = f"{mistake.count:,} of {mistake.true} ({mistake.share:.1%})"
+        typer.echo(f"  {share} taken for {mistake.predicted}")
     if csv is not None:
         found.write_csv(csv)
         typer.echo(f"counts    {csv}")
     if out is not None:
-        from cnnlab.report.figures import confusion_heatmap
-
-        png, svg = confusion_heatmap(found.counts_KK, found.classes, out, title)
+        png, svg = draw_confusion(found, out, title)
         typer.echo(f"figure    {png}, {svg}")
 
 
 @app.command("landscape")
+@takes("data_dir", "download", runs=RunsFolder)  # --out names a figure here
 def landscape(
     context: typer.Context,
+    options: "Options",
     images: Annotated[int, typer.Option(help="Training images, evenly chosen, not augmented.")] = 1000,
     points: Annotated[int, typer.Option(help="Points on either axis, odd.")] = 21,
     span: Annotated[
@@ -98,26 +103,19 @@ def landscape(
         Path | None, typer.Option(metavar="FILE.png", help="Draw the surface here, and as SVG beside it.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all losses here.")] = None,
-    data_dir: DataDirOption = None,
-    download: DownloadOption = True,
-    runs: RunsFolder = None,
 ) -> None:
     """Measure the loss around the trained weights, and how convex it is; the numbers are kept in the run."""
+    from cnnlab.api.inspection import LandscapeSettings, landscape
+    from cnnlab.api.runs import load_run
     from cnnlab.cli.console import say
     from cnnlab.cli.progress import progress_bar
-    from cnnlab.inspect.measurements import measure_landscape
-    from cnnlab.inspect.settings import LandscapeSettings
-    from cnnlab.report.figures import loss_surface, png_name
 
     settings = LandscapeSettings(images, points, span, directions)
-    if out is not None:
-        png_name(out)  # refused before the work, not after it
-    run, dataset = _run_and_data(context.obj, runs, data_dir, download)
+    run = load_run(context.obj, options.runs)
     with progress_bar("landscape") as on_step:
-        found = measure_landscape(run, dataset, settings, on_step)
+        found = landscape(str(run.path), settings, options, on_step, out)
     smooth = found.smoothness
     share = f"{smooth.nonconvex_points} of {smooth.inner_points} points"
-    title = f"{run.id}: nonconvexity {smooth.nonconvexity:.3f}"
     say(f"run           {run.id}")
     say(
         f"loss          {found.centre:.4f} at the weights, {smooth.lowest:.4f} to {smooth.highest:.4f} around"
@@ -127,66 +125,33 @@ def landscape(
         found.write_csv(csv)
         say(f"losses        {csv}")
     if out is not None:
-        png, svg = loss_surface(found.offsets, found.losses_PP, found.nonconvexity, out, title)
-        say(f"figure        {png}, {svg}")
+        say(f"figure        {out}, {out.with_suffix('.svg')}")
 
 
 @app.command("batchnorm")
+@takes("data_dir", "download", runs=RunsFolder)  # --out names a figure here
 def batchnorm(
     context: typer.Context,
+    options: "Options",
     images: Annotated[int, typer.Option(help="Training images, evenly chosen, not augmented.")] = 5000,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write mean and deviation of every channel here.")
     ] = None,
-    data_dir: DataDirOption = None,
-    download: DownloadOption = True,
-    runs: RunsFolder = None,
 ) -> None:
     """Measure what batch norm puts out in training and at inference; the numbers are kept in the run."""
+    from cnnlab.api.inspection import BatchNormSettings, batchnorm
+    from cnnlab.api.runs import load_run
     from cnnlab.cli.console import say
     from cnnlab.cli.progress import progress_bar
-    from cnnlab.inspect.measurements import measure_batchnorm
-    from cnnlab.inspect.settings import BatchNormSettings
 
-    settings = BatchNormSettings(images)
-    run, dataset = _run_and_data(context.obj, runs, data_dir, download)
+    settings, run = BatchNormSettings(images), load_run(context.obj, options.runs)
     with progress_bar("batchnorm") as on_step:
-        found = measure_batchnorm(run, dataset, settings, on_step)
+        found = batchnorm(str(run.path), settings, options, on_step)
     say(f"{run.id}: |mean| of each channel, averaged; training in batches of {found.batch_size}\n")
     say(found.table())
     if csv is not None:
         found.write_csv(csv)
         say(f"\nchannels  {csv}")
-
-
-def _run_and_data(
-    name: str, runs: Path | None, data_dir: Path | None, download: bool
-) -> "tuple[RunFolder, Dataset]":
-    """The run, for which a model file is not enough, and the data that it was trained on."""
-    from cnnlab.cli.download import download_bars
-    from cnnlab.deploy.run_data import dataset_of
-    from cnnlab.runs import find_run, runs_root
-
-    run = find_run(runs_root(runs), name)
-    _ = run.complete_result
-    return run, dataset_of(run, data_dir, download, download_bars)
-
-
-def _print(title: str, found: "Confusion") -> None:
-    """Recall and precision of every class, then the most frequent mistakes."""
-    from cnnlab.core.tables import table_lines
-
-    typer.echo(f"{title}\n")
-    rows = zip(found.classes, found.counts_KK.sum(axis=1), found.recall, found.precision, strict=True)
-    cells = [
-        (name, f"{size:,}", _percent(recall), _percent(precision)) for name, size, recall, precision in rows
-    ]
-    for line in table_lines(("class", "images", "recall", "precision"), cells, words=1):
-        typer.echo(line)
-    typer.echo("\nmost frequent mistakes")
-    for mistake in found.mistakes(_MISTAKES_SHOWN):
-        share = f"{mistake.count:,} of {mistake.true} ({mistake.share:.1%})"
-        typer.echo(f"  {share} taken for {mistake.predicted}")
 
 
 def _percent(share: float) -> str:

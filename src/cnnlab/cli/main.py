@@ -1,27 +1,14 @@
 """The `cnnlab` command: registers the commands."""
 
+from importlib import import_module
+
 import typer
 
-from cnnlab.cli import (
-    bench,
-    cost,
-    data,
-    demo,
-    export,
-    grade,
-    import_weights,
-    inspect,
-    predict,
-    recipes,
-    report,
-    resume,
-    runs,
-    score,
-    study,
-    train,
-)
 from cnnlab.cli.exits import errors_to_exit_codes
 from cnnlab.core.errors import EXIT_CODES
+
+_COMMANDS = "demo train resume predict score grade export import_weights cost report"
+_GROUPS = "inspect bench study runs recipes data"
 
 _EXIT_CODE_HELP = (
     "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
@@ -35,22 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
-app.command()(train.train)
-app.command()(resume.resume)
-app.command()(predict.predict)
-app.command()(score.score)
-app.command()(grade.grade)
-app.command()(export.export)
-app.command("import-weights")(import_weights.import_weights)
-app.command()(cost.cost)
-app.command()(report.report)
-app.add_typer(inspect.app, name="inspect")
-app.add_typer(bench.app, name="bench")
-app.add_typer(study.app, name="study")
-app.add_typer(runs.app, name="runs")
-app.add_typer(recipes.app, name="recipes")
-app.add_typer(data.app, name="data")
+for _name in _COMMANDS.split():
+    app.command(_name.replace("_", "-"))(getattr(import_module(f"cnnlab.cli.{_name}"), _name))
+for _name in _GROUPS.split():
+    app.add_typer(import_module(f"cnnlab.cli.{_name}").app, name=_name)
 
 
 @app.callback(invoke_without_command=True)

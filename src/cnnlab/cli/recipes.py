@@ -12,7 +12,7 @@ app = typer.Typer(help="List the recipes that come with cnnlab, print one in ful
 @app.command("ls")
 def list_command() -> None:
     """List the recipes by name."""
-    from cnnlab.recipe import Recipe, preset_names
+    from cnnlab import Recipe, preset_names
 
     names = preset_names()
     width = max(map(len, names))
@@ -28,7 +28,7 @@ def show_command(
     overrides: SetOption = None,
 ) -> None:
     """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file."""
-    from cnnlab.recipe import Recipe
+    from cnnlab import Recipe
 
     chosen = Recipe.load(recipe, overrides or ())
     for warning in chosen.warnings:

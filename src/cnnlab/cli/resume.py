@@ -1,21 +1,20 @@
 """`cnnlab resume RUN`"""
 
-from cnnlab.cli.execution import DataDirOption, DeviceOption, RunArgument, RunsOption, ThreadsOption, options
+from typing import TYPE_CHECKING
+
+from cnnlab.cli.execution import RunArgument, takes
+
+if TYPE_CHECKING:
+    from cnnlab import Options
 
 
-def resume(
-    run: RunArgument = "last",
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    data_dir: DataDirOption = None,
-    runs: RunsOption = None,
-) -> None:
+@takes("device", "threads", "data_dir", "runs")
+def resume(options: "Options", run: RunArgument = "last") -> None:
     """Continue a stopped run from its last checkpoint, as if it had never stopped."""
+    from cnnlab import load_run
     from cnnlab.cli.watch import watcher
-    from cnnlab.runs import find_run, runs_root
 
-    folder = find_run(runs_root(runs), run)
-    chosen = options(device, threads, "auto", data_dir, runs, download=False)
-    from cnnlab.launch import one
+    found = load_run(run, options.runs)
+    from cnnlab import resume  # torch: only once the run is found
 
-    one.resume(folder, chosen, watcher())
+    resume(found, options, watcher())

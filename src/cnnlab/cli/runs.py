@@ -3,25 +3,20 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnlab.cli.console import print_table
-from cnnlab.core.errors import CnnlabError, RecipeError
+from cnnlab.cli.console import plain, print_table, value_text
+from cnnlab.cli.execution import RunsFolder
+from cnnlab.core.errors import CnnlabError
 from cnnlab.core.tables import csv_text
 
 if TYPE_CHECKING:
-    from cnnlab.recipe import Recipe
-    from cnnlab.runs import RunFolder
+    from cnnlab import Recipe
 
 app = typer.Typer(help="List, show, compare and query runs.", no_args_is_help=True)
 
-RunsFolder = Annotated[
-    Path | None,
-    typer.Option("--runs", metavar="DIR", help="Folder of the runs; else $CNNLAB_RUNS, else ./runs."),
-]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A path, an id, its unique beginning, or `last`.")]
 
 _LISTED = {
@@ -33,6 +28,7 @@ _LISTED = {
     "time": "seconds",
     "created": "created",
 }
+_COMPARED = ("state", "epochs", "best_val_accuracy", "best_epoch", "test_accuracy", "seconds", "device")
 _EPOCH_COLUMNS = (
     "epoch",
     "lr",
@@ -54,69 +50,57 @@ def list_command(
     reverse: Annotated[bool, typer.Option("--reverse", help="Largest first.")] = False,
 ) -> None:
     """List all runs, oldest first; one tab-separated line each where the output is not a terminal."""
-    from cnnlab.core.suggest import did_you_mean
-    from cnnlab.runs import runs_root
-    from cnnlab.runs.queries import RUN_COLUMNS, list_runs
+    from cnnlab.api.runs import list_runs, runs_root
 
-    root = runs_root(runs)
-    rows = list_runs(root)
-    columns = {*RUN_COLUMNS, *(name for row in rows for name in row)}
-    if sort not in columns:
-        raise CnnlabError(f"--sort: received {sort!r}{did_you_mean(sort, columns)}")
-    if not rows:
-        typer.echo(f"no runs in {root}; `cnnlab train` makes one", err=True)
-        return
-    known = [row for row in rows if row.get(sort) is not None]
-    unknown = [row for row in rows if row.get(sort) is None]
-    known.sort(key=lambda row: _sort_key(row[sort]), reverse=reverse)
-    print_table(
-        list(_LISTED), [[_text(name, row[name]) for name in _LISTED.values()] for row in known + unknown]
-    )
+    rows = list_runs(runs, sort, reverse)
+    if rows:
+        print_table(
+            list(_LISTED), [[value_text(name, row[name]) for name in _LISTED.values()] for row in rows]
+        )
+    else:
+        typer.echo(f"no runs in {runs_root(runs)}; `cnnlab train` makes one", err=True)
 
 
 @app.command("show")
 def show_command(run: Run, runs: RunsFolder = None) -> None:
     """Show one run: how it stands, what it trained, how it went, and where its files are."""
-    from cnnlab.runs import find_run, runs_root
-    from cnnlab.runs.queries import flatten
+    from cnnlab.api.runs import flatten, load_run
 
-    folder = find_run(runs_root(runs), run)
+    folder = load_run(run, runs).folder
     recipe = folder.recipe
     typer.echo(f"run       {folder.id}")
     typer.echo(f"status    {folder.status}")
     typer.echo(
         f"recipe    {recipe.name}, seed {recipe.seed}, hash {recipe.hash}{_difference_to_preset(recipe)}"
     )
-    _print_values("environment", flatten(folder.environment.to_json()))
+    if folder.is_assembled:
+        _print_values("environment", flatten(folder.environment.to_json()))
     _print_epochs(folder.metrics)
     if folder.result is not None:
         _print_values("result", flatten(folder.result.to_json()))
-    _print_files(folder)
+    typer.echo("\nfiles")
+    for path in sorted(folder.path.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            typer.echo(f"  {path}")
 
 
 @app.command("diff")
 def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
     """Compare two runs: where their recipes and the conditions of training differ, and how each ended."""
-    from cnnlab.compare.comparable import comparability, data_problems, notes
-    from cnnlab.runs import find_run, runs_root
-    from cnnlab.runs.queries import summary
+    from cnnlab.api.runs import compare
 
-    root = runs_root(runs)
-    a, b = find_run(root, first), find_run(root, second)
-    differences = a.recipe.diff(b.recipe)
+    differences, notes, rows = compare(first, second, runs)
+    ids = [row["id"] for row in rows]
     if differences:
-        print_table(
-            ["recipe", a.id, b.id], [[path, _plain(left), _plain(right)] for path, left, right in differences]
-        )
+        print_table(["recipe", *ids], [[path, *map(plain, values)] for path, *values in differences])
     else:
         typer.echo("the recipes are equal")
     typer.echo()
-    times = comparability((a, b), "seconds")
-    for line in [*data_problems((a, b)), *notes((a, b)), *([] if times.comparable else [times.reason])]:
+    for line in notes:
         typer.echo(f"note: {line}")
-    rows = [summary(a), summary(b)]
-    names = ("state", "epochs", "best_val_accuracy", "best_epoch", "test_accuracy", "seconds", "device")
-    print_table(["result", a.id, b.id], [[name, *(_text(name, row[name]) for row in rows)] for name in names])
+    print_table(
+        ["result", *ids], [[name, *(value_text(name, row[name]) for row in rows)] for name in _COMPARED]
+    )
 
 
 @app.command("query")
@@ -127,19 +111,18 @@ def query_command(
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header line.")] = False,
 ) -> None:
     """Ask SQL of all runs: `select name, avg(test_accuracy) from runs group by name`."""
-    from cnnlab.runs import runs_root
-    from cnnlab.runs.queries import query
+    from cnnlab.api.runs import query
 
     if as_json and as_csv:
         raise CnnlabError("received both --json and --csv, expected one of them")
-    table = query(runs_root(runs), sql)
+    table = query(sql, runs)
     if as_json:
         records = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
         typer.echo(json.dumps(_without_nan(records), indent=2, default=str, allow_nan=False))
     elif as_csv:
         typer.echo(csv_text(table.columns, table.rows), nl=False)
     else:
-        print_table(table.columns, [[_plain(value) for value in row] for row in table.rows])
+        print_table(table.columns, [[plain(value) for value in row] for row in table.rows])
 
 
 def _without_nan(value: Any) -> Any:
@@ -155,25 +138,14 @@ def _without_nan(value: Any) -> Any:
             return value
 
 
-def _sort_key(value: Any) -> tuple[bool, Any]:
-    """Numbers before words, so that a column of both can be sorted."""
-    return (True, value) if isinstance(value, str) else (False, value)
-
-
 def _difference_to_preset(recipe: "Recipe") -> str:
     """What the recipe changes of the preset of its name, line by line; nothing if no preset has the name."""
-    from cnnlab.recipe import Recipe
+    from cnnlab.api.runs import preset_changes
 
-    try:
-        preset = Recipe.named(recipe.name)
-    except RecipeError:
-        return ""
-    differences = preset.diff(recipe)
-    if not differences:
-        return ", as the preset"
-    lines = [
-        f"          {path} = {_plain(here)} (preset: {_plain(there)})" for path, there, here in differences
-    ]
+    changes = preset_changes(recipe)
+    if not changes:
+        return "" if changes is None else ", as the preset"
+    lines = [f"          {path} = {plain(here)} (preset: {plain(there)})" for path, there, here in changes]
     return "\n".join([", changed from the preset:", *lines])
 
 
@@ -181,12 +153,12 @@ def _print_values(title: str, values: Mapping[str, Any]) -> None:
     typer.echo(f"\n{title}")
     width = max(map(len, values), default=0)
     for name, value in values.items():
-        typer.echo(f"  {name:<{width}}  {_text(name, value)}")
+        typer.echo(f"  {name:<{width}}  {value_text(name, value)}")
 
 
 def _print_epochs(rows: Sequence[Mapping[str, Any]]) -> None:
     """The first, the best and the last epochs; dots stand for what is left out."""
-    from cnnlab.runs.metrics import best_row
+    from cnnlab.api.runs import best_row
 
     if not rows:
         typer.echo("\nno epoch finished yet")
@@ -200,37 +172,6 @@ def _print_epochs(rows: Sequence[Mapping[str, Any]]) -> None:
         is_best = row == best
         if position < _FIRST_EPOCHS or position >= len(rows) - _LAST_EPOCHS or is_best:
             lines += [["…"] * len(columns) + [""]] if left_out else []
-            lines.append([*(_text(name, row.get(name)) for name in columns), "best" if is_best else ""])
-        left_out = lines[-1][0] != _text("epoch", row["epoch"])
+            lines.append([*(value_text(name, row.get(name)) for name in columns), "best" if is_best else ""])
+        left_out = lines[-1][0] != value_text("epoch", row["epoch"])
     print_table([*columns, ""], lines)
-
-
-def _print_files(folder: "RunFolder") -> None:
-    typer.echo("\nfiles")
-    for path in sorted(folder.path.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            typer.echo(f"  {path}")
-
-
-def _text(name: str, value: Any) -> str:
-    """A value as people read it, by its name: accuracies in percent, seconds as time, dates to the second."""
-    if not isinstance(value, int | float):
-        return str(value)[:19].replace("T", " ") if name == "created" and value else _plain(value)
-    if "accuracy" in name.split("_"):
-        return f"{value:.2%}"
-    if "seconds" in name.split("_"):
-        minutes, seconds = divmod(value, 60)
-        return f"{int(minutes)}m {seconds:02.0f}s" if minutes else f"{seconds:.1f}s"
-    return f"{value:.0f}" if name == "images_per_second" else _plain(value)
-
-
-def _plain(value: Any) -> str:
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:.6g}"
-        case _:
-            return str(value)

@@ -4,11 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cnnlab.compare.verdicts import Verdict
-    from cnnlab.study.definition import Study
-    from cnnlab.study.plan import Plan
-    from cnnlab.study.record import CellRecord, StudyRuns
-    from cnnlab.study.search import Search
+    from cnnlab.api.studies import Plan, Search, StudyRuns, StudyValue, Verdict
 
 STATUS_COLUMNS = ("arm", "complete", "running", "stopped", "failed", "missing", "now")
 PLAN_COLUMNS = ("arm", "seed", "recipe", "state", "minutes", "MB")
@@ -18,15 +14,18 @@ _MINUTE, _MB = 60, 10**6
 
 def status_rows(runs: "StudyRuns") -> list[list[str]]:
     """One row an arm: how many cells are in which state, and how far the running ones are."""
-    rows = []
-    for arm in runs.study.arms():
-        records = [record for record in runs.records if record.cell.arm == arm.name]
-        states = [record.state for record in records]
-        counts = [str(states.count(state) or "") for state in STATUS_COLUMNS[1:-1]]  # type: ignore[arg-type]
-        rows.append(
-            [arm.name, *counts, "; ".join(_progress(one) for one in records if one.state == "running")]
-        )
-    return rows
+    from cnnlab.api.studies import arm_rows
+
+    return [
+        [
+            row.arm,
+            *(str(row.counts.get(state) or "") for state in STATUS_COLUMNS[1:-1]),  # type: ignore[call-overload]
+            "; ".join(
+                f"seed {seed}: epoch {done} of {epochs}" for seed, (done, epochs) in row.running.items()
+            ),
+        ]
+        for row in arm_rows(runs)
+    ]
 
 
 def status_line(runs: "StudyRuns") -> str:
@@ -93,15 +92,14 @@ def reason_lines(verdicts: Sequence["Verdict"]) -> list[str]:
     return [f"{one.verdict:<10} {one.claim}: {one.reason}" for one in verdicts]
 
 
-def search_columns(study: "Study") -> tuple[str, ...]:
+def search_columns(study: "StudyValue") -> tuple[str, ...]:
     """The columns of `search_rows`: a factor each, by the last word of its path."""
     return ("trial", *(path.rpartition(".")[2] for path in study.factors), "best_val", "cause")
 
 
 def search_rows(search: "Search", most: int) -> list[list[str]]:
     """The best trials of a search, then those without an accuracy, `most` in all."""
-    from cnnlab.study.arms import value_text
-    from cnnlab.study.search import shortened
+    from cnnlab.api.studies import shortened, value_text
 
     failed = [one for one in search.trials if one.val is None]
     return [
@@ -113,8 +111,3 @@ def search_rows(search: "Search", most: int) -> list[list[str]]:
         ]
         for one in [*search.ranking, *failed][:most]
     ]
-
-
-def _progress(record: "CellRecord") -> str:
-    done = len(record.run.metrics) if record.run else 0
-    return f"seed {record.cell.seed}: epoch {done} of {record.cell.recipe.train.epochs}"

@@ -7,23 +7,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cnnlab.api.studies import Cell, CellRecord, Silent, Study, StudyRuns, StudyWatcher, Trial
 from cnnlab.cli.console import is_terminal, out, say
 from cnnlab.cli.study_tables import STATUS_COLUMNS, status_line, status_rows
-from cnnlab.runs.earlier import RunIndex
-from cnnlab.study.arms import Cell
-from cnnlab.study.record import CellRecord, StudyRuns, read_study
-from cnnlab.study.search import Trial
-from cnnlab.study.session import StudyOptions, StudyWatcher
 
 _RENEWED_EVERY = 2.0
 
 
-def study_watcher(options: StudyOptions) -> StudyWatcher:
+def study_watcher(study: Study) -> StudyWatcher:
     """The one that fits where the output goes."""
-    return TerminalStudyWatcher(options) if is_terminal() else PlainStudyWatcher()
+    return TerminalStudyWatcher(study) if is_terminal() else PlainStudyWatcher()
 
 
-class PlainStudyWatcher:
+class PlainStudyWatcher(Silent):
     """A line when a cell begins, and one when it ends. See `StudyWatcher`."""
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
@@ -41,31 +37,21 @@ class PlainStudyWatcher:
         self.ended.add(cell.key)
         say(f"ended      {cell}: {outcome} ({len(self.ended)} of {self.todo})")
 
-    def on_tick(self) -> None:
-        pass
-
-    def on_close(self) -> None:
-        pass
-
 
 class TerminalStudyWatcher(PlainStudyWatcher):
     """The plain lines above a table of the arms."""
 
-    def __init__(self, options: StudyOptions) -> None:
-        self.options = options
-        self.index = RunIndex([options.root, *options.also])
-        self.last = 0.0
+    def __init__(self, study: Study) -> None:
+        self.study, self.index, self.last = study, study.index(), 0.0
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
         super().on_begin(runs, todo, workers, threads)
-        self.study = runs.study
         self.live = Live(status_table(runs), console=out, auto_refresh=False, transient=True)
         self.live.start()
 
     def on_tick(self) -> None:
         if time.monotonic() - self.last > _RENEWED_EVERY:
-            runs = read_study(self.study, self.options.root, self.options.also, self.index)
-            self.live.update(status_table(runs), refresh=True)
+            self.live.update(status_table(self.study.status(self.index)), refresh=True)
             self.last = time.monotonic()
 
     def on_close(self) -> None:
@@ -105,11 +91,11 @@ def status_table(runs: StudyRuns) -> Table:
     return table
 
 
-def watch_status(runs: StudyRuns, options: StudyOptions) -> None:
+def watch_status(study: Study, runs: StudyRuns) -> None:
     """The table, renewed until every cell has ended or Ctrl-C."""
-    index = RunIndex([options.root, *options.also])
+    index = study.index()
     with Live(status_table(runs), console=out, auto_refresh=False) as live:
         while runs.missing:
             time.sleep(_RENEWED_EVERY)
-            runs = read_study(runs.study, options.root, options.also, index)
+            runs = study.status(index)
             live.update(status_table(runs), refresh=True)

@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from cnnlab.api.training import (
+    Choice,
+    Engine,
+    Environment,
+    Progress,
+    Recipe,
+    Row,
+    RunFolder,
+    RunResult,
+    Silent,
+    Watcher,
+)
 from cnnlab.cli.console import err, is_terminal, out, say
-from cnnlab.engines.protocol import Engine
-from cnnlab.launch.watch import Silent, Watcher
-from cnnlab.recipe import Recipe
-from cnnlab.runs import Environment, RunFolder, RunResult
-from cnnlab.runs.environment import Choice
-from cnnlab.training.hooks import Row
-from cnnlab.training.progress import Progress
 
 _MIB = 2**20
 

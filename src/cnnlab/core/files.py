@@ -42,8 +42,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(message, no_space=no_space) from error
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write `content` to `path` all or nothing. Raises StorageError."""
+def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write `content` to `path` all or nothing. What is not `durable` a power cut may lose. Raises StorageError."""
     data = content.encode() if isinstance(content, str) else content
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,13 +52,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

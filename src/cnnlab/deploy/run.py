@@ -4,13 +4,15 @@ run = cnnlab.load_run("last")
 run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.core.errors import RunError
-from cnnlab.runs import RunFolder, RunResult, find_run, runs_root
+from cnnlab.runs import RunFolder, RunResult, Status, find_run, request_stop, runs_root
+from cnnlab.runs.watch import Update, watch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,9 +31,31 @@ class Run:
         return f"Run({str(self.path)!r}, {self.folder.status})"
 
     @property
+    def id(self) -> str:
+        """The folder's name, which `load_run` finds it by."""
+        return self.folder.id
+
+    @property
     def path(self) -> Path:
         """The run folder."""
         return self.folder.path
+
+    @property
+    def status(self) -> Status:
+        """How it stands now: `status.state` is one of `cnnlab.runs.STATES`. Raises RunError."""
+        return self.folder.status
+
+    def watch(self, every: float = 0.5, since: int = 0) -> Iterator[Update]:
+        """New rows of metrics and how much is done, until the run ends: see `cnnlab.runs.watch`. Raises RunError."""
+        return watch(self.folder, every, since)
+
+    def stop(self) -> None:
+        """Ask whoever trains it, in any process, to save and stop. Raises RunError where nobody does."""
+        request_stop(self.folder)
+
+    def wait(self) -> Status:
+        """Return when nobody trains it any more; how it stands then. Raises RunError."""
+        return deque(self.watch(), maxlen=1)[0].status
 
     @property
     def recipe(self) -> "Recipe":

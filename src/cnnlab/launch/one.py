@@ -20,14 +20,19 @@ from cnnlab.runs import Environment, RunFolder, RunResult, RunWriter, runs_root
 from cnnlab.training.hooks import HookList
 from cnnlab.training.loop import Loop
 from cnnlab.training.progress import Progress
-from cnnlab.training.signals import stop_on_signals
+from cnnlab.training.signals import StopRequest, stop_on_signals
 
 
-def train(recipe: Recipe, options: Options | None = None, watcher: Watcher | None = None) -> Run:
-    """Train a recipe in a new run folder.
+def train(
+    recipe: Recipe,
+    options: Options | None = None,
+    watcher: Watcher | None = None,
+    stop: StopRequest | None = None,
+) -> Run:
+    """Train a recipe in a new run folder. `stop.stop()`, from any thread, saves and stops, as signals do.
 
     Raises CnnlabError for what the user can mend, DivergedError, StorageError, MemoryExceededError, and Interrupted
-    after Ctrl-C or SIGTERM; the run folder then says the same in `status.json`, and can be resumed.
+    where it was stopped; the run folder then says the same in `status.json`, and can be resumed.
     """
     options, watcher = options or Options(), watcher or Silent()
     root = runs_root(options.runs)
@@ -35,32 +40,49 @@ def train(recipe: Recipe, options: Options | None = None, watcher: Watcher | Non
         assembled = assemble(recipe, options)
     with RunWriter.create(root, recipe, assembled.environment) as writer:
         writer.write_splits({name: i for name, i in assembled.indices.items() if name != "test"})
-        _run_to_end(writer, recipe, assembled, Progress(), options, watcher)
+        _run_to_end(writer, recipe, assembled, Progress(), options, watcher, stop)
     return Run(RunFolder(writer.path))
 
 
-def resume(run: RunFolder, options: Options | None = None, watcher: Watcher | None = None) -> Run:
+def resume(
+    run: RunFolder | Run,
+    options: Options | None = None,
+    watcher: Watcher | None = None,
+    stop: StopRequest | None = None,
+) -> Run:
     """Continue a stopped run from its last checkpoint, as if it had never stopped.
 
     Bitwise on the same machine, versions and thread count. Raises as `train` does, and RunError where the run is
     complete, in use, or where its data have changed.
     """
-    options, watcher = options or Options(), watcher or Silent()
     with RunWriter.reopen(run.path) as writer:
-        recipe, environment = run.recipe, run.environment
-        options = replace(options, engine=environment.engine)
-        with _memory_errors_explained():
-            assembled = assemble(recipe, options, earlier=environment)
-        _same_data(environment, assembled.environment)
-        progress = Progress()
-        if writer.has_checkpoint:
-            checkpoint = writer.load_checkpoint("last")
-            progress = Progress.from_json(checkpoint.meta["progress"])
-            assembled.prepared.engine.start_epoch(progress.epoch)
-            assembled.prepared.engine.load_state(checkpoint.arrays)
-        writer.truncate_metrics(progress.epoch)
-        _run_to_end(writer, recipe, assembled, progress, options, watcher)
+        train_in(writer, options or Options(), watcher, stop)
     return Run(RunFolder(run.path))
+
+
+def train_in(
+    writer: RunWriter, options: Options, watcher: Watcher | None = None, stop: StopRequest | None = None
+) -> None:
+    """Train the run of `writer` to its end: from its last checkpoint, or from the beginning where it has none."""
+    run = RunFolder(writer.path)
+    recipe, earlier = run.recipe, run.environment if run.is_assembled else None
+    if earlier is not None:
+        options = replace(options, engine=earlier.engine)
+    with _memory_errors_explained():
+        assembled = assemble(recipe, options, earlier=earlier)
+    if earlier is None:  # nothing but the recipe was there
+        writer.write_environment(assembled.environment)
+        writer.write_splits({name: i for name, i in assembled.indices.items() if name != "test"})
+    else:
+        _same_data(earlier, assembled.environment)
+    progress = Progress()
+    if writer.has_checkpoint:
+        checkpoint = writer.load_checkpoint("last")
+        progress = Progress.from_json(checkpoint.meta["progress"])
+        assembled.prepared.engine.start_epoch(progress.epoch)
+        assembled.prepared.engine.load_state(checkpoint.arrays)
+    writer.truncate_metrics(progress.epoch)
+    _run_to_end(writer, recipe, assembled, progress, options, watcher or Silent(), stop)
 
 
 def _run_to_end(
@@ -70,15 +92,16 @@ def _run_to_end(
     progress: Progress,
     options: Options,
     watcher: Watcher,
+    stop: StopRequest | None,
 ) -> None:
     folder = RunFolder(writer.path)
     watcher.on_assembled(folder, recipe, assembled.environment, assembled.notes)
     engine = assembled.prepared.engine
-    with _memory_errors_explained(), stop_on_signals() as stop:
+    with _memory_errors_explained(), stop_on_signals(stop) as stop:
         loop = Loop(
             recipe,
             engine,
-            HookList(Recorder(writer), watcher),
+            HookList(Recorder(writer, stop), watcher),
             stop,
             progress,
             check_every_step=assembled.prepared.execution.device == "cpu",

@@ -1,13 +1,11 @@
 """What someone watching a training is told. The command line shows it; programs may stay silent."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from cnnlab.engines.protocol import Engine
 from cnnlab.recipe import Recipe
 from cnnlab.runs import Environment, RunFolder, RunResult
-from cnnlab.training.hooks import Hooks, Row
-from cnnlab.training.progress import Progress
+from cnnlab.training.hooks import Hooks
 
 
 class Watcher(Hooks, Protocol):
@@ -26,27 +24,9 @@ class Watcher(Hooks, Protocol):
 
 
 class Silent:
-    """Watches nothing."""
+    """Watches nothing: what is overridden is told. See `Watcher`."""
 
-    def on_assembled(
-        self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
-    ) -> None:
-        pass
+    def on_assembled(self, *told: Any, **named: Any) -> None:
+        """Told, and not shown."""
 
-    def on_start(self, progress: Progress, steps_per_epoch: int) -> None:
-        pass
-
-    def on_step(self, epoch: int, step_in_epoch: int) -> None:
-        pass
-
-    def on_epoch(self, row: Row) -> None:
-        pass
-
-    def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
-        pass
-
-    def on_end(self) -> None:
-        pass
-
-    def on_result(self, run: RunFolder, result: RunResult) -> None:
-        pass
+    on_start = on_step = on_epoch = on_save = on_end = on_result = on_assembled

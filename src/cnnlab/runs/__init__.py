@@ -5,7 +5,7 @@ from cnnlab.runs.environment import Environment
 from cnnlab.runs.layout import runs_root
 from cnnlab.runs.reader import Predictions, RunFolder, Status, find_run
 from cnnlab.runs.result import RunResult
-from cnnlab.runs.writer import STATES, RunWriter, State, write_measurement
+from cnnlab.runs.writer import STATES, RunWriter, State, request_stop, write_measurement
 
 __all__ = [
     "STATES",
@@ -18,6 +18,7 @@ __all__ = [
     "State",
     "Status",
     "find_run",
+    "request_stop",
     "runs_root",
     "write_measurement",
 ]

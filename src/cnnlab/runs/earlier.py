@@ -43,7 +43,7 @@ class RunIndex:
 
     def _add(self, run: RunFolder) -> None:
         try:
-            self._runs.setdefault(run.environment.recipe_hash, []).append(run)
+            self._runs.setdefault(run.recipe_hash, []).append(run)
         except CnnlabError as error:
             self._leave_out(run, error)
 

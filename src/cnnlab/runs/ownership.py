@@ -23,8 +23,10 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.files import storage_errors
@@ -135,13 +137,33 @@ class FolderLock:
             try:
                 if not _lock(self._descriptor) or _is_alive_elsewhere(self._descriptor, folder):
                     raise RunError(_in_use(folder, what))
-                self._content = Owner.this_process().to_json()
-                os.pwrite(self._descriptor, self._content, 0)
-                os.ftruncate(self._descriptor, len(self._content))
+                self._sign()
             except BaseException:
                 os.close(self._descriptor)
                 raise
         _heart.add(self)
+
+    @classmethod
+    def inherit(cls, descriptor: int) -> Self:
+        """The lock that the process which started this one has left to it: see `leave_to_child`."""
+        lock = cls.__new__(cls)
+        lock._descriptor = descriptor
+        lock._sign()
+        _heart.add(lock)
+        return lock
+
+    def leave_to_child(self, start: Callable[[int], None]) -> None:
+        """Call `start` with the descriptor for a child process to inherit; the lock is then the child's alone."""
+        _heart.remove(self)
+        start(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _sign(self) -> None:
+        """Name this process as the owner."""
+        self._content = Owner.this_process().to_json()
+        os.pwrite(self._descriptor, self._content, 0)
+        os.ftruncate(self._descriptor, len(self._content))
 
     def check(self, folder: Path) -> None:
         """Raises TakenOverError where the folder, maybe renamed since, has another owner now; StorageError."""

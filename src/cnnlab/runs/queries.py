@@ -112,7 +112,7 @@ def summary(run: RunFolder) -> Row:
         "id": run.id,
         "name": recipe.get("name"),
         "seed": recipe.get("seed"),
-        "hash": environment and environment.recipe_hash,
+        "hash": _readable(lambda: run.recipe_hash),
         "state": status.state if status and is_whole and None not in found else "damaged",
         "epochs": last.get("epoch", 0),
         "best_val_accuracy": accuracy.get("val") if result else best.get("val_accuracy"),

@@ -82,9 +82,24 @@ class RunFolder:
         return Environment.read(self.path / layout.ENVIRONMENT)
 
     @property
+    def is_assembled(self) -> bool:
+        """False while a run in the background has chosen and checked nothing yet, and if it ended then.
+
+        Any other run without its environment is damaged: only one in the background has a log.
+        """
+        began = (self.path / layout.COMPLETE).exists() or self.metrics
+        early = (self.path / layout.LOG).exists() and not began
+        return not early or (self.path / layout.ENVIRONMENT).exists()
+
+    @property
+    def recipe_hash(self) -> str:
+        """The identity of the experiment. Raises RunError, RecipeError."""
+        return self.environment.recipe_hash if self.is_assembled else self.recipe.hash
+
+    @property
     def created(self) -> str:
         """When the run was begun, UTC; as text it sorts by time. Raises RunError."""
-        return self.environment.created
+        return self.environment.created if self.is_assembled else self.status.updated
 
     @property
     def metrics(self) -> list[metrics.Row]:
@@ -111,7 +126,18 @@ class RunFolder:
         status = Status(*(_text_in(recorded, key, path) for key in ("state", "cause", "updated")))
         if (self.path / layout.COMPLETE).exists():
             return Status("complete", "", status.updated)
-        return Status("running", "", status.updated) if status.state in ("running", "complete") else status
+        if status.state not in ("running", "complete"):
+            return status
+        return Status("running", "" if self.is_assembled else "starting", status.updated)
+
+    @property
+    def progress(self) -> dict[str, int] | None:
+        """`epoch` (from 1), `step_in_epoch` and `steps_per_epoch` of a run that trains, about a second old."""
+        path = self.path / layout.PROGRESS
+        try:
+            return read_object(path) if path.exists() else None
+        except RunError:
+            return None  # the run has ended since, and its progress with it
 
     @property
     def result(self) -> RunResult | None:

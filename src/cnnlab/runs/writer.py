@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -47,10 +47,11 @@ class RunWriter:
         self._stopped = False
 
     @classmethod
-    def create(cls, root: Path, recipe: "Recipe", environment: Environment) -> "RunWriter":
+    def create(cls, root: Path, recipe: "Recipe", environment: Environment | None = None) -> "RunWriter":
         """Start a new run under `root`. It appears whole: recipe, environment, status `running`, locked.
 
-        Raises StorageError, before anything else happens, when `root` cannot be written.
+        Without `environment`, which then follows by `write_environment`, it is starting until that is there. Raises
+        StorageError, before anything else happens, when `root` cannot be written.
         """
         with storage_errors(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -80,6 +81,7 @@ class RunWriter:
             )
         lock = FolderLock(path)
         try:
+            _forget_session(path)
             checkpoints.sweep(path / layout.CHECKPOINTS)
             _sweep_temporary(path)
             metrics.cut_torn_line(path / layout.METRICS)
@@ -88,6 +90,29 @@ class RunWriter:
             lock.release()
             raise
         return cls(path, lock)
+
+    @classmethod
+    def inherit(cls, path: Path, descriptor: int) -> "RunWriter":
+        """Take over a run in the process that its first owner started: see `leave_to_child`."""
+        return cls(path, FolderLock.inherit(descriptor))
+
+    def leave_to_child(self, start: Callable[[int], None]) -> None:
+        """Call `start` with a descriptor that makes the child process which inherits it the owner of the run."""
+        self._lock.leave_to_child(start)
+        self._stopped = True
+
+    def write_environment(self, environment: Environment) -> None:
+        """Complete a run that began without: everything is chosen and checked, and the first step is next."""
+        _write_environment(self.path, RunFolder(self.path).recipe, environment)
+
+    def write_progress(self, progress: Mapping[str, Any]) -> None:
+        """Say how far the epoch under way is. A power cut may lose it: it is only for those who watch."""
+        write_atomic(self.path / layout.PROGRESS, json.dumps(dict(progress)) + "\n", durable=False)
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether any process has called `request_stop`."""
+        return (self.path / layout.STOP).exists()
 
     def write_splits(self, indices: "Mapping[str, NDArray[np.int64]]") -> None:
         """Record which images of the source's train split each of our splits holds, by place, as JSON."""
@@ -191,7 +216,18 @@ class RunWriter:
 
     def _let_go(self) -> None:
         self._stopped = True
+        _forget_session(self.path)
         self._lock.release()
+
+
+def request_stop(run: RunFolder) -> None:
+    """Ask whoever trains a run, in any process or machine that sees the folder, to save and stop.
+
+    It is done between two steps: `watch` tells when. Raises RunError where nobody trains it, StorageError.
+    """
+    if run.status.state != "running":
+        raise RunError(f"run {run.id} is {run.status}; there is nothing to stop")
+    write_atomic(run.path / layout.STOP, "", durable=False)
 
 
 def write_measurement(run: RunFolder, name: str, values: Mapping[str, Any]) -> Path:
@@ -206,13 +242,26 @@ def write_measurement(run: RunFolder, name: str, values: Mapping[str, Any]) -> P
     return path
 
 
-def _write_beginning(draft: Path, recipe: "Recipe", environment: Environment) -> None:
-    assert environment.recipe_hash == recipe.hash, "the environment is another recipe's"
+def _write_beginning(draft: Path, recipe: "Recipe", environment: Environment | None) -> None:
     write_atomic(draft / layout.RECIPE, recipe.to_toml())
-    write_json(draft / layout.ENVIRONMENT, environment.to_json())
+    if environment is None:
+        write_atomic(draft / layout.LOG, "")
+    else:
+        _write_environment(draft, recipe, environment)
     write_atomic(draft / layout.METRICS, "")
     _write_status(draft, "running", "")
     draft.chmod(0o755)  # mkdtemp makes folders private
+
+
+def _write_environment(run: Path, recipe: "Recipe", environment: Environment) -> None:
+    assert environment.recipe_hash == recipe.hash, "the environment is another recipe's"
+    write_json(run / layout.ENVIRONMENT, environment.to_json())
+
+
+def _forget_session(run: Path) -> None:
+    """Remove what was said to and by the session that has ended."""
+    for name in (layout.STOP, layout.PROGRESS):
+        (run / name).unlink(missing_ok=True)
 
 
 def _state_after(error: BaseException | None) -> State:

@@ -66,8 +66,11 @@ class StudyOptions:
     retry: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.workers, int) and self.workers < 1:
-            raise CnnlabError(f"--workers: received {self.workers}, expected 1 or more, or auto")
+        problems = [f"--also {folder}: no such folder" for folder in self.also if not folder.is_dir()]
+        if self.workers not in (None, "auto") and not (isinstance(self.workers, int) and self.workers >= 1):
+            problems.append(f"--workers: received {self.workers!r}, expected 1, 2, ... or auto")
+        if problems:
+            raise CnnlabError(*problems)
 
     @property
     def root(self) -> Path:

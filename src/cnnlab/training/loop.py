@@ -81,7 +81,9 @@ class Loop:
             raise self._interrupted()
 
     def _evaluate(self) -> Scores:
-        outputs = ((split, self.engine.logits(split), self.engine.labels(split)) for split in self.books.splits)
+        outputs = (
+            (split, self.engine.logits(split), self.engine.labels(split)) for split in self.books.splits
+        )
         return {
             split: (cross_entropy(logits, labels), accuracy(logits, labels))
             for split, logits, labels in outputs

@@ -1,0 +1,69 @@
+"""Data sets: fetched, checked, looked at."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnlab.arch.kinds import SIZE, pair
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.files import write_atomic
+from cnnlab.data.check import CheckReport, check
+from cnnlab.data.download import Progress
+from cnnlab.launch.options import Options
+from cnnlab.recipe import Recipe
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["CheckReport", "Progress", "check", "get", "preview"]
+
+
+def get(name: str, options: Options | None = None, mirrors: Sequence[str] = ()) -> Path | None:
+    """Download the official files of a data set, verified: their folder; None of one that is part of cnnlab.
+
+    An interrupted download goes on. Raises DataError.
+    """
+    from cnnlab import data
+
+    if name in data.NAMED_SOURCES and data.NAMED_SOURCES[name].embedded:
+        return None
+    options = options or Options()
+    return data.get(name, options.data_dir, tuple(mirrors), options.download_display)
+
+
+def preview(
+    source: str,
+    data_dir: Path | None = None,
+    size: str | tuple[int, int] | None = None,
+    augmented_by: str | None = None,
+    changes: Sequence[str] = (),
+    seed: int = 0,
+    out: Path | None = None,
+) -> "Image":
+    """A contact sheet: images of every class, as stored and, by the recipe `augmented_by`, augmented; `out`: a PNG.
+
+    `size` (height, width) is for a folder's or Parquet file's images. A PIL image: `numpy.asarray` has its pixels,
+    H x W x 3. Raises DataError, RecipeError, CnnlabError.
+    """
+    from cnnlab import data
+    from cnnlab.augment import preview_batch
+    from cnnlab.data.preview import contact_sheet
+
+    if out is not None and out.suffix.lower() != ".png":
+        raise CnnlabError(f"--out: received {out}, expected a name that ends with .png")
+    augment = Recipe.load(augmented_by, changes).augment if augmented_by else None
+    change = None if augment is None else (lambda images: preview_batch(images, augment, seed))
+    sheet = contact_sheet(data.load(source, data_dir, size=_read_size(size)), change)
+    if out is not None:
+        content = io.BytesIO()
+        sheet.save(content, "PNG")
+        write_atomic(out, content.getvalue())
+    return sheet
+
+
+def _read_size(size: str | tuple[int, int] | None) -> tuple[int, int] | None:
+    try:
+        return pair(SIZE.accept_word("--size", size)) if isinstance(size, str) else size
+    except ValueError as problem:
+        raise CnnlabError(f"{problem} (height x width in pixels)") from problem

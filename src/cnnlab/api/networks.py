@@ -1,0 +1,145 @@
+"""Networks by what a person calls them (a run, a model file, an architecture): their costs, speed, and other forms."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnlab.arch import NAMED, Architecture, Trace, resolve
+from cnnlab.arch.layers import LAYERS, SYNONYMS
+from cnnlab.arch.shapes import Shape, read_shape
+from cnnlab.core.errors import ArchitectureError, CnnlabError
+from cnnlab.runs import layout, runs_root
+from cnnlab.runs.reader import run_folders
+
+if TYPE_CHECKING:
+    from cnnlab.data.download import ProgressDisplay
+    from cnnlab.deploy.export import Parity
+    from cnnlab.deploy.latency import Latency
+    from cnnlab.deploy.predictor import Predictor
+    from cnnlab.deploy.pretrained import Imported
+    from cnnlab.inspect.counters import CounterTable
+
+_INPUT, _CLASSES = "3x32x32", 10
+
+
+class Network(NamedTuple):
+    """An architecture and its input; with `trained`, the network that a run or a model file holds."""
+
+    architecture: Architecture
+    input_shape: Shape
+    trained: "Predictor | None"
+
+    def cost(self) -> Trace:
+        """What every layer makes, holds and costs for one image: `rows` are values."""
+        return self.architecture.trace(self.input_shape)
+
+    def counters(self) -> "CounterTable":
+        """The same by three counters, and why they differ. Raises ArchitectureError."""
+        from cnnlab.inspect.counters import count
+
+        return count(self.architecture, self.input_shape, self.trained.model if self.trained else None)
+
+
+def find_network(
+    text: str, runs: Path | None = None, input_size: str | None = None, classes: int | None = None
+) -> Network:
+    """The network that `text` means; torch is imported for a run or a model file alone.
+
+    Names of architectures and layers come first: a run whose id is one needs its path. `input_size` and `classes`
+    are for architectures. Raises ArchitectureError, RunError and WeightsError.
+    """
+    if not _is_place(text, runs):
+        input_shape = read_shape(input_size or _INPUT)
+        return Network(_architecture(text, input_shape, classes or _CLASSES), input_shape, None)
+    if input_size is not None or classes is not None:
+        raise ArchitectureError(f"--input and --classes are for architectures; {text} has its own")
+    from cnnlab.deploy.load import load_predictor
+
+    predictor = load_predictor(text, runs)
+    return Network(predictor.architecture, predictor.image_shape, predictor)
+
+
+def latencies(
+    networks: Sequence[str],
+    runs: Path | None = None,
+    backends: Sequence[str] | None = None,
+    watch: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    **timing: Any,
+) -> "dict[str, Latency]":
+    """Network -> how long one image takes by each of `backends`, all if None; `timing` as of `measure_latency`.
+
+    `watch` is entered with the name of each network while that is timed. Raises CnnlabError before any is.
+    """
+    from cnnlab.deploy.backends import BACKENDS
+    from cnnlab.deploy.latency import ITERATIONS, WARMUP, check_timing, measure_latency, untrained
+
+    backends = backends or tuple(BACKENDS)
+    given = (timing.get("warmup", WARMUP), timing.get("iterations", ITERATIONS), timing.get("threads"))
+    check_timing(*given, backends)
+    found = {name: find_network(name, runs) for name in networks}
+    predictors = {
+        name: one.trained or untrained(one.architecture, one.input_shape) for name, one in found.items()
+    }
+    measured = {}
+    for name, predictor in predictors.items():
+        with watch(name):
+            measured[name] = measure_latency(predictor, backends=backends, **timing)
+    return measured
+
+
+def export(network: str, path: Path, runs: Path | None = None) -> "Parity | None":
+    """Write a run or model file as `*.safetensors` or `*.onnx`; of ONNX, how alike it answers. Raises ExportError."""
+    from cnnlab.deploy import export, load
+
+    predictor, origin = load.load_network(network, runs)
+    return export.export(predictor, path, origin)
+
+
+def import_weights(
+    file: Path | None,
+    known: str | None = None,
+    out: Path | None = None,
+    progress: "ProgressDisplay | None" = None,
+) -> "tuple[Imported, Path]":
+    """Convert a file of published weights, or those `known` by name, to a model file: what it is, and where.
+
+    Raises CnnlabError, WeightsError, DataError, StorageError.
+    """
+    from cnnlab.deploy import pretrained
+    from cnnlab.deploy.model_file import SUFFIX, write_model
+
+    if (file is None) == (known is None):
+        names = ", ".join(pretrained.KNOWN)
+        raise CnnlabError(f"import-weights: give either a file or --known NAME; known are {names}")
+    if file is not None and file.suffix == SUFFIX:
+        raise CnnlabError(f"{file}: expected what torch.save wrote; model files need no import")
+    path = file if file is not None else pretrained.fetch_weights(str(known), progress=progress)
+    target = out or Path(path.with_suffix(SUFFIX).name)
+    if target.suffix != SUFFIX:
+        raise CnnlabError(f"--out: received {target}, expected a name that ends with {SUFFIX}")
+    imported = pretrained.import_weights(path)
+    write_model(target, imported.predictor, imported.origin)
+    return imported, target
+
+
+def _is_place(text: str, runs: Path | None) -> bool:
+    if text == "last" or Path(text).suffix == ".safetensors" or layout.is_run_folder(Path(text).absolute()):
+        return True
+    if not text or _is_named(text):
+        return False
+    return any(folder.name.startswith(text) for folder in run_folders(runs_root(runs)))
+
+
+def _architecture(text: str, input_shape: Shape, classes: int) -> Architecture:
+    """As `resolve`; for a lone word that means nothing, the error says that it is no run either."""
+    try:
+        return resolve(text, input_shape, classes)
+    except ArchitectureError as error:
+        if len(text.split()) > 1 or _is_named(text):
+            raise
+        raise ArchitectureError(*error.problems, f"nor is {text!r} a run or a model file") from None
+
+
+def _is_named(text: str) -> bool:
+    return text in NAMED or text in LAYERS or text in SYNONYMS

@@ -1,0 +1,201 @@
+"""What networks answer: predictions for images, tables of them, scores of whole splits, grades of a table.
+
+Shape legend: N images.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnnlab.core.errors import CnnlabError, DataError
+from cnnlab.deploy.run import load_run
+from cnnlab.launch.options import Options
+
+if TYPE_CHECKING:
+    from cnnlab.compare.grade import Grade, Share
+    from cnnlab.data import Dataset, Split
+    from cnnlab.deploy.predictions_csv import Ids
+    from cnnlab.deploy.predictor import Prediction, Predictor
+    from cnnlab.deploy.score import Score
+    from cnnlab.inspect.confusion import Confusion
+    from cnnlab.runs import RunFolder
+
+__all__ = [
+    "Graded", "Scored", "Share", "Table", "check_table", "grade", "predict", "score", "write_stored",
+    "write_unlabelled",
+]  # fmt: skip
+
+
+class Table(NamedTuple):
+    """A `predictions.csv` that was written: how many images, what their ids are, and the file at position 0, if any."""
+
+    images: int
+    ids: "Ids"
+    first: str
+
+
+class Scored(NamedTuple):
+    """A split through a network: `title` says which; `confusion` has the counts by class."""
+
+    title: str
+    score: "Score"
+    confusion: "Confusion"
+
+
+class Graded(NamedTuple):
+    """A table of predictions against the truth: `title` says which."""
+
+    title: str
+    grade: "Grade"
+
+
+def predict(network: str, images: Sequence[str | Path], runs: Path | None = None) -> "list[Prediction]":
+    """Classes and probabilities of image files, by a run or model file. Raises ImageError, RunError, WeightsError."""
+    from cnnlab.deploy.load import load_predictor
+
+    return load_predictor(network, runs).predict(images)
+
+
+def write_stored(run: str, split: str, csv: Path, runs: Path | None = None) -> int:
+    """Write the predictions that a run stored of val or test; how many. Raises RunError, CnnlabError, StorageError."""
+    from cnnlab.deploy.predictions_csv import write_predictions_csv
+
+    if run.endswith(".safetensors"):
+        raise CnnlabError(
+            f"predict --split reads what a run has stored, and {run} is a model file; "
+            f"`cnnlab score {run} --data NAME --split {split} --predictions {csv}` computes them"
+        )
+    logits = load_run(run, runs).folder.logits(split).logits
+    write_predictions_csv(csv, logits)
+    return len(logits)
+
+
+def write_unlabelled(
+    network: str, places: Sequence[Path], csv: Path, ids: "Ids | None" = None, runs: Path | None = None
+) -> Table:
+    """Write the predictions for images without labels: files, folders, archives or an array.
+
+    Raises DataError, ImageError, CnnlabError, StorageError.
+    """
+    from cnnlab.data.unlabelled import read_unlabelled
+    from cnnlab.deploy.load import load_predictor
+    from cnnlab.deploy.predictions_csv import ids_of, write_predictions_csv
+
+    predictor = load_predictor(network, runs)
+    channels, height, width = predictor.image_shape
+    found = read_unlabelled(places, (height, width, channels))
+    if not found.named and ids in ("number", "name"):
+        raise CnnlabError(f"--ids {ids}: {places[0]} is an array, its images have no names; use position")
+    kind, chosen = ids_of(found.names, ids if found.named else "position")
+    write_predictions_csv(csv, predictor.logits(found.images), chosen)
+    return Table(len(chosen), kind, found.names[0] if found.named else "")
+
+
+def check_table(file: Path, num_images: int | None = None, num_classes: int = 10, named: bool = False) -> int:
+    """How many predictions a well-formed file has. Raises PredictionsError with every problem, CnnlabError."""
+    from cnnlab.deploy.predictions_csv import read_predictions_csv
+
+    labels = read_predictions_csv(file, num_images, num_classes, named=named)
+    if named and num_images not in (None, len(labels)):
+        raise CnnlabError(f"{file}: received {len(labels):,} predictions, expected {num_images:,}")
+    return len(labels)
+
+
+def score(
+    network: str,
+    data: str | None = None,
+    split: str = "test",
+    options: Options | None = None,
+    *,
+    csv: Path | None = None,
+    predictions: Path | None = None,
+) -> Scored:
+    """A whole split of a data set through a run or model file; `data` None: the run's own, or that of its classes.
+
+    `csv` gets the confusion matrix, `predictions` the label of every image. Raises CnnlabError of every kind.
+    """
+    from cnnlab.deploy import score as scoring
+    from cnnlab.deploy.load import is_model_file, load_predictor
+    from cnnlab.deploy.predictions_csv import write_predictions_csv
+    from cnnlab.inspect.confusion import confusion
+
+    options = options or Options()
+    run = None if is_model_file(network) else load_run(network, options.runs).folder
+    predictor = load_predictor(network, options.runs)
+    dataset = _load(data or _own_source(run, predictor), options, size=predictor.image_shape[1:])
+    images = _val_of(run, dataset) if split == "val" else scoring.scored_split(predictor, dataset, split)
+    scored = scoring.score(predictor, images)
+    matrix = confusion(scored.logits, scored.labels, predictor.classes)
+    if csv is not None:
+        matrix.write_csv(csv)
+    if predictions is not None:
+        write_predictions_csv(predictions, scored.logits)
+    return Scored(f"{dataset.name} {split}", scored, matrix)
+
+
+def grade(predictions: Path, labels: str, options: Options | None = None) -> Graded:
+    """A predictions file against the true labels, a file of the same form or `DATASET[:SPLIT]`.
+
+    Raises PredictionsError, DataError.
+    """
+    import numpy as np
+
+    from cnnlab.compare.grade import grade as grade_labels
+    from cnnlab.deploy.predictions_csv import read_predictions_csv
+
+    title, truth, classes = _truth(labels, options or Options())
+    num_classes = None if classes is None else len(classes)
+    received = read_predictions_csv(predictions, num_classes=num_classes, ids=truth)
+    predicted_N = np.array([received[one] for one in truth], dtype=np.int64)
+    truth_N = np.array(list(truth.values()), dtype=np.int64)
+    if classes is None:  # a file of labels does not say which there are: those that occur, by their numbers
+        numbers, places = np.unique(np.stack([predicted_N, truth_N]), return_inverse=True)
+        predicted_N, truth_N = places.reshape(2, -1)
+        classes = tuple(map(str, numbers.tolist()))
+    return Graded(title, grade_labels(predicted_N, truth_N, classes))
+
+
+def _own_source(run: "RunFolder | None", predictor: "Predictor") -> str:
+    """The data a run was trained on, or the named data set that has the model's classes. Raises CnnlabError."""
+    from cnnlab.data import NAMED_SOURCES
+    from cnnlab.deploy.run_data import source_of
+
+    if run is not None:
+        return source_of(run)
+    for name, named in NAMED_SOURCES.items():
+        if named.classes == predictor.classes:
+            return name
+    raise CnnlabError("score: no known data set has this model's classes; name one with --data")
+
+
+def _val_of(run: "RunFolder | None", dataset: "Dataset") -> "Split":
+    """The images that a run held out. Raises CnnlabError for anything but a run and the data it was trained on."""
+    from cnnlab.data import Split
+
+    if run is None or dataset.digest != run.environment.data.digest:
+        raise CnnlabError("score: val is what a run held out of its own data; choose --split test or train")
+    stored = run.logits("val")
+    return Split(dataset.train.images[stored.indices], stored.labels)
+
+
+def _truth(labels: str, options: Options) -> tuple[str, dict[str, int], tuple[str, ...] | None]:
+    """What the labels are of, the true label of every id, and the classes' names if known. Raises CnnlabError."""
+    from cnnlab.deploy.predictions_csv import read_predictions_csv
+
+    if labels.lower().endswith(".csv"):
+        return labels, read_predictions_csv(Path(labels), named=True), None
+    source, _, split = labels.rpartition(":")
+    if split not in ("train", "test"):
+        source, split = labels, "test"
+    dataset = _load(source, options)
+    images = dataset.train if split == "train" else dataset.test
+    if images is None or images.labels is None:
+        raise DataError(f"--labels: {source} has no labelled split {split!r}")
+    by_id = {str(index): label for index, label in enumerate(images.labels.tolist())}
+    return f"{source} {split}", by_id, dataset.classes
+
+
+def _load(source: str, options: Options, size: tuple[int, int] | None = None) -> "Dataset":
+    from cnnlab.data import load
+
+    return load(source, options.data_dir, options.download, size=size, progress=options.download_display)

@@ -1,0 +1,30 @@
+"""Trainings: here or in the background, watched and stopped; what joins one from outside implements `Watcher`.
+
+`cnnlab.train` and `cnnlab.resume` train in this process; `start` trains in one of its own and returns at once.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cnnlab.engines.protocol import Engine
+from cnnlab.launch.background import start
+from cnnlab.launch.options import Options
+from cnnlab.launch.watch import Silent, Watcher
+from cnnlab.recipe import Recipe, preset_names
+from cnnlab.runs import Environment, RunFolder, RunResult
+from cnnlab.runs.environment import Choice
+from cnnlab.training.hooks import Row
+from cnnlab.training.progress import Progress
+from cnnlab.training.signals import StopRequest
+
+__all__ = [
+    "Choice", "Engine", "Environment", "Options", "Progress", "Recipe", "Row", "RunFolder", "RunResult",
+    "Silent", "StopRequest", "Watcher", "preset_names", "run_demo", "start",
+]  # fmt: skip
+
+
+def run_demo(options: Options, tell: Callable[[str], None]) -> Path:
+    """Train the demo's variants and compare them; returns the folder of the comparison. Raises as `train` does."""
+    from cnnlab.launch.demo import run_demo
+
+    return run_demo(options, tell)
