@@ -98,7 +98,7 @@ def test_a_command_about_one_run_says_what_is_damaged(
     assert f"{path} is damaged" in answer.err.replace("\n", "")
 
 
-@pytest.mark.parametrize("name", ABOUT_ONE.keys() - READS_NO_RESULT)
+@pytest.mark.parametrize("name", sorted(ABOUT_ONE.keys() - READS_NO_RESULT))
 def test_a_damaged_result_is_said_where_it_is_read(cnnlab: Callable, place: Path, name: str) -> None:
     path = run_in(place) / "result.json"
     for content in DAMAGE.values():
