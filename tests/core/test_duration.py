@@ -57,10 +57,10 @@ def test_refused(value: object) -> None:
         Duration.parse(value)
 
 
-def test_steps_and_share() -> None:
+def test_steps_and_fraction() -> None:
     assert Duration(2.5, "ep").steps(steps_per_epoch=352, total_steps=3520) == 880
     assert Duration(500, "it").steps(352, 3520) == 500
     assert Duration(10, "%").steps(352, 3520) == 352
-    assert Duration(5, "ep").share(epochs=10) == 0.5
-    assert Duration(25, "%").share(10) == 0.25
-    assert Duration(500, "it").share(10) is None
+    assert Duration(5, "ep").fraction(epochs=10) == 0.5
+    assert Duration(25, "%").fraction(10) == 0.25
+    assert Duration(500, "it").fraction(10) is None

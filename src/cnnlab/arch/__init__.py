@@ -1,4 +1,4 @@
-"""The architecture language: layers as values that know shapes, parameters and MACs. Imports no framework."""
+"""The architecture language: layers as values with shapes, parameters and MACs. Imports no framework."""
 
 from cnnlab.arch.architecture import Architecture, parse
 from cnnlab.arch.named import NAMED, named, resolve

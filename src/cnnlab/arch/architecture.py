@@ -1,4 +1,4 @@
-"""The architecture: a value made of layers, equal whether it was written as text, as a list or in Python."""
+"""The architecture: a value made of layers, equal for its text, list and Python form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cnnlab.arch.trace import Trace, trace_layers
 
 @dataclass(frozen=True)
 class Architecture:
-    """Layers in order; the last one's output are the logits. `str()` is the canonical text.
+    """Layers in order; the last one computes the logits. `str()` is the canonical text.
 
     >>> str(parse("conv 5x5 8|relu|pool 2x2|flatten|linear 10"))
     'conv 5x5 8 | relu | pool 2 | flatten | linear 10'
@@ -45,5 +45,5 @@ class Architecture:
 
 
 def parse(text: str) -> Architecture:
-    """Read the text form, see `arch/text.py`. Raises ArchitectureError with all problems and their places."""
+    """Read the text form, see `arch/text.py`. Raises ArchitectureError with all problems and their positions."""
     return Architecture(read_layers(text))

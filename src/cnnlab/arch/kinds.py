@@ -1,7 +1,7 @@
-"""What a layer's field may hold: one `Kind` checks it, reads it from a word and writes it back as a word.
+"""Types of layer fields: a `Kind` checks a value, reads it from a word and writes it as a word.
 
-Layers declare `stride: Annotated[Size, SIZE] = 1`. The text, the list and the Python form and the options of
-named architectures go through the same kind, so they take the same values and refuse with the same words.
+Layers declare `stride: Annotated[Size, SIZE] = 1`. Text, list and Python form and the options of named
+architectures use the same kinds, so they accept the same values and give the same error messages.
 """
 
 import inspect
@@ -17,7 +17,7 @@ Size = int | tuple[int, int]
 
 @dataclass(frozen=True)
 class Kind:
-    """A set of values: how it is described, checked (canonical value or ValueError), read and written."""
+    """A set of values: its description, check (canonical value or ValueError), reader and writer."""
 
     expected: str
     check: Callable[[Any], Any]
@@ -25,7 +25,7 @@ class Kind:
     write: Callable[[Any], str] = str
 
     def accept(self, name: str, value: object) -> Any:
-        """The canonical form of `value`. Raises ValueError with the name, the value and what was expected."""
+        """The canonical form of `value`. Raises ValueError with name, value and expectation."""
         try:
             return self.check(value)
         except (ValueError, TypeError) as error:
@@ -45,21 +45,21 @@ def pair(size: Size) -> tuple[int, int]:
 
 
 def _read_kinds(declaration: Any) -> dict[str, Kind]:
-    """Name to kind of all that a layer class or the function of a named architecture declares with a kind."""
+    """Name to kind of the fields of a layer class, or of the options of a named architecture's function."""
     hints = get_type_hints(declaration, include_extras=True)
     kinds = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, Kind)}
 
 
 def _read_required(declaration: Any) -> tuple[str, ...]:
-    """Those names of `kinds_of` that have no default, in order."""
+    """Names of `kinds_of` without a default, in order."""
     parameters = inspect.signature(declaration).parameters
     return tuple(
         name for name in kinds_of(declaration) if parameters[name].default is inspect.Parameter.empty
     )
 
 
-# Annotated because mypy takes the hash of a class for that of its instances and refuses `@cache` on classes.
+# With types, because mypy confuses the hash of a class with that of its instances and rejects `@cache` here.
 kinds_of: Callable[[Any], dict[str, Kind]] = cache(_read_kinds)
 required_of: Callable[[Any], tuple[str, ...]] = cache(_read_required)
 
@@ -70,7 +70,7 @@ def write_size(size: Size) -> str:
 
 
 def choice(*words: str) -> Kind:
-    """One of some words."""
+    """One of these words."""
 
     def check(value: object) -> str:
         if value not in words:

@@ -1,8 +1,8 @@
-"""The layers an architecture is made of: frozen values that know their shapes, weights, biases and MACs.
+"""The layers of an architecture: frozen values with their shapes, parameters and MACs.
 
 Shapes exclude the batch: (channels, height, width) for maps, (features,) for flat data. One MAC is one
-multiplication with its addition, that is two FLOPs; only convolutions and linear layers are counted, without
-the addition of biases. A new layer is a class here and a line in `LAYERS`; a test asks every reader for it.
+multiplication and addition, that is two FLOPs; only convolutions and linear layers are counted, without
+biases. A new layer is a class here and a line in `LAYERS`; a test checks that every reader supports it.
 """
 
 import math
@@ -31,17 +31,14 @@ from cnnlab.arch.shapes import Shape, Window, require_map, show_shape
 from cnnlab.core.errors import ArchitectureError
 
 MAX_NESTING = 20
-"""Residuals in one another. No network comes near it; what goes through layers may recurse."""
+"""Largest depth of nested residuals, so that recursive functions over layers are safe."""
 
 TOO_DEEP = f"residuals are nested deeper than {MAX_NESTING}; write some of them one after the other"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Base of all layers: one that keeps its input's shape and has no weights.
-
-    Fields are checked and made canonical, whichever form they came from.
-    """
+    """Base of all layers: keeps the input's shape and has no weights. Fields are checked and made canonical."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -55,109 +52,95 @@ class Layer:
         self._check()
 
     def _check(self) -> None:
-        """Raise ArchitectureError where valid fields do not go together."""
+        """Raise ArchitectureError if valid fields contradict each other."""
 
     @property
     def window(self) -> Window | None:
-        """The window this layer slides over the map, if it does."""
+        """The window that this layer slides over the map, if any."""
         return None
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Shape of the output for an input of `shape`. Raises ArchitectureError saying what does not fit."""
+        """Shape of the output for an input of `shape`. Raises ArchitectureError if it does not fit."""
         return shape
 
     def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
-        """What it holds for an input of `shape` that fits, named within it. Without the parts of a residual."""
+        """Its parameters for an input of `shape`, with names inside the layer. Without the parts of a residual."""
         return ()
 
     def macs(self, shape: Shape) -> int:
-        """Multiply-accumulates for one image of `shape` that fits. Without the parts of a residual."""
+        """Multiply-accumulates for one image of `shape`. Without the parts of a residual."""
         return 0
 
 
-def _conv_window(kernel: Size, stride: Size, pad: Size | Literal["same"]) -> Window:
-    (kernel_h, kernel_w), strides = pair(kernel), pair(stride)
-    if pad != "same":
-        return Window((kernel_h, kernel_w), strides, pair(pad))
-    return Window((kernel_h, kernel_w), strides, (kernel_h // 2, kernel_w // 2))
-
-
-def _check_same(name: str, kernel: Size, pad: Size | Literal["same"]) -> None:
-    if pad == "same" and not all(side % 2 for side in pair(kernel)):
-        raise ArchitectureError(
-            f"{name}: pad 'same' needs an odd kernel to be symmetric, received {write_size(kernel)}; "
-            "write the padding as a number"
-        )
-
-
 @dataclass(frozen=True)
-class Conv(Layer):
-    """Convolution. `pad="same"` is (kernel - 1) / 2 on every side: output = ceil(input / stride)."""
+class _Convolution(Layer):
+    """Common part of both convolutions."""
 
     kernel: Annotated[Size, KERNEL]
     channels: Annotated[int, COUNT]
     stride: Annotated[Size, SIZE] = 1
     pad: Annotated[Size | Literal["same"], PAD] = 0
+
+    def _check(self) -> None:
+        if self.pad == "same" and not all(side % 2 for side in pair(self.kernel)):
+            raise ArchitectureError(
+                f"{NAME_OF[type(self)]}: pad 'same' needs an odd kernel to be symmetric, received "
+                f"{write_size(self.kernel)}; write the padding as a number"
+            )
+
+    @property
+    def window(self) -> Window:
+        height, width = pair(self.kernel)
+        pad = (height // 2, width // 2) if self.pad == "same" else pair(self.pad)
+        return Window((height, width), pair(self.stride), pad)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (self.channels, *self.window.slide(shape))
+
+    def macs(self, shape: Shape) -> int:
+        weights = sum(each.size for each in self.arrays(shape) if each.is_weight)
+        return weights * math.prod(self.window.slide(shape))
+
+
+@dataclass(frozen=True)
+class Conv(_Convolution):
+    """Convolution. `pad="same"` is (kernel - 1) / 2 on every side: output = ceil(input / stride)."""
+
     groups: Annotated[int, COUNT] = 1
     bias: Annotated[bool, FLAG] = True
 
     def _check(self) -> None:
-        _check_same("conv", self.kernel, self.pad)
+        super()._check()
         if self.channels % self.groups:
             raise ArchitectureError(
                 f"conv: {self.channels} output channels cannot be divided into {self.groups} groups"
             )
 
-    @property
-    def window(self) -> Window:
-        return _conv_window(self.kernel, self.stride, self.pad)
-
     def output_shape(self, shape: Shape) -> Shape:
         channels = require_map(shape)[0]
         if channels % self.groups:
             raise ArchitectureError(f"{channels} input channels cannot be divided into {self.groups} groups")
-        return (self.channels, *self.window.slide(shape))
+        return super().output_shape(shape)
 
     def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
         return weight_and_bias((self.channels, shape[0] // self.groups, *self.window.kernel), self.bias)
 
-    def macs(self, shape: Shape) -> int:
-        return self.arrays(shape)[0].size * math.prod(self.window.slide(shape))
-
 
 @dataclass(frozen=True)
-class SepConv(Layer):
-    """Depthwise-separable convolution: each channel by itself, then a 1x1 convolution that mixes them.
+class SepConv(_Convolution):
+    """Depthwise-separable convolution: each channel alone, then a 1x1 convolution over all channels.
 
-    The bias belongs to the 1x1 convolution; the depthwise one has none, the mixing would absorb it.
+    Only the 1x1 convolution has a bias: it makes one of the depthwise convolution superfluous.
     Source: Howard et al. 2017, MobileNets, without the batch-norm and ReLU between the two.
     """
 
-    kernel: Annotated[Size, KERNEL]
-    channels: Annotated[int, COUNT]
-    stride: Annotated[Size, SIZE] = 1
-    pad: Annotated[Size | Literal["same"], PAD] = 0
     bias: Annotated[bool, FLAG] = True
-
-    def _check(self) -> None:
-        _check_same("sepconv", self.kernel, self.pad)
-
-    @property
-    def window(self) -> Window:
-        return _conv_window(self.kernel, self.stride, self.pad)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return (self.channels, *self.window.slide(shape))
 
     def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
         return (
             *weight_and_bias((shape[0], 1, *self.window.kernel), False, "depthwise."),
             *weight_and_bias((self.channels, shape[0], 1, 1), self.bias, "pointwise."),
         )
-
-    def macs(self, shape: Shape) -> int:
-        weights = sum(each.size for each in self.arrays(shape) if each.is_weight)
-        return weights * math.prod(self.window.slide(shape))
 
 
 @dataclass(frozen=True)
@@ -195,7 +178,7 @@ ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU, "s
 
 @dataclass(frozen=True)
 class _Pool(Layer):
-    """What both poolings share. Without a stride windows do not overlap: the stride is the kernel's size."""
+    """Common part of both poolings. Without a stride, the stride is the kernel's size: windows do not overlap."""
 
     kernel: Annotated[Size, SIZE]
     stride: Annotated[Size | None, STRIDE_OR_KERNEL] = None
@@ -207,8 +190,7 @@ class _Pool(Layer):
         if any(2 * pad > side for pad, side in zip(pair(self.pad), pair(self.kernel), strict=True)):
             raise ArchitectureError(
                 f"{NAME_OF[type(self)]}: pad {write_size(self.pad)} is more than half of the kernel "
-                f"{write_size(self.kernel)}; "
-                "some windows would see nothing of the map"
+                f"{write_size(self.kernel)}; some windows would contain only padding"
             )
 
     @property
@@ -239,7 +221,7 @@ class GlobalAvgPool(Layer):
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """While training, each value becomes 0 with probability p, and the others grow by 1 / (1 - p)."""
+    """In training each value becomes 0 with probability p; the others are multiplied by 1 / (1 - p)."""
 
     p: Annotated[float, PROBABILITY]
 
@@ -275,8 +257,8 @@ class Linear(Layer):
 class Residual(Layer):
     """activation(body(x) + shortcut(x)), He et al. 2016.
 
-    Shortcuts: `identity`; `A` takes every s-th row and column and pads the new channels with zeros, half of
-    them before and half behind; `B` is a 1x1 convolution with stride s, without bias, and a batch
+    Shortcuts: `identity`; `A` takes every s-th row and column and adds channels of zeros, half of them before
+    the old channels, half after; `B` is a 1x1 convolution with stride s, without bias, and a batch
     normalisation. s is the stride of the body.
     """
 
@@ -291,12 +273,12 @@ class Residual(Layer):
 
     @property
     def nesting(self) -> int:
-        """How many residuals lie in one another here, this one included."""
+        """Depth of nested residuals, including this one."""
         return 1 + max(layer.nesting if isinstance(layer, Residual) else 0 for layer in self.body)
 
     @property
     def stride(self) -> tuple[int, int]:
-        """(height, width) of the body's whole stride, which the shortcut has to match."""
+        """(height, width) of the body's total stride; the shortcut must match it."""
         height, width = 1, 1
         for layer in self.body:
             step = layer.stride if isinstance(layer, Residual) else layer.window and layer.window.stride
@@ -337,11 +319,11 @@ class Residual(Layer):
 
 
 def check_layers(owner: str, layers: object) -> tuple[Layer, ...]:
-    """`layers` as a tuple. Raises ArchitectureError where it is empty or holds anything but layers."""
+    """`layers` as a tuple. Raises ArchitectureError if it is empty or contains other values."""
     if not isinstance(layers, list | tuple) or not layers:
         raise ArchitectureError(f"{owner}: received {layers!r}, expected a sequence of at least one layer")
-    if strangers := [layer for layer in layers if not isinstance(layer, Layer)]:
-        raise ArchitectureError(*(f"{owner}: received {item!r}, expected a layer" for item in strangers))
+    if wrong := [item for item in layers if not isinstance(item, Layer)]:
+        raise ArchitectureError(*(f"{owner}: received {item!r}, expected a layer" for item in wrong))
     return tuple(layers)
 
 
@@ -368,4 +350,4 @@ SYNONYMS = {
     "silu": "swish",
     "batchnorm": "bn",
 }
-"""Names of the literature that are read as ours; ours are the ones written."""
+"""Other common names that are read; only the names of `LAYERS` are written."""

@@ -1,4 +1,4 @@
-"""The list form of layers, as TOML and JSON write it: `[{conv = {kernel = 5, channels = 8}}, "relu"]`.
+"""The list form of layers in TOML and JSON: `[{conv = {kernel = 5, channels = 8}}, "relu"]`.
 
 Every entry is a table with one key, the layer's name, or a string in the text form.
 """
@@ -14,7 +14,7 @@ from cnnlab.core.suggest import did_you_mean
 
 
 def list_layers(layers: Sequence[Layer]) -> list[dict[str, dict[str, Any]]]:
-    """The canonical list: one table a layer, defaults left out, sizes as a number or [height, width]."""
+    """The canonical list: one table per layer, without defaults, sizes as a number or [height, width]."""
     return [{NAME_OF[type(layer)]: _fields(layer)} for layer in layers]
 
 
@@ -26,10 +26,7 @@ def _fields(layer: Layer) -> dict[str, Any]:
 
 
 def layers_of_list(entries: object, place: str = "layer ", depth: int = 0) -> tuple[Layer, ...]:
-    """The layers that a list describes. Raises ArchitectureError with all problems and their places.
-
-    `depth` is the number of residuals around it.
-    """
+    """Read a list, inside of `depth` residuals. Raises ArchitectureError with all problems and their places."""
     if depth > MAX_NESTING:
         raise ArchitectureError(TOO_DEEP)
     if isinstance(entries, str):
@@ -76,7 +73,7 @@ def _layers_of_entry(entry: object, place: str, depth: int) -> tuple[Layer, ...]
 
 
 def _with_place(place: str, make: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:
-    """What `make` returns; its problems are given their place."""
+    """What `make` returns; the place is added to its problems."""
     try:
         return make()
     except ArchitectureError as error:

@@ -1,7 +1,7 @@
-"""Every array that a network holds, known from its architecture alone: the contract that all engines share.
+"""All arrays of a network, computed from its architecture: the contract of all engines.
 
-Names and axes are torch's, so that any engine reads what another one wrote: `3.body.0.weight` is the weight of the
-first layer of the body of layer 3, a convolution's axes are (output channels, input channels / groups, height, width).
+Names and axes are torch's, so that engines can read each other's files: `3.body.0.weight` is the weight of the
+first layer of the body of layer 3; a convolution's axes are (output channels, input channels / groups, height, width).
 """
 
 import math
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["weight", "bias", "scale", "shift", "mean", "variance", "count"]
-"""What an array is for. The last three are the running statistics of a normalisation: kept, not trained."""
+"""The last three are the running statistics of a normalisation: stored, not trained."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One array. `fan_in`: how many inputs one output value adds up, 0 where nothing is added up."""
+    """One array. `fan_in`: number of inputs that are summed for one output value; 0 without a sum."""
 
     name: str
     shape: tuple[int, ...]
@@ -23,12 +23,12 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def dtype(self) -> str:
-        """The NumPy name of its number format."""
+        """NumPy name of its element type."""
         return "int64" if self.role == "count" else "float32"
 
     @property
@@ -38,19 +38,19 @@ class Parameter:
 
     @property
     def is_weight(self) -> bool:
-        """Whether it multiplies inputs: what L1 covers, and what weight decay covers in any case."""
+        """Whether it multiplies inputs: L1 and weight decay always apply to it."""
         return self.role == "weight"
 
 
 def weight_and_bias(shape: tuple[int, ...], bias: bool, prefix: str = "") -> tuple[Parameter, ...]:
-    """The arrays of a convolution or linear layer: outputs are the first axis of `shape`, the rest is summed over."""
+    """Arrays of a convolution or linear layer: the first axis of `shape` is the output, the others are summed over."""
     fan_in = math.prod(shape[1:])
     weight = Parameter(f"{prefix}weight", shape, "weight", fan_in)
     return (weight, Parameter(f"{prefix}bias", shape[:1], "bias", fan_in)) if bias else (weight,)
 
 
 def normalisation(num_channels: int) -> tuple[Parameter, ...]:
-    """The arrays of a batch normalisation."""
+    """Arrays of a batch normalisation."""
     channels = (num_channels,)
     return (
         Parameter("weight", channels, "scale"),

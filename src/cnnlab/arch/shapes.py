@@ -1,7 +1,4 @@
-"""Shapes without the batch, and windows that slide over maps.
-
-A map is (channels, height, width), flat data is (features,).
-"""
+"""Shapes without the batch, (channels, height, width) or (features,), and windows that slide over maps."""
 
 from typing import NamedTuple
 
@@ -11,7 +8,7 @@ Shape = tuple[int, ...]
 
 
 def show_shape(shape: Shape) -> str:
-    """`3x32x32`, as texts and tables write a shape."""
+    """A shape as text: `3x32x32`."""
     return "x".join(map(str, shape))
 
 
@@ -39,7 +36,7 @@ def require_map(shape: Shape) -> tuple[int, int, int]:
 
 
 class Window(NamedTuple):
-    """How a layer moves over its input: (height, width) of kernel, stride and padding on either side."""
+    """(height, width) of kernel, stride and padding on each side."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]

@@ -1,12 +1,11 @@
 """The text form of layers: `conv 5x5 8 | relu | residual(conv 3x3 8 pad 1 | bn; shortcut B) | linear 10`.
 
     layers   = layer { "|" layer }
-    layer    = name { value } { option }            what a layer cannot be without comes first, in order
+    layer    = name { value } { option }            required values come first, in order
              | "residual" "(" layers [ ";" { option } ] ")"
     option   = name value | name | "no" name        the last two for true and false: `bias`, `nobias`
 
-Spaces and line ends separate words and mean nothing else. Reading finds all problems of a text together, each
-with its place.
+Spaces and line ends separate words. Reading reports all problems of a text together, each with its position.
 """
 
 import re
@@ -21,7 +20,7 @@ from cnnlab.core.suggest import did_you_mean
 
 
 def write_layers(layers: Sequence[Layer]) -> str:
-    """The canonical text: defaults are left out, options stand in the order of the layer's fields."""
+    """The canonical text: without defaults, options in the order of the layer's fields."""
     return " | ".join(map(write_layer, layers))
 
 
@@ -29,26 +28,23 @@ def write_layer(layer: Layer) -> str:
     """The canonical text of one layer."""
     kinds, required = kinds_of(type(layer)), required_of(type(layer))
     words = [kinds[name].write(getattr(layer, name)) for name in required]
-    options = [
-        word
-        for name, value in changed_options(layer).items()
-        for word in (
-            [name if value else f"no{name}"] if kinds[name] is FLAG else [name, kinds[name].write(value)]
-        )
-    ]
+    options = []
+    for name, value in changed_options(layer).items():
+        is_flag = kinds[name] is FLAG
+        options += [name if value else f"no{name}"] if is_flag else [name, kinds[name].write(value)]
     if isinstance(layer, Residual):
         return f"residual({'; '.join(filter(None, [write_layers(layer.body), ' '.join(options)]))})"
     return " ".join([NAME_OF[type(layer)], *words, *options])
 
 
 def changed_options(layer: Layer) -> dict[str, Any]:
-    """Those options of a layer that differ from their defaults."""
+    """Options of a layer that differ from their defaults."""
     options = ((field.name, field.default) for field in fields(layer) if field.default is not MISSING)
     return {name: getattr(layer, name) for name, default in options if getattr(layer, name) != default}
 
 
 def read_layers(text: str) -> tuple[Layer, ...]:
-    """The layers that `text` describes. Raises ArchitectureError with every problem and its place."""
+    """The layers of `text`. Raises ArchitectureError with all problems and their positions."""
     reader = _Reader(text)
     layers = () if reader.is_too_deep() else reader.layers(closing="")
     if reader.problems:
@@ -63,7 +59,7 @@ class _Token:
 
 
 class _Reader:
-    """Recursive descent over the tokens of one text; collects problems and goes on with the next layer."""
+    """Recursive descent parser of one text; after a problem it continues with the next layer."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -80,14 +76,14 @@ class _Reader:
         return self.tokens.pop(0)
 
     def report(self, token: _Token, problem: str) -> None:
-        """Note a problem with the part of the text around its place and a mark under it."""
+        """Add a problem with the text around its position and a mark below it."""
         start = max(0, token.position - 40)
         excerpt = re.sub(r"\s", " ", self.text[start : token.position + 40])
         marker = " " * (token.position - start) + "^"
         self.problems.append(f"position {token.position + 1}: {problem}\n    {excerpt}\n    {marker}")
 
     def is_too_deep(self) -> bool:
-        """Whether more residuals are open at one place than may be; noted as a problem, once."""
+        """Whether residuals are nested too deep; adds one problem then."""
         depth = 0
         for token in self.tokens:
             depth += {"(": 1, ")": -1 if depth else 0}.get(token.text, 0)
@@ -97,7 +93,7 @@ class _Reader:
         return False
 
     def layers(self, closing: str) -> tuple[Layer, ...]:
-        """Layers up to the end of the text or to one of the signs of `closing`."""
+        """Layers up to the end of the text or one of the characters in `closing`."""
         layers = []
         while True:
             layer = self.layer()
@@ -113,7 +109,7 @@ class _Reader:
             self.take()
 
     def layer(self) -> Layer | None:
-        """One layer, or None where it cannot be read; its problems are noted."""
+        """One layer, or None with problems added."""
         start = self.next
         if start.text in {"", "|", ";", ")", "("}:
             received = repr(start.text) if start.text else "the end"
@@ -135,7 +131,7 @@ class _Reader:
             return None
 
     def words(self) -> list[_Token]:
-        """The words up to the next sign."""
+        """The words up to the next separator."""
         words = []
         while self.next.text not in {"", "|", "(", ")", ";"}:
             words.append(self.take())
@@ -161,7 +157,7 @@ class _Reader:
     def fill(
         self, values: dict[str, Any], declaration: type[Layer], start: _Token, words: list[_Token]
     ) -> bool:
-        """Read one layer's required values, then options, into `values`. False where a problem was noted."""
+        """Read one layer's required values, then its options, into `values`. False if a problem was added."""
         kinds, required = kinds_of(declaration), required_of(declaration)
         before = len(self.problems)
         if len(words) < len(required):
@@ -170,17 +166,16 @@ class _Reader:
             return False
         for name, word in zip(required, words, strict=False):
             self.value(values, name, kinds[name], word)
+        options = {name: kind for name, kind in kinds.items() if name not in required}
         rest = words[len(required) :]
         while rest:
-            self.option(
-                values, {name: kind for name, kind in kinds.items() if name not in required}, rest, start
-            )
+            self.option(values, options, rest, start)
         return len(self.problems) == before
 
     def option(
         self, values: dict[str, Any], kinds: dict[str, Kind], words: list[_Token], start: _Token
     ) -> None:
-        """Read one option off the front of `words`."""
+        """Read and remove the first option of `words`."""
         word = words.pop(0)
         flags = {
             spelling: name for name, kind in kinds.items() if kind is FLAG for spelling in (name, f"no{name}")
@@ -210,6 +205,5 @@ class _Reader:
 
 def _usage(declaration: type[Layer]) -> str:
     kinds = kinds_of(declaration)
-    return " ".join(
-        [NAME_OF[declaration], *(f"<{name}: {kinds[name].expected}>" for name in required_of(declaration))]
-    )
+    values = [f"<{name}: {kinds[name].expected}>" for name in required_of(declaration)]
+    return " ".join([NAME_OF[declaration], *values])

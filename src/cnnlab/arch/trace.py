@@ -1,8 +1,8 @@
-"""Following a shape through the layers: sizes, trained numbers, MACs and receptive field of every layer.
+"""Shapes, parameters, MACs and receptive field of every layer, for one input shape.
 
-Receptive field: the (height, width) of the input that one output value can see; jump: the distance in the
-input between neighbouring outputs. A window k with stride s makes them field + (k - 1) * jump and jump * s.
-Padding is not cut off, so a field can be larger than the input. Source: Araujo, Norris and Sim, "Computing
+Receptive field: (height, width) of the input region that one output value depends on; jump: distance in the
+input between neighbouring outputs. A window k with stride s changes them to field + (k - 1) * jump and jump * s.
+Padding counts, so a field can be larger than the input. Source: Araujo, Norris and Sim, "Computing
 receptive fields of convolutional neural networks", Distill 2019.
 """
 
@@ -20,7 +20,7 @@ from cnnlab.core.tables import table_lines
 
 @dataclass(frozen=True)
 class Row:
-    """One layer at work. The parts of a residual have rows before its own row, which costs nothing."""
+    """One layer. The parts of a residual have rows before its own row, which has no cost."""
 
     path: str
     layer: Layer
@@ -33,22 +33,22 @@ class Row:
 
     @property
     def weights(self) -> int:
-        """Trained numbers that multiply: weights of convolutions and linear layers, scales of normalisations."""
+        """Number of weights of convolutions and linear layers, and of scales of normalisations."""
         return sum(each.size for each in self.arrays if each.role in ("weight", "scale"))
 
     @property
     def biases(self) -> int:
-        """Trained numbers that are added: biases, and shifts of normalisations."""
+        """Number of biases, and of shifts of normalisations."""
         return sum(each.size for each in self.arrays if each.role in ("bias", "shift"))
 
     @property
     def parameters(self) -> int:
-        """Trained numbers of this layer."""
+        """Number of trained values of this layer."""
         return self.weights + self.biases
 
     @property
     def label(self) -> str:
-        """The layer as a table shows it: the canonical text, for a residual without its body."""
+        """The layer in a table: its canonical text, for a residual without the body."""
         if not isinstance(self.layer, Residual):
             return write_layer(self.layer)
         shortcut, activation = self.layer.shortcut, self.layer.activation
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row as the texts of a table; a count of 0 is left blank."""
+        """The cells of the printed table; a count of 0 is blank."""
         counts = (f"{count:,}" if count else "" for count in (self.weights, self.biases, self.macs))
         field = show_shape(self.receptive_field)
         return (self.path, self.label, show_shape(self.output_shape), *counts, field)
@@ -76,12 +76,12 @@ class Trace:
 
     @property
     def arrays(self) -> tuple[Parameter, ...]:
-        """Every array that the network holds, in the order of the layers."""
+        """All arrays of the network, in the order of the layers."""
         return tuple(each for row in self.rows for each in row.arrays)
 
     @property
     def parameters(self) -> int:
-        """All trained numbers."""
+        """Number of trained values."""
         return sum(row.parameters for row in self.rows)
 
     @property
@@ -90,7 +90,7 @@ class Trace:
         return sum(row.macs for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything the table shows, as JSON can hold it."""
+        """Everything in the table, as JSON types."""
         rows = [
             asdict(row) | {"layer": write_layer(row.layer), "weights": row.weights, "biases": row.biases}
             for row in self.rows
@@ -104,7 +104,7 @@ class Trace:
         }
 
     def table(self) -> str:
-        """The rows and the totals as aligned text."""
+        """Rows and totals as aligned text."""
         columns = ("", "layer", "output", "weights", "biases", "MACs", "receptive field")
         first = ("", "input", show_shape(self.input_shape), "", "", "", "")
         head, rule, *body = table_lines(columns, [first, *(row.cells for row in self.rows)], words=3)
@@ -113,9 +113,9 @@ class Trace:
 
 
 def trace_layers(layers: Sequence[Layer], input_shape: Shape) -> Trace:
-    """Follow `input_shape`, (channels, height, width) or (features,), through `layers`.
+    """Trace `layers` for `input_shape`, (channels, height, width) or (features,).
 
-    Raises ArchitectureError naming the layer, the shape it receives and what does not fit.
+    Raises ArchitectureError with the layer, its input shape and what does not fit.
     """
     if len(input_shape) not in (1, 3) or not all(isinstance(n, int) and n > 0 for n in input_shape):
         raise ArchitectureError(
@@ -129,14 +129,14 @@ def trace_layers(layers: Sequence[Layer], input_shape: Shape) -> Trace:
 
 @dataclass(frozen=True)
 class _View:
-    """What one value sees of the input, and the (height, width) of the map it belongs to or came from."""
+    """Receptive field and jump of one value, and the (height, width) of the map that it belongs to or came from."""
 
     field: tuple[int, int]
     jump: tuple[int, int]
     extent: tuple[int, int]
 
     def on(self, shape: Shape) -> "_View":
-        """The view of a value in a result of `shape`. Flattening keeps field and extent."""
+        """The view for a result of `shape`. Flattening keeps field and extent."""
         return replace(self, extent=(shape[1], shape[2])) if len(shape) == 3 else self
 
     def after(self, layer: Layer) -> "_View":
@@ -154,7 +154,7 @@ class _View:
 
 
 def _walk(layers: Sequence[Layer], shape: Shape, view: _View, prefix: str) -> tuple[list[Row], _View]:
-    """The rows of `layers` after one another, and the view behind the last."""
+    """The rows of `layers` in order, and the view after the last."""
     rows: list[Row] = []
     for index, layer in enumerate(layers):
         more, view = _rows_of(layer, shape, view, f"{prefix}{index}")
@@ -164,7 +164,7 @@ def _walk(layers: Sequence[Layer], shape: Shape, view: _View, prefix: str) -> tu
 
 
 def _rows_of(layer: Layer, shape: Shape, view: _View, path: str) -> tuple[list[Row], _View]:
-    """The rows of one layer (a residual: body, shortcut, then its own), and the view behind it."""
+    """The rows of one layer (of a residual: body, shortcut, itself), and the view after it."""
     parts: list[Row] = []
     after = view.after(layer)
     if isinstance(layer, Residual):

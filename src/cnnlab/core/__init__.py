@@ -1,1 +1,1 @@
-"""Small shared words: errors and exit codes, derived randomness, durations, safe files. Imports nothing of ours."""
+"""Shared basics: errors, random generators, durations, files, tables. Imports no other part of cnnlab."""

@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def usable_cores() -> list[int]:
-    """Their numbers; in containers and batch jobs they are fewer than the machine has."""
+    """Numbers of these cores: in containers and batch jobs fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def processor_name() -> str:
-    """The name a person knows the processor by."""
+    """Name of the processor as its vendor writes it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

@@ -1,6 +1,6 @@
-"""Lengths of training with their unit in the value: `8ep` (epochs), `500it` (steps), `10%` (of the whole).
+"""Lengths of training with their unit: `8ep` (epochs), `500it` (steps), `10%` (of the whole training).
 
-The unit-in-the-value idea is Composer's (`composer/core/time.py`).
+Idea: Composer (`composer/core/time.py`).
 """
 
 import math
@@ -39,7 +39,7 @@ class Duration:
         match = _TEXT.fullmatch(value.strip()) if isinstance(value, str) else None
         if match is None:
             raise ValueError(f"received {value!r}, {_EXPECTED}")
-        return cls(float(match["amount"]), match["unit"])  # type: ignore[arg-type]  # the pattern admits only units
+        return cls(float(match["amount"]), match["unit"])  # type: ignore[arg-type]  # the pattern allows only units
 
     def __str__(self) -> str:
         amount = int(self.amount) if self.amount == int(self.amount) else self.amount
@@ -55,8 +55,8 @@ class Duration:
             case "%":
                 return round(self.amount / 100 * total_steps)
 
-    def share(self, epochs: int) -> float | None:
-        """The part of a training of `epochs` (1.0: all of it); None for steps: they need the data's size."""
+    def fraction(self, epochs: int) -> float | None:
+        """Fraction of a training of `epochs` (1.0: all of it); None for steps, which need the data's size."""
         match self.unit:
             case "ep":
                 return self.amount / epochs

@@ -1,7 +1,6 @@
-"""What can go wrong on the user's side, each kind with its documented exit code.
+"""User errors, each kind with its documented exit code.
 
-An error here is one clear message: what was received, what was expected, what to do. A traceback is for
-our own bugs (exit code 1).
+A message states what was received, what was expected and what to do. Tracebacks are for our bugs (exit code 1).
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ EXIT_CODES = {
 
 
 class CnnlabError(ValueError):
-    """Base of every error that is the user's to mend. `problems` lists all of them, found together."""
+    """Base of every error that the user can correct. `problems` lists all that were found."""
 
     exit_code = 2
 
@@ -43,7 +42,7 @@ class ImageError(CnnlabError):
 
 
 class WeightsError(CnnlabError):
-    """A file of weights that is not one, or whose tensors do not fit the network."""
+    """A file without weights, or with tensors that do not fit the network."""
 
 
 class DataError(CnnlabError):
@@ -59,7 +58,7 @@ class DivergedError(CnnlabError):
 
 
 class StorageError(CnnlabError):
-    """Something could not be written. `no_space` tells a full disk from a refused one."""
+    """Something could not be written. `no_space`: because the disk is full."""
 
     exit_code = 5
 
@@ -81,7 +80,7 @@ class MemoryExceededError(CnnlabError):
 
 
 class Interrupted(Exception):  # noqa: N818 - it is a request, not an error
-    """Ctrl-C or SIGTERM was received, everything was saved. `exit_code` is 130 or 143."""
+    """Ctrl-C or SIGTERM was received and everything was saved. `exit_code` is 130 or 143."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         self.exit_code = exit_code

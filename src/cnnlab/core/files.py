@@ -1,6 +1,6 @@
-"""Writing files so that a crash leaves the old content or the new, never a part.
+"""Atomic file writing: after a crash a file has its old or its new content, never a part.
 
-Order: write to a temporary name in the same folder, fsync, rename over the target, fsync the folder.
+Order: write a temporary file in the same folder, fsync, rename it to the target, fsync the folder.
 """
 
 import errno
@@ -27,7 +27,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write `path` into a `StorageError` that says what to do."""
+    """Turn an OSError while writing `path` into a `StorageError` that states what to do."""
     try:
         yield
     except OSError as error:
@@ -43,7 +43,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
-    """Write `content` to `path` all or nothing. What is not `durable` a power cut may lose. Raises StorageError."""
+    """Write `content` to `path` atomically; without `durable` a power cut may lose it. Raises StorageError."""
     data = content.encode() if isinstance(content, str) else content
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> N
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON, all or nothing. NaN and infinity are refused, JSON has neither."""
+    """Write a value as indented JSON, atomically. NaN and infinity are errors: JSON has neither."""
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 

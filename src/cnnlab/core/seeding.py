@@ -1,8 +1,8 @@
-"""Randomness is derived, never carried.
+"""Random numbers without stored state.
 
-Every random number comes from (seed, purpose, coordinates such as epoch and step) through a counter-based
-generator, so a resumed run, another batch size and an uninterrupted run draw the same values. Nothing here has
-state. Philox: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+Every random number follows from (seed, purpose, coordinates such as epoch and step) through a counter-based
+generator, so a resumed run and another batch size give the same values as an uninterrupted run.
+Philox: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ def derive_key(seed: int, purpose: str, *coordinates: int) -> int:
 
 
 def derive_generator(seed: int, purpose: str, *coordinates: int) -> np.random.Generator:
-    """An independent NumPy generator for one purpose at one place, for example `(seed, "flip", epoch)`."""
+    """An independent NumPy generator for one purpose, for example `(seed, "flip", epoch)`."""
     return np.random.Generator(np.random.Philox(key=derive_key(seed, purpose, *coordinates)))
 
 

@@ -1,4 +1,4 @@
-"""Tables as text: aligned for a terminal and a log, in Markdown for a page, as CSV for programs."""
+"""Tables as text: aligned for terminals and logs, as Markdown for pages, as CSV for programs."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> list[str]:
-    """The head, a rule of dashes, then a line per row. The first `words` columns are words, the rest numbers.
+    """The head, a line of dashes, then one line per row. The first `words` columns are left-aligned, the others right.
 
     >>> table_lines(("layer", "MACs"), [("conv 5x5 8", "600"), ("relu", "")], words=1)
     ['layer       MACs', '----------------', 'conv 5x5 8   600', 'relu']
@@ -18,7 +18,7 @@ def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) 
 
 
 def markdown_lines(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> list[str]:
-    """The same in Markdown, padded so that it also reads well as it stands."""
+    """The same table in Markdown, padded so that its source is readable too."""
     widths = [max(3, *map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * width if column < words else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
     return [f"| {' | '.join(cells)} |" for cells in _aligned((head, rule, *rows), widths, words)]
@@ -31,7 +31,7 @@ def _aligned(lines: Iterable[Sequence[str]], widths: Sequence[int], words: int) 
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """The head and the rows as CSV: numbers with all their digits, nothing for None."""
+    """The head and the rows as CSV: numbers with all digits, an empty cell for None."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([head, *rows])
     return text.getvalue()

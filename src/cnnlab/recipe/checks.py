@@ -1,4 +1,4 @@
-"""What must hold between the sections of a recipe. A problem is a line that starts with a path."""
+"""Checks between the sections of a recipe. A problem is a line that starts with a path."""
 
 from collections.abc import Iterator
 
@@ -14,17 +14,16 @@ def early_stop_needs_val(train: Train, data: Data) -> Iterator[str]:
 
 
 def warmup_fits_budget(train: Train, schedule: Schedule) -> Iterator[str]:
-    """A rise (and hold) that outlasts the training would never reach what the schedule promises.
+    """Warm-up and hold must end before the training does.
 
-    Lengths in steps need the data's size; `optim.schedules` checks those.
+    Lengths in steps need the data's size: `optim.schedules` checks them.
     """
     if not isinstance(schedule, Warmup | WarmupHoldCosine | OneCycle):
         return
     lengths = {"warmup": schedule.warmup}
     if isinstance(schedule, WarmupHoldCosine):
         lengths["hold"] = schedule.hold
-    share = sum(length.share(train.epochs) or 0.0 for length in lengths.values())
-    if share > 1 + 1e-9:
+    if sum(length.fraction(train.epochs) or 0.0 for length in lengths.values()) > 1 + 1e-9:
         named = " and ".join(f"{key} '{length}'" for key, length in lengths.items())
         yield f"schedule.warmup: {named} outlast {train.epochs} epochs (train.epochs); shorten it"
 
@@ -43,5 +42,5 @@ def suspicions(train: Train, schedule: Schedule) -> Iterator[str]:
 
 
 def _outlasts(length: Duration, epochs: int) -> bool:
-    share = length.share(epochs)
-    return share is not None and share >= 1
+    fraction = length.fraction(epochs)
+    return fraction is not None and fraction >= 1

@@ -1,7 +1,7 @@
-"""Named architectures. `NAMED` is the whole list: a line for a family's function or an entry in `texts.toml`.
+"""Named architectures. `NAMED` is the whole list: functions, and the entries of `texts.toml`.
 
-A function takes the number of classes and keyword options, each annotated with its kind, and returns an
-architecture that fits any number of input channels.
+A function takes the number of classes and keyword options, each annotated with its kind. Its architecture fits
+any number of input channels.
 """
 
 import tomllib
@@ -45,9 +45,9 @@ NAMED: dict[str, Builder] = {
 def named(
     name: str, input_shape: Shape = (3, 32, 32), num_classes: int = 10, **options: object
 ) -> Architecture:
-    """The architecture of that name, checked against `input_shape`, (channels, height, width).
+    """The architecture with this name, checked for `input_shape`, (channels, height, width).
 
-    Raises ArchitectureError for an unknown name, all bad options together, or an input that is too small.
+    Raises ArchitectureError for an unknown name, for wrong options (all together) or for a too small input.
     """
     if name not in NAMED:
         raise ArchitectureError(f"unknown architecture {name!r}{did_you_mean(name, NAMED)}")
@@ -56,10 +56,7 @@ def named(
 
 
 def resolve(text: str, input_shape: Shape = (3, 32, 32), num_classes: int = 10) -> Architecture:
-    """What a user wrote on one line: a name with options, `resnet20 shortcut=B`, or layers in the text form.
-
-    Raises ArchitectureError as `named` and `parse` do.
-    """
+    """Read a line: a name with options, `resnet20 shortcut=B`, or layers. Raises as `named` and `parse` do."""
     name, *words = text.split() or [""]
     if name not in NAMED:
         if not words and name not in LAYERS and name.replace("-", "").isalnum():

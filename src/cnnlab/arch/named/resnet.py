@@ -9,18 +9,11 @@ from typing import Annotated
 
 from cnnlab.arch.architecture import Architecture
 from cnnlab.arch.kinds import choice
-from cnnlab.arch.layers import (
-    ACTIVATIONS,
-    BatchNorm,
-    Conv,
-    GlobalAvgPool,
-    Linear,
-    Residual,
-)
+from cnnlab.arch.layers import ACTIVATIONS, BatchNorm, Conv, GlobalAvgPool, Linear, Residual
 
 
 def resnet(depth: int) -> Callable[..., Architecture]:
-    """The function that builds the ResNet of that depth, 6n + 2."""
+    """The function that builds the ResNet of this depth, 6n + 2."""
     num_blocks, remainder = divmod(depth - 2, 6)
     assert num_blocks > 0, depth
     assert remainder == 0, depth
@@ -31,7 +24,7 @@ def resnet(depth: int) -> Callable[..., Architecture]:
         shortcut: Annotated[str, choice("A", "B")] = "A",
         activation: Annotated[str, choice(*ACTIVATIONS)] = "relu",
     ) -> Architecture:
-        """`shortcut` is that of the two blocks that change the shape; all others are identities."""
+        """`shortcut` is for the two blocks that change the shape; all others are identities."""
         act = ACTIVATIONS[activation]()
 
         def block(channels: int, shrinks: bool) -> Residual:

@@ -1,4 +1,4 @@
-"""SimpleNN: two unpadded convolutions with pooling and three linear layers, a kin of LeNet-5.
+"""SimpleNN: two unpadded convolutions with pooling and three linear layers, similar to LeNet-5.
 
 82,030 parameters and 716,328 MACs for a 3x32x32 image and 10 classes.
 """
@@ -7,16 +7,7 @@ from typing import Annotated
 
 from cnnlab.arch.architecture import Architecture
 from cnnlab.arch.kinds import FLAG, PROBABILITY, choice
-from cnnlab.arch.layers import (
-    ACTIVATIONS,
-    BatchNorm,
-    Conv,
-    Dropout,
-    Flatten,
-    Layer,
-    Linear,
-    MaxPool,
-)
+from cnnlab.arch.layers import ACTIVATIONS, BatchNorm, Conv, Dropout, Flatten, Layer, Linear, MaxPool
 
 
 def simplenn(
@@ -26,7 +17,7 @@ def simplenn(
     batchnorm: Annotated[bool, FLAG] = False,
     dropout: Annotated[float, PROBABILITY] = 0.0,
 ) -> Architecture:
-    """`batchnorm` stands between convolution and activation, `dropout` after the hidden linear layers'."""
+    """`batchnorm` comes between convolution and activation, `dropout` after the hidden linear layers."""
     norm: tuple[Layer, ...] = (BatchNorm(),) if batchnorm else ()
     act = ACTIVATIONS[activation]()
     drop: tuple[Layer, ...] = (Dropout(dropout),) if dropout else ()

@@ -54,6 +54,7 @@ def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
     """Write `path`, a PNG, and the SVG beside it; return both paths. Raises CnnlabError, StorageError."""
     vector = png_name(path).with_suffix(".svg")
     save(figure, path, format="png", dpi=PNG_DPI)
+    figure.set_layout_engine("none")  # one layout for both: computing it takes as long as drawing
     save(figure, vector, format="svg", metadata={"Date": None})
     return path, vector
 
