@@ -2,7 +2,7 @@
 
 An engine applies them to an image in this order:
 
-1. geometry: `rows_NH` and `columns_NW` (crop, then flip), then `matrices_N23` (rotation). Positions outside the image are black;
+1. geometry: `rows_NH` and `columns_NW` (crop, then flip), then `matrices_N23` (rotation). Outside is black;
 2. colour, on pixels 0..255: `tables_NCV`, then `colours_NCD`, whose result is clamped to 0..255;
 3. normalisation, done by the engine;
 4. `boxes_N4` (cutout) become 0, which is the mean where images are normalised by the mean;
