@@ -36,10 +36,10 @@ def test_a_claim_reads_as_a_sentence():
         ("==", 1, -0.9, 1.1),
     ],
 )
-def test_depth_is_positive_inside_the_claimed_region(relation, margin, inside, outside):
+def test_distance_is_positive_inside_the_claimed_region(relation, margin, inside, outside):
     claim = Claim("a", relation, "b", margin, "test")
-    assert claim.depth(inside) == pytest.approx(0.1)
-    assert claim.depth(outside) == pytest.approx(-0.1)
+    assert claim.distance_inside(inside) == pytest.approx(0.1)
+    assert claim.distance_inside(outside) == pytest.approx(-0.1)
     assert claim.holds_for(inside, 0.0) is True
     assert claim.holds_for(outside, 0.0) is False
 

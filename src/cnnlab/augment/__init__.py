@@ -1,6 +1,6 @@
-"""Augmentation: what is drawn for every image of an epoch, apart from how an engine applies it. One file per method.
+"""Augmentation: random parameters for every image of an epoch; engines apply them. One file per method.
 
-`draws.py` holds the value between the two and its one order; `reference.py` applies it to one image, plainly.
+`draws.py` defines these parameters and their order; `reference.py` applies them to one image in plain NumPy.
 """
 
 from cnnlab.augment.draws import OUTSIDE, EpochDraws, draw_epoch

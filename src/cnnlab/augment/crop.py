@@ -1,7 +1,7 @@
 """Random crop after padding, the standard CIFAR augmentation.
 
 Source: Lee et al., "Deeply-supervised nets" (2015), as used in He et al. 2016, section 4.2: pad 4 pixels on each
-side, crop the original size at a random place. Padding is black (0 before normalisation) or a reflection.
+side, crop the original size at a random position. Padding is black (0 before normalisation) or a reflection.
 """
 
 from typing import Literal
@@ -18,7 +18,7 @@ def crop_offsets(generator: np.random.Generator, num_images: int, padding: int) 
 def cropped_positions(
     offsets_N: NDArray[np.int32], size: int, mode: Literal["zero", "reflect"]
 ) -> NDArray[np.int32]:
-    """Input position of each of `size` output positions, N x size; -1 where black padding shows."""
+    """Input position of each of `size` output positions, N x size; -1 for black padding."""
     positions = np.add(offsets_N[:, None], np.arange(size), dtype=np.int32)
     if mode == "reflect":
         return reflected(positions, size)

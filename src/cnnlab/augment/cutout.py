@@ -1,8 +1,8 @@
-"""Cutout: a square of the image is removed, at a place drawn per image.
+"""Cutout: a square at a random position of each image is removed.
 
 Source: DeVries & Taylor, "Improved regularization of convolutional neural networks with Cutout" (2017), and their code
-(github.com/uoguelph-mlrg/Cutout). As there, the centre is any pixel, so that a square may reach over the border, and
-the square is 0 after normalisation: the channel's mean, not black. Unlike there, an odd size is not made even.
+(github.com/uoguelph-mlrg/Cutout). As there, the centre is any pixel, so a square may extend beyond the border, and
+the square is 0 after normalisation: the channel's mean, not black. Unlike there, an odd size stays odd.
 Their sizes: 16 for CIFAR-10, 8 for CIFAR-100, 20 for SVHN.
 """
 

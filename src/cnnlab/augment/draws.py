@@ -1,16 +1,16 @@
-"""One epoch's draws for every image of a split: small parameters per image, no pixels.
+"""Random parameters of one epoch for every image of a split, without pixels.
 
 An engine applies them to an image in this order:
 
-1. geometry: `rows_NH` and `columns_NW` (crop, then flip), then `matrices_N23` (rotation). Black where nothing is seen;
+1. geometry: `rows_NH` and `columns_NW` (crop, then flip), then `matrices_N23` (rotation). Outside is black;
 2. colour, on pixels 0..255: `tables_NCV`, then `colours_NCD`, whose result is clamped to 0..255;
-3. normalisation, which is the engine's own;
+3. normalisation, done by the engine;
 4. `boxes_N4` (cutout) become 0, which is the mean where images are normalised by the mean;
-5. mixing: `weight_N` times the image plus the rest times its partner, which has had its own draws 1 to 4. The loss is
-   mixed likewise from both labels; a hit is the label with the larger share, the image's own where they are equal.
+5. mixing: `weight_N` times the image plus the rest times its partner, after the partner's own steps 1 to 4. The loss is
+   mixed in the same way from both labels; a hit is the label with the larger weight, the image's own if equal.
 
-Draws belong to an image's position in its split, not to its place in the epoch: they are the same for every batch
-size, order and resume point. A role that is None changes nothing and costs nothing.
+Draws depend on an image's position in its split, not in the epoch: they are equal for every batch size, order and
+resume point. None switches a step off, without cost.
 
 Shape legend: N images, H x W pixels of output and input, C channels, V = 256 pixel values, D = C + 1.
 """
@@ -32,14 +32,14 @@ OUTSIDE = -1
 
 @dataclass(frozen=True)
 class EpochDraws:
-    """What happens to each image of a split in one epoch; the order is said above.
+    """What happens to each image of a split in one epoch, in the order above.
 
     `rows_NH`, `columns_NW`: the input row of every output row, the input column of every output column, or OUTSIDE.
-    `matrices_N23`: position of an output pixel to position in the image that rows and columns give, as Pillow counts:
-    the centre of the first pixel is (0.5, 0.5), x comes before y. `bilinear`: mixed from the four nearest pixels.
+    `matrices_N23`: from output position to position in the image after crop and flip, with Pillow's coordinates: the
+    centre of the first pixel is (0.5, 0.5), x comes before y. `bilinear`: interpolate the four nearest pixels.
     `tables_NCV`: the new value of each pixel value. `colours_NCD`: new channels from old; the last column is added.
     `boxes_N4`: top, left, bottom, right; the last two are the first row and column after the box.
-    `partner_N`: position in the split of the image that is mixed in; `weight_N`: share of the image itself, 0..1.
+    `partner_N`: position in the split of the image that is mixed in; `weight_N`: weight of the image itself, 0..1.
     """
 
     rows_NH: NDArray[np.int32] | None = None
@@ -53,7 +53,7 @@ class EpochDraws:
     weight_N: NDArray[np.float32] | None = None
 
     def at(self, positions: NDArray[np.int64]) -> "EpochDraws":
-        """The draws of the images at these positions of the split."""
+        """The draws for the images at these positions of the split."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "bilinear"}
         taken = {name: None if array is None else array[positions] for name, array in arrays.items()}
         return EpochDraws(bilinear=self.bilinear, **taken)
@@ -62,7 +62,7 @@ class EpochDraws:
 def draw_epoch(
     augment: Augment, seed: int, epoch: int, num_images: int, height: int, width: int
 ) -> EpochDraws:
-    """Draw everything that `augment` asks for in `epoch` (from 0), each method from a generator of its own."""
+    """Draw all parameters for `augment` in `epoch` (from 0), each method from its own generator."""
     rows = columns = matrices = boxes = None
     if crop := augment.crop:
         offsets_N2 = crop_offsets(derive_generator(seed, "crop", epoch), num_images, crop.padding)

@@ -1,4 +1,4 @@
-"""Random horizontal flip: mirrors an image with probability p. Not for digits or text, whose classes it changes."""
+"""Random horizontal flip with probability p. Not for digits or text: it changes their class."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,5 +10,5 @@ def flip_choices(generator: np.random.Generator, num_images: int, p: float) -> N
 
 
 def flip_positions(columns_NW: NDArray[np.int32], chosen_N: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """The column maps with those of the chosen images read from right to left."""
+    """The column positions, reversed for the chosen images."""
     return np.where(chosen_N[:, None], columns_NW[:, ::-1], columns_NW)

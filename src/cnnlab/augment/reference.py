@@ -1,4 +1,4 @@
-"""One image augmented in plain NumPy: slow, to be read, and what every engine is held against.
+"""Augmentation of one image in plain NumPy: slow and readable, the reference for every engine.
 
 Shape legend: H x W pixels, C channels; N images of the split.
 """
@@ -15,7 +15,7 @@ Values = NDArray[np.float64]
 
 
 def augmented(images_NHWC: Pixels, draws: EpochDraws, position: int, mean_C: Values) -> Values:
-    """The image at `position` of the split, H x W x C on 0..255; `mean_C` is what becomes 0 when normalised."""
+    """The image at `position` of the split, H x W x C in 0..255; `mean_C` becomes 0 by normalisation."""
 
     def alone(n: int) -> Values:
         values_HWC = _recoloured(_moved(images_NHWC[n], draws, n), draws, n)
@@ -30,19 +30,19 @@ def augmented(images_NHWC: Pixels, draws: EpochDraws, position: int, mean_C: Val
 
 
 def moved_and_recoloured(image_HWC: Pixels, draws: EpochDraws, position: int) -> Pixels:
-    """One image as it is before normalisation, in whole pixel values: without boxes, not mixed."""
+    """One image before normalisation as uint8, without boxes and mixing."""
     return np.rint(_recoloured(_moved(image_HWC, draws, position), draws, position)).astype(np.uint8)
 
 
 def box(draws: EpochDraws, position: int) -> tuple[slice, slice]:
-    """The rows and the columns that are removed."""
+    """Rows and columns that are removed."""
     assert draws.boxes_N4 is not None
     top, left, bottom, right = draws.boxes_N4[position]
     return slice(top, bottom), slice(left, right)
 
 
 def preview_batch(images_NHWC: Pixels, augment: Augment, seed: int = 1, epoch: int = 0) -> Pixels:
-    """The images before normalisation as an epoch would see them, uint8; boxes in the mean colour of these images."""
+    """The images of an epoch before normalisation, uint8; boxes have the mean colour of these images."""
     num_images, height, width, channels = images_NHWC.shape
     draws = draw_epoch(augment, seed, epoch, num_images, height, width)
     mean_C = images_NHWC.mean(axis=(0, 1, 2)) if num_images else np.zeros(channels)
@@ -70,7 +70,7 @@ def _transformed(image_HWC: Pixels, matrix_23: NDArray[np.int32], bilinear: bool
     x_HW, y_HW = (a * column_HW + b * row_HW + c for a, b, c in matrix_23.tolist())
 
     def pixels(column_HW: NDArray[np.int64], row_HW: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Beyond the border: the pixel at the border."""
+        """Outside the image: the pixel at the border."""
         places = row_HW.clip(0, height - 1), column_HW.clip(0, width - 1)
         return np.asarray(image_HWC[places], dtype=np.int64)
 

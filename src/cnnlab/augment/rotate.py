@@ -1,8 +1,8 @@
-"""Random rotation about the centre of the image, which keeps its size; what comes from outside is black.
+"""Random rotation about the centre of the image; the size stays, pixels from outside are black.
 
-As torchvision's RandomRotation(degrees): uniform on -degrees .. degrees, nearest pixel by default. Positive angles turn
-counter-clockwise. Positions are computed in whole 65536ths of a pixel, as Pillow does for the nearest pixel: every
-engine and Pillow find the same pixels. Bilinear weights are whole 256ths, again the same everywhere.
+As torchvision's RandomRotation(degrees): uniform on -degrees .. degrees, nearest pixel by default. Positive angles are
+counter-clockwise. Positions are whole 65536ths of a pixel, as in Pillow for the nearest pixel: all engines and Pillow
+select the same pixels. Bilinear weights are whole 256ths, equal on all engines.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ def rotation_angles(generator: np.random.Generator, num_images: int, degrees: fl
 
 
 def rotation_matrices(angles_N: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """Output position to input position (x, y) of each image, N x 2 x 3, as Pillow's Image.transform takes it."""
+    """From output to input position (x, y) for each image, N x 2 x 3, as in Pillow's Image.transform."""
     radians_N = np.radians(angles_N)
-    # Rounded as Pillow rounds: a quarter turn is exact.
+    # Rounded as in Pillow, so that a quarter turn is exact.
     cos_N, sin_N = np.round(np.cos(radians_N), 15), np.round(np.sin(radians_N), 15)
     x, y = width / 2, height / 2
     rows = [[cos_N, -sin_N, x - x * cos_N + y * sin_N], [sin_N, cos_N, y - x * sin_N - y * cos_N]]

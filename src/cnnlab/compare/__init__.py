@@ -1,1 +1,1 @@
-"""Statistics of several runs: pure functions on arrays of seeds and test examples, without torch."""
+"""Statistics of several runs: pure functions over seeds and test examples, without torch."""

@@ -1,7 +1,6 @@
-"""Claims as values: sentences about two arms, or an arm and a number, that replicates can decide.
+"""Claims: statements about two arms, or an arm and a number, that replicates can decide.
 
-Every claim says that an effect, `left - times x right`, lies in a region of the line; `verdicts` decides whether it
-does.
+A claim states that an effect, `left - times x right`, is in a region; `verdicts` decides it.
 """
 
 import math
@@ -15,17 +14,17 @@ Relation = Literal[">", ">=", "<", "<=", "=="]
 
 
 class ClaimError(CnnlabError):
-    """A claim that says nothing, or speaks of arms that are not there."""
+    """An invalid claim, or one about arms that do not exist."""
 
 
 @dataclass(frozen=True)
 class Claim:
     """`left` relation `right`, in the units of `metric`; `right` is another arm or a number.
 
-    `margin` is by how much: `a > b` with margin 0.01 says that a is above b by more than 0.01, `a < b` likewise
-    below; a negative margin says "not worse by more than". `a == b` says that they differ by at most the margin,
-    which must then be positive. > and >= are judged alike, as are < and <=. `text` is the sentence for people.
-    `times` says how many times `right`: `a > b` with times 8 says that a is more than eightfold b. Raises ClaimError.
+    `margin`: `a > b` with margin 0.01 means that a is above b by more than 0.01; a negative margin means "not worse by
+    more than". `a == b` means that they differ by at most the margin, which must be positive. > and >= are treated
+    equally, as are < and <=. `times`: `a > b` with times 8 means that a is more than 8 x b. `text`: the sentence for
+    reports. Raises ClaimError.
     """
 
     left: str
@@ -76,11 +75,11 @@ class Claim:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The names of the arms it speaks of: one or two."""
+        """The names of its arms: one or two."""
         return (self.left, self.right) if isinstance(self.right, str) else (self.left,)
 
-    def depth(self, effect: float) -> float:
-        """How far inside the claimed region an effect lies, in the metric's units; negative outside."""
+    def distance_inside(self, effect: float) -> float:
+        """Distance of an effect from the border of the claimed region, in the metric's units; negative outside."""
         match self.relation:
             case ">" | ">=":
                 return effect - self.margin
@@ -90,19 +89,20 @@ class Claim:
                 return self.margin - abs(effect)
 
     def holds_for(self, left: Value, right: Value) -> bool | None:
-        """Whether one pair of values is as claimed; None on the border, or where a `Beyond` leaves it open."""
+        """Whether one pair of values is as claimed; None on the border, or if unknown because of a `Beyond`."""
         low, high = _difference(left, right)
-        if low == high and math.isclose(self.depth(low), 0, abs_tol=1e-12 * max(1, abs(low))):
+        distances = self.distance_inside(low), self.distance_inside(high)
+        if low == high and math.isclose(distances[0], 0, abs_tol=1e-12 * max(1, abs(low))):
             return None
-        if min(self.depth(low), self.depth(high)) > 0:
+        if min(distances) > 0:
             return True
-        straddles = self.relation == "==" and low < 0 < high
-        return False if max(self.depth(low), self.depth(high)) <= 0 and not straddles else None
+        contains_zero = self.relation == "==" and low < 0 < high
+        return False if max(distances) <= 0 and not contains_zero else None
 
 
 def _difference(left: Value, right: Value) -> tuple[float, float]:
-    """The lowest and highest `left - right` that the two values allow."""
-    lowest = [value.limit if isinstance(value, Beyond) else value for value in (left, right)]
-    high = math.inf if isinstance(left, Beyond) else lowest[0] - lowest[1]
-    low = -math.inf if isinstance(right, Beyond) else lowest[0] - lowest[1]
+    """The lowest and highest possible `left - right`."""
+    left_known, right_known = (value.limit if isinstance(value, Beyond) else value for value in (left, right))
+    low = -math.inf if isinstance(right, Beyond) else left_known - right_known
+    high = math.inf if isinstance(left, Beyond) else left_known - right_known
     return low, high

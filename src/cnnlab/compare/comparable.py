@@ -1,23 +1,24 @@
-"""Whether runs may be compared: on equal data; where time is measured, under equal conditions too.
+"""Whether runs may be compared: only with equal data; for times, only under equal conditions.
 
-Everything else that differs between runs does not forbid a comparison, but is named. What an older run did not record
-is not guessed: it is said to be unknown.
+Other differences between runs are reported. A fact that an older run did not record is reported as unknown.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cnnlab.compare.metrics import METRICS
+from cnnlab.core import numbers
 from cnnlab.runs import Environment, RunFolder
 
-_MOST_VALUES = 4  # of one fact that a note lists
+_MOST_VALUES = 4  # of one fact in a note
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact about how a run was made, as text; None where it is not known.
+    """A fact about the conditions of a run, as text; None if unknown.
 
-    `for_time`: times compare only where it is equal. `for_bits`: equal bits are promised only where it is equal.
+    `for_time`: times are comparable only if it is equal. `for_bits`: results are bitwise equal only if it is equal.
     """
 
     name: str
@@ -44,14 +45,14 @@ BITWISE = tuple(fact for fact in FACTS if fact.for_bits)
 
 @dataclass(frozen=True)
 class Comparability:
-    """Whether the runs of a claim compare in its metric. `reason`: why not, or what is not known; may be empty."""
+    """Whether the runs of a claim are comparable. `reason`: why not, or what is unknown; may be empty."""
 
     comparable: bool = True
     reason: str = ""
 
 
 def comparability(runs: Sequence[RunFolder], metric: str) -> Comparability:
-    """Whether runs, of one arm or several, compare in `metric`, as far as conditions go. Raises RunError."""
+    """Whether the conditions of runs, of one or several arms, are comparable for `metric`. Raises RunError."""
     if not METRICS[metric.partition(" ")[0]].is_time:
         return Comparability()
     facts = [fact for fact in FACTS if fact.for_time and not _asked_for(fact, runs)]
@@ -62,14 +63,14 @@ def comparability(runs: Sequence[RunFolder], metric: str) -> Comparability:
 
 
 def notes(runs: Sequence[RunFolder]) -> list[str]:
-    """A line for each fact in which runs differ, and one for those that are not known of some. Raises RunError."""
+    """One line for each fact in which runs differ, and one for unknown facts. Raises RunError."""
     lines = [f"the runs differ in {_values(fact.name, found)}" for fact, found in _differences(runs, FACTS)]
     unknown = _unknown(runs, FACTS)
     return [*lines, unknown] if unknown else lines
 
 
 def data_problems(runs: Sequence[RunFolder]) -> list[str]:
-    """A line for each source of which runs saw different data: their numbers do not compare at all. Raises RunError."""
+    """One line for each source of which runs used different data: they are not comparable. Raises RunError."""
     first: dict[str, dict[str, RunFolder]] = {}
     for run in runs:
         first.setdefault(run.recipe.data.source, {}).setdefault(run.environment.data.digest, run)
@@ -81,39 +82,33 @@ def data_problems(runs: Sequence[RunFolder]) -> list[str]:
 
 
 def _differences(runs: Sequence[RunFolder], facts: Sequence[Fact]) -> Iterator[tuple[Fact, dict[str, int]]]:
-    """Each fact with several known values, and how many runs have each."""
+    """Each fact with several known values, and the number of runs with each."""
     for fact in facts:
-        found: dict[str, int] = {}
-        for run in runs:
-            if (value := fact.read(run.environment)) is not None:
-                found[value] = found.get(value, 0) + 1
+        values = (fact.read(run.environment) for run in runs)
+        found = Counter(value for value in values if value is not None)
         if len(found) > 1:
             yield fact, found
 
 
 def _asked_for(fact: Fact, runs: Sequence[RunFolder]) -> bool:
-    """Whether every recipe says it itself: then a difference is what is compared, not a condition of comparing."""
+    """Whether all recipes set it: then the difference is the subject of the comparison, not a condition."""
     return fact.name == "precision" and all(run.recipe.precision != "auto" for run in runs)
 
 
 def _unknown(runs: Sequence[RunFolder], facts: Sequence[Fact]) -> str:
-    """Which facts are not known of how many runs, as a line; empty where all are."""
+    """One line: which facts are unknown of how many runs; empty if none is."""
     missing: dict[int, list[str]] = {}
     for fact in facts:
         if number := sum(fact.read(run.environment) is None for run in runs):
             missing.setdefault(number, []).append(fact.name)
-    parts = [f"{', '.join(names)} of {_count(number)}" for number, names in missing.items()]
+    parts = [f"{', '.join(names)} of {numbers.count(number, 'run')}" for number, names in missing.items()]
     return f"not recorded, so not known: {'; '.join(parts)}" if parts else ""
 
 
 def _values(name: str, found: dict[str, int]) -> str:
-    listed = [f"{value} ({_count(number)})" for value, number in found.items()]
+    listed = [f"{value} ({numbers.count(number, 'run')})" for value, number in found.items()]
     more = len(listed) - _MOST_VALUES
     return f"{name}: {', '.join(listed[:_MOST_VALUES])}" + (f" and {more} more" if more > 0 else "")
-
-
-def _count(number: int) -> str:
-    return f"{number} run" if number == 1 else f"{number} runs"
 
 
 def _text(number: int | None) -> str | None:

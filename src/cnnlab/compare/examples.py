@@ -1,7 +1,7 @@
 """Two networks on the same test examples: McNemar's test, and the difference of their accuracies.
 
-Says whether these two networks differ on images like these, not whether their recipes do: for that `noise` takes
-several seeds. Shape legend: N test examples, S seeds.
+This compares two networks, not two recipes: for recipes `noise` uses several seeds. Shape legend: N test examples, S
+seeds.
 """
 
 import math
@@ -19,13 +19,12 @@ from cnnlab.runs import RunFolder
 
 @dataclass(frozen=True)
 class McNemar:
-    """The 2 x 2 table of two networks, right or wrong on each example, and what follows from it.
+    """The 2 x 2 table of two networks, right or wrong on each example, with its statistics.
 
-    `p_exact` never exceeds its level but is timid; `p_mid` keeps it in practice and finds more (Fagerland,
-    Lydersen and Laake, BMC Medical Research Methodology 13, 2013): quote `p_mid`, and `p_exact` where a guarantee
-    is wanted. `difference` is accuracy(left) - accuracy(right), its interval Tango's. `odds` = left_only / right_only:
-    among examples that one alone gets right, how many times as often it is the left one (infinite if always, NaN
-    if there are none).
+    `p_exact` is guaranteed but conservative; `p_mid` has more power and keeps its level in practice (Fagerland,
+    Lydersen and Laake, BMC Medical Research Methodology 13, 2013): report `p_mid`, and `p_exact` for a guarantee.
+    `difference` is accuracy(left) - accuracy(right) with Tango's interval. `odds` = left_only / right_only (infinite
+    if only the left one is right, NaN if both are 0).
     """
 
     both: int
@@ -48,7 +47,7 @@ class McNemar:
 def compare_predictions(
     left_N: ArrayLike, right_N: ArrayLike, truth_N: ArrayLike, level: float = 0.95
 ) -> McNemar:
-    """McNemar's test from the labels two networks gave and the true ones. Raises SampleError for unequal lengths."""
+    """McNemar's test from the labels of two networks and the true ones. Raises SampleError for unequal lengths."""
     left, right, truth = map(np.asarray, (left_N, right_N, truth_N))
     if left.shape != truth.shape or right.shape != truth.shape or truth.ndim != 1 or not truth.size:
         raise SampleError(
@@ -59,7 +58,7 @@ def compare_predictions(
 
 
 def compare_correct(left_N: NDArray[np.bool_], right_N: NDArray[np.bool_], level: float = 0.95) -> McNemar:
-    """McNemar's test from which examples each network has right."""
+    """McNemar's test from the correctness of each network on each example."""
     b, c = int((left_N & ~right_N).sum()), int((~left_N & right_N).sum())
     both = int((left_N & right_N).sum())
     n = len(left_N)
@@ -81,14 +80,14 @@ def compare_correct(left_N: NDArray[np.bool_], right_N: NDArray[np.bool_], level
 def mcnemar_p(b: int, c: int) -> tuple[float, float]:
     """Exact and mid two-sided p of b against c discordant examples, Binomial(b + c, 1/2) under the null hypothesis.
 
-    mid-p counts the probability of the very table observed half on either side: p_exact - P(b), and 1 for b = c.
+    mid-p counts half of the observed table's probability on each side: p_exact - P(b), and 1 for b = c.
     """
     p_exact = float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0
     return p_exact, 1.0 if b == c else p_exact - float(stats.binom.pmf(b, b + c, 0.5))
 
 
 def tango_interval(b: int, c: int, n: int, level: float = 0.95) -> Interval:
-    """Score interval of a paired difference of proportions: all d that the test below does not reject.
+    """Score interval of a paired difference of proportions: all d that this test does not reject.
 
     z(d) = (b - c - n d) / sqrt(n (2 q + d (1 - d))), with q the maximum-likelihood P(right only) given d. At d = 0
     it is McNemar's asymptotic test. Source: Tango, Statistics in Medicine 17 (1998), 891-908.
@@ -119,9 +118,9 @@ def _odds_interval(b: int, c: int, level: float) -> Interval:
 
 
 def correct_matrix(runs: Sequence[RunFolder], split: str = "test") -> NDArray[np.bool_]:
-    """Which examples each run has right, (S, N), from the stored predictions.
+    """Correctness of each run on each example, (S, N), from the stored predictions.
 
-    Raises RunError naming runs without predictions, and those scored on other examples than the first run.
+    Raises RunError with the runs without predictions, or scored on other examples than the first run.
     """
     problems: list[str] = []
     rows: list[NDArray[np.bool_]] = []

@@ -1,4 +1,4 @@
-"""Predicted labels against the true ones: accuracy, by class too, with intervals.
+"""Accuracy of predicted labels, in all and by class, with intervals.
 
 Shape legend: N test examples, K classes.
 """
@@ -14,7 +14,7 @@ from cnnlab.compare.interval import Interval, SampleError, wilson_interval
 
 @dataclass(frozen=True)
 class Share:
-    """How many of `images` are right. `predicted` is how often this label was given, right or wrong."""
+    """`correct` of `images`. `predicted`: how often this label was predicted, right or wrong."""
 
     name: str
     images: int
@@ -39,7 +39,7 @@ class Grade:
 def grade(
     predicted_N: NDArray[np.int64], labels_N: NDArray[np.int64], classes: Sequence[str], level: float = 0.95
 ) -> Grade:
-    """Grade predictions in the order of the labels, both numbers of `classes`. Raises SampleError without any."""
+    """Grade predictions in the order of the labels, both as indices of `classes`. Raises SampleError if empty."""
     if len(predicted_N) != len(labels_N) or not len(labels_N):
         raise SampleError(
             f"received {len(predicted_N)} predictions for {len(labels_N)} labels, expected as many"

@@ -1,4 +1,4 @@
-"""Intervals for a mean, and what a sample must be before any statistic is made of it."""
+"""Checks of a sample, and intervals for its mean."""
 
 import math
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ _RESAMPLES = 9999
 
 
 class SampleError(CnnlabError):
-    """Numbers that no statistic can be made of."""
+    """Numbers that do not allow a statistic."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """From `low` to `high`, made to cover the true value in a share `level` of repetitions by `method`."""
+    """From `low` to `high`: contains the true value in a fraction `level` of repetitions, by `method`."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Interval:
 
 
 def sample(values: Iterable[float], what: str = "values") -> NDArray[np.float64]:
-    """The values as an array (n,). Raises SampleError where there is none, or one that is not a finite number."""
+    """The values as an array (n,). Raises SampleError if it is empty or a value is not finite."""
     array = np.asarray(list(values), dtype=np.float64)
     if not array.size:
         raise SampleError(f"{what}: received no values, expected at least one")
@@ -45,10 +45,10 @@ def sample(values: Iterable[float], what: str = "values") -> NDArray[np.float64]
 
 
 def spread(values_n: NDArray[np.float64], scale: float | None = None) -> float:
-    """Sample standard deviation (ddof = 1), exactly 0 where the values differ by rounding alone.
+    """Sample standard deviation (ddof = 1), exactly 0 if the values differ only by rounding.
 
-    `scale` is the size of the numbers that the values were computed from (their own by default): differences of
-    equal pairs such as 0.3 - 0.2 and 0.2 - 0.1 are not zero in binary, and a t statistic of 1e15 would follow.
+    `scale` is the size of the numbers that the values were computed from (default: of the values): 0.3 - 0.2 and
+    0.2 - 0.1 differ in binary, which would give a t statistic of 1e15.
     """
     deviation = float(values_n.std(ddof=1))
     size = float(np.abs(values_n).max()) if scale is None else scale
@@ -58,7 +58,7 @@ def spread(values_n: NDArray[np.float64], scale: float | None = None) -> float:
 def t_interval(values: Iterable[float], level: float = 0.95) -> Interval | None:
     """Student's interval for the mean: mean ± t(n-1) s / sqrt(n); exact for normal values.
 
-    None where nothing is known of s: for n = 1, and for values all equal. Raises SampleError.
+    None if s is unknown: for n = 1, and if all values are equal. Raises SampleError.
     """
     values_n = sample(values)
     n = len(values_n)
@@ -72,12 +72,10 @@ def t_interval(values: Iterable[float], level: float = 0.95) -> Interval | None:
 def bootstrap_interval(values: Iterable[float], level: float = 0.95, seed: int = 0) -> Interval | None:
     """Percentile bootstrap of the mean, 9999 resamples drawn from `seed`. None where `t_interval` is.
 
-    It promises more than it holds for few seeds: of normal samples a nominal 95% covers the mean in 75% (n = 3),
-    80% (n = 4), 84% (n = 5) and 92% (n = 10); for n = 3 it is the smallest and the largest value, between which
-    the centre of any symmetric distribution lies with probability 1 - 2/2³. So quote the t interval, and this one
-    beside it from ten seeds on, where it can show a skew. BCa (Efron 1987) covers no better here (73, 80, 84, 91%):
-    its two corrections are estimated from the same three to ten numbers. Source: Hesterberg, "What teachers
-    should know about the bootstrap" (The American Statistician 69, 2015); the shares are simulated in the tests.
+    It is too narrow for few seeds: for normal samples a nominal 95% covers the mean in 75% (n = 3), 80% (n = 4), 84%
+    (n = 5) and 92% (n = 10); for n = 3 it is the range of the values. So report the t interval; from ten seeds on
+    this one can show a skew. BCa (Efron 1987) is not better here (73, 80, 84, 91%). Source: Hesterberg, "What
+    teachers should know about the bootstrap" (The American Statistician 69, 2015); the tests simulate the coverage.
     Raises SampleError.
     """
     values_n = sample(values)
@@ -95,11 +93,11 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95, seed: int =
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval for a share: the values p0 that a z test with deviation sqrt(p0 (1 - p0) / n) keeps.
+    """Wilson's score interval for a proportion: all p0 that a z test with deviation sqrt(p0 (1 - p0) / n) accepts.
 
-    Never outside 0..1, and it covers about what it says for few trials and shares near 0 or 1, where mean ± z s does
-    not (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16, 2001). It
-    speaks of this network on other images of the same kind, not of other seeds. Raises SampleError without trials.
+    In 0..1, and valid for few trials and proportions near 0 or 1, unlike mean ± z s (Brown, Cai and DasGupta,
+    "Interval estimation for a binomial proportion", Statistical Science 16, 2001). It is about this network on other
+    images, not about other seeds. Raises SampleError without trials.
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise SampleError(

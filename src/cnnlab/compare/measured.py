@@ -1,4 +1,4 @@
-"""Numbers that `cnnlab inspect` measured on finished networks and stored in their runs, as metrics of claims."""
+"""Metrics that `cnnlab inspect` measured on finished networks and stored in their runs."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,11 @@ MEASURED: dict[str, tuple[str, str]] = {
     "bn_train_output_mean": ("batchnorm", "train_output_mean"),
     "bn_train_normalised_mean": ("batchnorm", "train_normalised_mean"),
 }
-"""Metric to (measurement, which of its numbers)."""
+"""Metric to (measurement, name of its number)."""
 
 
 def stored_number(run: RunFolder, metric: str) -> float:
-    """The number behind a metric of `MEASURED`. Raises RunError where the run was not measured."""
+    """The stored value of a metric of `MEASURED`. Raises RunError if the run was not measured."""
     name, key = MEASURED[metric]
     stored = run.measurement(name)
     if stored is None:
@@ -32,7 +32,7 @@ def stored_number(run: RunFolder, metric: str) -> float:
 
 
 def measurement_problems(runs: Iterable[RunFolder], metric: str) -> Iterator[str]:
-    """One line where runs were not measured, one where they were measured with different settings."""
+    """One line if runs were not measured, one if they were measured with different settings."""
     name, _ = MEASURED[metric]
     missing: list[RunFolder] = []
     settings: dict[str, list[RunFolder]] = {}

@@ -1,4 +1,4 @@
-"""The numbers of a finished run that claims may be about, by name."""
+"""The metrics of a finished run, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from cnnlab.runs import RunFolder
 from cnnlab.runs.weights import scored_weights
 
 KEPT_SHARES = "share_below"
-"""The measurement of a packed run, whose weights are gone: threshold -> share of weights below it."""
+"""The measurement of a packed run without weights: threshold -> fraction of weights below it."""
 
 
 class MetricError(CnnlabError):
-    """A metric that does not exist, or lacks its parameter."""
+    """A metric that does not exist, or without its parameter."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric with its parameter where it takes one: `best_val`, `epochs_to 0.6`."""
+    """A metric with its parameter, if it has one: `best_val`, `epochs_to 0.6`."""
 
     name: str
     parameter: float | None = None
@@ -35,7 +35,7 @@ class Metric:
 
     @classmethod
     def parse(cls, text: str) -> "Metric":
-        """Read a name and its parameter, apart by a space. Raises MetricError naming the nearest metric."""
+        """Read a name and its parameter, separated by a space. Raises MetricError."""
         name, *parameters = text.split() or [""]
         if name not in METRICS:
             raise MetricError(f"no metric {name!r}{did_you_mean(name, METRICS)}")
@@ -56,14 +56,14 @@ class Metric:
 
 
 def measure(run: RunFolder, metric: Metric) -> Value:
-    """The metric of a complete run. Raises RunError where the run is not complete or lacks what it takes."""
+    """The metric of a complete run. Raises RunError if the run is incomplete or data is missing."""
     _ = run.complete_result
     read = METRICS[metric.name].read
     return read(run) if metric.parameter is None else read(run, metric.parameter)
 
 
 def tabulate(arms: Mapping[str, Sequence[RunFolder]], metric: Metric) -> Table:
-    """arm -> seed -> value. Raises RunError naming every run that cannot be measured, and seeds that come twice."""
+    """arm -> seed -> value. Raises RunError with all runs that cannot be measured, and repeated seeds."""
     if metric.name in MEASURED:
         every = [run for runs in arms.values() for run in runs]
         if found := tuple(measurement_problems(every, metric.name)):
@@ -127,19 +127,16 @@ def _share_below(run: RunFolder, threshold: float) -> float:
 
 
 def best_weights(run: RunFolder) -> dict[str, "np.ndarray[Any, Any]"]:
-    """Weights of convolutions and linear layers (two axes or more) of the network that was scored, by name.
-
-    Raises RunError.
-    """
+    """Weights of convolutions and linear layers of the network that was scored, by name. Raises RunError."""
     return {name: array for name, array in scored_weights(run).items() if array.ndim >= 2}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How a metric is read off a complete run; with an `example` of its parameter where it takes one.
+    """How to read a metric of a complete run; `example`: of its parameter, if it has one.
 
-    `needs_val`: a training without validation images does not leave it. `is_time`: it depends on the machine and on
-    what else runs there, so that it is compared under equal conditions alone (see `comparable`).
+    `needs_val`: not available without validation images. `is_time`: depends on the machine and its load, so it is
+    compared only under equal conditions (see `comparable`).
     """
 
     read: Callable[..., Value]

@@ -1,6 +1,6 @@
-"""Seed noise and finite-test-set noise told apart.
+"""Separate the noise of seeds from the noise of the finite test set.
 
-A score is uncertain for two reasons: another seed would give another network, another test set other examples.
+A score depends on the seed, which gives another network, and on the examples of the test set.
 Shape legend: S seeds, N test examples.
 """
 
@@ -16,41 +16,41 @@ from cnnlab.compare.interval import Interval, SampleError
 
 @dataclass(frozen=True)
 class Noise:
-    """The mean of a seeds x examples matrix, and where its uncertainty comes from.
+    """The mean of a seeds x examples matrix, and the sources of its uncertainty.
 
-    Variance components of one entry: `seed_variance` (how good a seed is on the whole), `example_variance` (how hard
-    an example is for all seeds), `residual_variance` (which seed fails on which example). Standard errors of the
-    mean: `seed_error` for new seeds on these examples (what a t test over seeds sees), `example_error` for new
-    examples and these networks (what McNemar's test sees), `total_error` for both new. `interval` and `p` (of mean
-    0, two-sided) go with `total_error`. What one seed cannot tell is None.
+    Variance components of one entry: `seed_variance` (quality of a seed), `example_variance` (difficulty of an
+    example for all seeds), `residual_variance` (the rest). Standard errors of the mean: `seed_error` for new seeds on
+    these examples (as in a t test over seeds), `example_error` for new examples and these networks (as in McNemar's
+    test), `total_error` for both new. `interval` and `p` (of mean 0, two-sided) belong to `total_error`. With one
+    seed the fields with a default are None.
     """
 
     seeds: int
     examples: int
     mean: float
-    seed_variance: float | None
-    example_variance: float | None
-    residual_variance: float | None
-    seed_error: float | None
     example_error: float
-    total_error: float | None
-    df: float | None
-    interval: Interval | None
-    p: float | None
+    seed_variance: float | None = None
+    example_variance: float | None = None
+    residual_variance: float | None = None
+    seed_error: float | None = None
+    total_error: float | None = None
+    df: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
 
     @property
     def example_floor(self) -> float | None:
-        """The standard error that endless seeds would leave: sqrt(example_variance / N). Only more examples help."""
+        """The standard error with infinitely many seeds: sqrt(example_variance / N)."""
         return None if self.example_variance is None else math.sqrt(self.example_variance / self.examples)
 
 
 def decompose(values_SN: ArrayLike, level: float = 0.95) -> Noise:
     """Two-way random effects without replication: y_sj = mean + a_s + b_j + e_sj, all terms independent.
 
-    `values_SN` is 1 where seed s has example j right, else 0: the accuracy of an arm. For two arms pass the
-    difference of their matrices with seeds and examples in equal order: the difference of accuracies, every pair
-    of replicates combined. With mean squares MS_S (N times the variance of the seeds' means), MS_N (S times that of the
-    examples' means) and MS_E (the rest), each divided by its degrees of freedom:
+    For the accuracy of an arm, `values_SN` is 1 where seed s has example j right, else 0. For the difference of two
+    arms, it is the difference of their matrices with seeds and examples in equal order. With mean squares MS_S (N
+    times the variance of the seeds' means), MS_N (S times that of the examples' means) and MS_E (the rest), each
+    divided by its degrees of freedom:
 
         seed_variance = (MS_S - MS_E) / N          seed_error² = MS_S / (S N)
         example_variance = (MS_N - MS_E) / S       example_error² = MS_N / (S N)
@@ -58,7 +58,7 @@ def decompose(values_SN: ArrayLike, level: float = 0.95) -> Noise:
 
     Negative estimates are set to 0. Degrees of freedom of the total: (S - 1) (1 + max(MS_N - MS_E, 0) / MS_S)²,
     at least S - 1 (Hillis, Statistics in Medicine 26, 2007, for readers and cases; the components: Searle, Casella
-    and McCulloch, "Variance components", 1992, chapter 4). Raises SampleError for a matrix that is none.
+    and McCulloch, "Variance components", 1992, chapter 4). Raises SampleError.
     """
     values = np.asarray(values_SN, dtype=np.float64)
     if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
@@ -69,7 +69,7 @@ def decompose(values_SN: ArrayLike, level: float = 0.95) -> Noise:
     ms_examples = num_seeds * float(example_means_N.var(ddof=1))
     example_error = math.sqrt(ms_examples / values.size)
     if num_seeds == 1:
-        return Noise(1, num_examples, mean, None, None, None, None, example_error, None, None, None, None)
+        return Noise(1, num_examples, mean, example_error)
     seed_means_S = values.mean(axis=1)
     ms_seeds = num_examples * float(seed_means_S.var(ddof=1))
     rest_SN = values - seed_means_S[:, None] - example_means_N + mean

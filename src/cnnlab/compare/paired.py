@@ -1,7 +1,7 @@
-"""Two arms, paired by seed; unpaired where they share no seeds.
+"""Two arms, paired by seed; unpaired if they share no seeds.
 
-Replicates of two arms under one seed see the same order of images, the same draws and, where the architectures
-agree, the same initial weights; what these add to both cancels in the difference.
+Replicates of two arms with one seed have the same order of images, the same random draws and, for equal
+architectures, the same initial weights; their common effect cancels in the difference.
 """
 
 import math
@@ -20,12 +20,11 @@ MIN_WILCOXON = 6
 
 @dataclass(frozen=True)
 class Comparison:
-    """`left` minus `right`. What cannot be known from these replicates is None, and `note` says why.
+    """`left` minus `right`. Unknown values are None, and `note` explains why.
 
-    `seeds` are the ones compared: the pairs, or for an unpaired comparison none. `left_over` holds the seeds of
-    each arm that took no part. `n` is the number of pairs, or the size of the smaller arm. `p` is two-sided, of
-    the paired t test or Welch's. `dz` is mean / standard deviation of the paired differences, with Hedges'
-    correction for small samples: it says how far an effect stands out of seed noise, not how large it is.
+    `n` is the number of pairs, or the size of the smaller arm. `p` is two-sided, of the paired t test or Welch's.
+    `seeds`: of the pairs; `left_over`: seeds of each arm without a pair. `dz`: mean / standard deviation of the paired
+    differences with Hedges' correction for small samples, which compares the effect with seed noise.
     """
 
     paired: bool
@@ -35,18 +34,18 @@ class Comparison:
     df: float | None
     interval: Interval | None
     p: float | None
-    wilcoxon_p: float | None
-    dz: float | None
-    differences: tuple[float, ...]
-    seeds: tuple[int, ...]
-    left_over: tuple[tuple[int, ...], tuple[int, ...]]
     note: str
+    wilcoxon_p: float | None = None
+    dz: float | None = None
+    differences: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    left_over: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
 
 def compare_arms(left: Mapping[int, float], right: Mapping[int, float], level: float = 0.95) -> Comparison:
-    """Compare two arms given as seed -> value: paired if they share two seeds or more, by Welch's test otherwise.
+    """Compare two arms, seed -> value: paired if they share two seeds or more, otherwise by Welch's test.
 
-    The seeds decide which, never the values. Raises SampleError for an empty arm or a number that is not finite.
+    Raises SampleError for an empty arm or a number that is not finite.
     """
     lefts, rights = sample(left.values(), "left arm"), sample(right.values(), "right arm")
     shared = sorted(left.keys() & right.keys())
@@ -76,23 +75,22 @@ def compare_arms(left: Mapping[int, float], right: Mapping[int, float], level: f
 
 
 def t_test_p(distance: float, std_error: float | None, df: float) -> float | None:
-    """Two-sided p of a mean that lies `distance` from the null hypothesis. None without a spread to compare with."""
+    """Two-sided p of a mean at `distance` from the null hypothesis. None without a standard error."""
     return 2 * float(stats.t.sf(abs(distance) / std_error, df)) if std_error else None
 
 
 def wilcoxon_p(differences_n: NDArray[np.float64]) -> float | None:
-    """Exact two-sided p of Wilcoxon's signed-rank test, also with ties, which share their mean rank.
+    """Exact two-sided p of Wilcoxon's signed-rank test, also with ties, which get their mean rank.
 
-    Zero differences are left out (Wilcoxon, Biometrics Bulletin 1, 1945). None with fewer than six others, where p
-    cannot reach 0.05. scipy's exact distribution knows no ties; this one is the product of (1 + x^rank) / 2.
+    Without zero differences (Wilcoxon, Biometrics Bulletin 1, 1945). None with fewer than six others, where p cannot
+    reach 0.05. scipy's exact distribution does not support ties; this one is the product of (1 + x^rank) / 2.
     """
     nonzero = differences_n[differences_n != 0]
     if len(nonzero) < MIN_WILCOXON:
         return None
-    sizes_n = np.round(
-        np.abs(nonzero) / np.abs(nonzero).max(), 9
-    )  # 0.3 - 0.2 and 0.2 - 0.1 tie, not in binary
-    doubled_ranks = np.rint(2 * stats.rankdata(sizes_n)).astype(int)  # whole numbers, mean ranks included
+    # Rounded, because 0.3 - 0.2 and 0.2 - 0.1 differ in binary.
+    sizes_n = np.round(np.abs(nonzero) / np.abs(nonzero).max(), 9)
+    doubled_ranks = np.rint(2 * stats.rankdata(sizes_n)).astype(int)  # whole numbers, also for mean ranks
     probabilities = np.ones(1)
     for rank in doubled_ranks:
         heads = np.concatenate([np.zeros(rank), probabilities])
@@ -103,7 +101,7 @@ def wilcoxon_p(differences_n: NDArray[np.float64]) -> float | None:
 
 
 def sign_test_p(successes: int, trials: int) -> float | None:
-    """Two-sided p of the sign test: `successes` of `trials` on one side, either side as likely. None without trials."""
+    """Two-sided p of the sign test: `successes` of `trials` on one side. None without trials."""
     return float(stats.binomtest(successes, trials).pvalue) if trials else None
 
 
@@ -117,11 +115,8 @@ def _unpaired(
     if min(sizes) > 1:
         parts = [spread(values) ** 2 / len(values) for values in (lefts, rights)]
         std_error = math.sqrt(sum(parts))
-        df = (
-            sum(parts) ** 2 / sum(p**2 / (n - 1) for p, n in zip(parts, sizes, strict=True))
-            if std_error
-            else 1
-        )
+        squares = sum(part**2 / (n - 1) for part, n in zip(parts, sizes, strict=True))
+        df = sum(parts) ** 2 / squares if std_error else 1
     reason = "the arms share one seed only" if shared else "the arms share no seeds"
     known = "" if std_error else "; too few values, or none that differ, to know the spread"
     return Comparison(
@@ -132,11 +127,6 @@ def _unpaired(
         df=df,
         interval=_interval(effect, std_error, df or 1, level, "Welch t"),
         p=t_test_p(effect, std_error, df or 1),
-        wilcoxon_p=None,
-        dz=None,
-        differences=(),
-        seeds=(),
-        left_over=((), ()),
         note=f"unpaired (Welch, {sizes[0]} against {sizes[1]} seeds): {reason}{known}",
     )
 
@@ -151,7 +141,7 @@ def _interval(
 
 
 def _hedges(d: float, df: int) -> float:
-    """`d` without its small-sample bias (Hedges 1981): three pairs alone would show 1.77 times too much."""
+    """`d` without its small-sample bias (Hedges 1981), a factor of 1.77 for three pairs."""
     log_correction = special.gammaln(df / 2) - special.gammaln((df - 1) / 2) - math.log(df / 2) / 2
     return d * math.exp(log_correction)
 

@@ -1,4 +1,4 @@
-"""One arm: how many replicates, their mean, their spread, and how well the mean is known."""
+"""Summary of one arm: number of replicates, mean, spread and intervals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ from cnnlab.compare.interval import Interval, bootstrap_interval, sample, spread
 
 @dataclass(frozen=True)
 class Summary:
-    """Replicates of one arm. Spread and intervals are None where unknown, and `note` says why.
+    """Replicates of one arm. Spread and intervals are None if unknown, and `note` explains why.
 
-    `std` is the sample standard deviation (ddof = 1), an estimate for the seeds not tried. `population_std` is
-    `numpy.std` (ddof = 0), smaller by sqrt((n-1)/n): the spread of these very seeds, for those who were asked for it.
+    `std` is the sample standard deviation (ddof = 1), `population_std` is `numpy.std` (ddof = 0).
     """
 
     n: int

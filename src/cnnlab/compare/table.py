@@ -1,4 +1,4 @@
-"""One metric of a study as a table: arm -> seed -> value. What all statistics over seeds start from."""
+"""One metric of a study as a table, arm -> seed -> value: the input of all statistics over seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Beyond:
-    """A value known only to be larger than `limit`: right-censored, as epochs to a threshold never reached."""
+    """A right-censored value, larger than `limit`: epochs to a threshold that was not reached."""
 
     limit: float
 

@@ -1,7 +1,6 @@
-"""Reading members of tar and zip archives into memory. Nothing is extracted to disk, so nothing escapes a folder.
+"""Read members of tar and zip archives into memory; nothing is extracted to disk.
 
-An archive that carries unsafe members (absolute paths, `..`, links, devices) is refused all the same: it is
-not the file it claims to be.
+An archive with unsafe members (absolute paths, `..`, links, devices) is rejected.
 """
 
 import tarfile
@@ -15,9 +14,9 @@ from cnnlab.core.errors import DataError
 from cnnlab.data.dataset import listed
 
 MAX_MEMBER_BYTES = 512 * 2**20  # the largest official member, CIFAR-100's training file, has 155 MB
-MAX_BYTES = 4 * 2**30  # of all files that are held in memory at once
+MAX_BYTES = 4 * 2**30  # of all files in memory at once
 
-# RuntimeError is zipfile's word for an archive with a password.
+# zipfile raises RuntimeError for an archive with a password.
 _UNREADABLE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
     *(NotImplementedError, RuntimeError, EOFError, OSError),
@@ -32,17 +31,8 @@ def _refuse_escaping(name: str, archive: Path, is_plain: bool = True) -> None:
         raise DataError(f"{archive} is refused: unsafe member {name[:200]!r}; get the official file again")
 
 
-def _refuse_unsafe(member: tarfile.TarInfo, archive: Path) -> None:
-    _refuse_escaping(member.name, archive, is_plain=member.isreg() or member.isdir())
-    if member.size > MAX_MEMBER_BYTES:
-        raise DataError(f"{archive} is refused: member {member.name[:200]!r} claims {member.size} bytes")
-
-
 def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
-    """The content of every member whose last path part is in `names`, by that part, read in one pass.
-
-    Raises DataError when the archive is damaged, carries unsafe members or lacks one of the names.
-    """
+    """File name to content of the members `names`, in whatever folder. Raises DataError if one is missing."""
     try:
         members = _read_tar(archive, lambda name: PurePosixPath(name).name in names)
     except _UNREADABLE as error:
@@ -56,9 +46,9 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
 
 
 def read_files(archive: Path, endings: Collection[str]) -> dict[str, bytes]:
-    """The content of every file in a tar or zip archive whose name ends so, by its path in there; hidden ones apart.
+    """Path to content of the files with these endings in a tar or zip archive, without hidden ones.
 
-    Raises DataError when the archive is damaged, carries unsafe members or more than can be held in memory.
+    Raises DataError if the archive is damaged, unsafe or too large for memory.
     """
 
     def is_wanted(name: str) -> bool:
@@ -90,7 +80,11 @@ def _read_tar(archive: Path, is_wanted: Callable[[str], bool]) -> dict[str, byte
     total = 0
     with tarfile.open(archive, "r:*") as tar:
         for member in tar:
-            _refuse_unsafe(member, archive)
+            _refuse_escaping(member.name, archive, is_plain=member.isreg() or member.isdir())
+            if member.size > MAX_MEMBER_BYTES:
+                raise DataError(
+                    f"{archive} is refused: member {member.name[:200]!r} claims {member.size} bytes"
+                )
             if member.isreg() and is_wanted(member.name) and (file := tar.extractfile(member)):
                 total += member.size
                 _refuse_large(archive, total)

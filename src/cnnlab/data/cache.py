@@ -1,13 +1,11 @@
-"""Decoded once: the arrays of a source as memory-mapped files, keyed by the digest of the source.
+"""Cache of decoded data sets: memory-mapped arrays, keyed by the digest of their source.
 
     <cache>/decoded/<key>/   manifest.json and {train,test}_{images,labels}.npy
-    <cache>/digests/*.json   the full SHA-256 of a source whose files had certain paths, sizes and times
+    <cache>/digests/*.json   SHA-256 of a source whose files have certain paths, sizes and times
 
-Hashing 170 MB takes longer than loading them, so a warm load does not: files that have the same paths,
-sizes and modification times (in nanoseconds) as when they were hashed are taken to be the same, and their
-recorded digest is used. Whoever changes a file and forges its time fools only their own cache; `cnnlab data
-check` reads the source itself. The entry's folder is written aside and renamed into place, so it is
-complete or absent, and of two processes that decode at once one wins and both go on.
+Hashing 170 MB takes longer than loading them. So files with the same paths, sizes and modification times (in
+nanoseconds) as when they were hashed keep their recorded digest; `cnnlab data check` reads the source itself. An
+entry is written to a temporary folder and renamed: it is complete or absent, also if two processes decode at once.
 """
 
 import hashlib
@@ -27,18 +25,18 @@ from cnnlab.data.places import cache_folder, elsewhere
 from cnnlab.data.sources.found import Found
 
 REMEDY = "or set CNNLAB_CACHE to a folder for decoded data that has space and can be written"
-FORMAT = 1  # raise it when decoding changes: other pixels from the same source need another entry
+FORMAT = 1  # increase it if decoding gives other pixels, so that old entries are not used
 
 
 def _relative(path: Path, found: Found) -> str:
-    """The file's name inside its source, so that a moved source keeps its digest."""
+    """The file's path inside its source, so that a moved source keeps its digest."""
     if found.location is None or path == found.location:
         return path.name
     return os.fsencode(path.relative_to(found.location)).decode("utf-8", "surrogateescape")
 
 
 def source_digest(found: Found) -> str:
-    """Hex SHA-256 over names and contents of the source's files (parameters, if it is embedded)."""
+    """Hex SHA-256 of names and contents of the source's files (of its parameters, if it is embedded)."""
     digest = hashlib.sha256(b"" if found.files else found.options.encode())
     for path in found.files:
         line = f"{_relative(path, found)}\0{sha256_of(path)}\n"
@@ -47,7 +45,7 @@ def source_digest(found: Found) -> str:
 
 
 def known_digest(found: Found) -> str | None:
-    """The digest recorded for files with these paths, sizes and modification times, if there is one."""
+    """The recorded digest for files with these paths, sizes and modification times, or None."""
     try:
         return str(json.loads(_digest_record(found).read_text())["digest"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -70,17 +68,14 @@ def _entry(found: Found, digest: str) -> Path:
 
 
 def _arrays(decoded: Decoded) -> dict[str, np.ndarray[Any, Any]]:
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for name, split in (("train", decoded.train), ("test", decoded.test)):
-        if split is not None:
-            arrays[f"{name}_images"] = split.images
-            if split.labels is not None:
-                arrays[f"{name}_labels"] = split.labels
-    return arrays
+    splits = {"train": decoded.train, "test": decoded.test}
+    arrays = {f"{name}_images": split.images for name, split in splits.items() if split is not None}
+    labels = {f"{name}_labels": split.labels for name, split in splits.items() if split is not None}
+    return arrays | {name: array for name, array in labels.items() if array is not None}
 
 
 def _write(entry: Path, decoded: Decoded, found: Found, digest: str) -> None:
-    """Write the entry aside, then rename it into place; one that another process finished is kept."""
+    """Write a temporary folder, then rename it to `entry`, unless another process has finished the entry."""
     with storage_errors(entry):
         entry.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{entry.name}."))
@@ -103,7 +98,7 @@ def _write(entry: Path, decoded: Decoded, found: Found, digest: str) -> None:
         }
         write_json(aside / "manifest.json", manifest)
         with storage_errors(entry):
-            if _open(entry) is None and entry.exists():  # damaged: take it out of the way
+            if _open(entry) is None and entry.exists():  # damaged
                 shutil.rmtree(entry, ignore_errors=True)
             try:
                 os.rename(aside, entry)
@@ -135,10 +130,10 @@ def _open(entry: Path) -> Decoded | None:
 def cached(
     found: Found, verify: Callable[[Found], None], validate: Callable[[Decoded], None]
 ) -> tuple[Decoded, str]:
-    """The source's arrays out of the cache, decoding it first if need be, and the source's digest.
+    """The source's arrays from the cache, decoded first if necessary, and the source's digest.
 
-    `verify` sees the files before they are opened, `validate` the arrays before they are kept; both raise.
-    Raises StorageError when the cache cannot be written.
+    `verify` checks the files before they are opened, `validate` the arrays before they are stored; both raise.
+    Raises StorageError if the cache cannot be written.
     """
     record = _digest_record(found)
     digest = known_digest(found)

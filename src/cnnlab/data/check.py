@@ -1,7 +1,4 @@
-"""What is in a data set and what is wrong with it: every problem listed, images looked at one by one.
-
-Unlike a load, which uses the decoded cache, a check reads the source itself.
-"""
+"""Check of a data set, image by image, with a list of all problems. It reads the source, not the decoded cache."""
 
 import hashlib
 import os
@@ -21,12 +18,12 @@ from cnnlab.data.sources.found import Found, Items
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One image looked at: size, mode and a digest of its pixels, or why it could not be read."""
+class CheckedImage:
+    """One image: size, mode and digest of its pixels, or why it could not be read."""
 
     name: str
     label: int | None
-    form: str = ""
+    size: str = ""
     mode: str = ""
     digest: bytes = b""
     problem: str = ""
@@ -34,7 +31,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """A split in numbers: images by size and by colour mode, and images of every class in class order."""
+    """Number of images of a split: in all, by size, by colour mode and by class."""
 
     name: str
     num_images: int
@@ -45,7 +42,7 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """`problems` are what makes the data unfit or doubtful, `notes` what is worth knowing."""
+    """`problems` make the data unusable or doubtful, `notes` do not."""
 
     location: str
     format: str
@@ -56,49 +53,49 @@ class CheckReport:
 
 
 def _digest(image: Images) -> bytes:
-    # The shape belongs to it: a 2x8 and a 4x4 image can hold the same bytes.
+    # With the shape: a 2x8 and a 4x4 image can have the same bytes.
     return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
 
 
-def _look_at_item(item: Item) -> Looked:
+def _checked_item(item: Item) -> CheckedImage:
     try:
         header = read_header(item.content, item.name)
         digest = _digest(decode_image(item.content, name=item.name))
     except ImageError as error:
-        return Looked(item.name, item.label, problem=str(error))
-    return Looked(item.name, item.label, f"{header.width}x{header.height}", header.mode, digest)
+        return CheckedImage(item.name, item.label, problem=str(error))
+    return CheckedImage(item.name, item.label, f"{header.width}x{header.height}", header.mode, digest)
 
 
-def _look_at_items(items: Sequence[Item]) -> list[Looked]:
+def _checked_items(items: Sequence[Item]) -> list[CheckedImage]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(_look_at_item, items))
+        return list(pool.map(_checked_item, items))
 
 
-def _look_at_split(split: Split, name: str) -> list[Looked]:
+def _checked_split(split: Split, name: str) -> list[CheckedImage]:
     """The same for images that are stored as an array."""
     height, width, channels = split.images.shape[1:]
     mode = "gray" if channels == 1 else "RGB"
     labels = [None] * len(split) if split.labels is None else split.labels.tolist()
     return [
-        Looked(f"{name} image {index}", label, f"{width}x{height}", mode, _digest(image))
+        CheckedImage(f"{name} image {index}", label, f"{width}x{height}", mode, _digest(image))
         for index, (image, label) in enumerate(zip(split.images, labels, strict=True))
     ]
 
 
-def _summary(name: str, looked: Sequence[Looked], num_classes: int) -> SplitSummary:
-    labels = Counter(one.label for one in looked)
+def _summary(name: str, images: Sequence[CheckedImage], num_classes: int) -> SplitSummary:
+    labels = Counter(one.label for one in images)
     return SplitSummary(
         name,
-        len(looked),
-        dict(Counter(one.form for one in looked if one.form).most_common()),
-        dict(Counter(one.mode for one in looked if one.mode).most_common()),
+        len(images),
+        dict(Counter(one.size for one in images if one.size).most_common()),
+        dict(Counter(one.mode for one in images if one.mode).most_common()),
         tuple(labels[label] for label in range(num_classes)),
     )
 
 
-def leaks(train: Sequence[Looked], test: Sequence[Looked]) -> list[str]:
-    """One line for every test image whose pixels are also in train: its score would be memory."""
-    known: dict[bytes, list[Looked]] = defaultdict(list)
+def _leaks(train: Sequence[CheckedImage], test: Sequence[CheckedImage]) -> list[str]:
+    """One line for every test image that is also in train, so that its score is not valid."""
+    known: dict[bytes, list[CheckedImage]] = defaultdict(list)
     for one in train:
         if one.digest:
             known[one.digest].append(one)
@@ -110,25 +107,24 @@ def leaks(train: Sequence[Looked], test: Sequence[Looked]) -> list[str]:
     return lines
 
 
-def _repeats(looked: Sequence[Looked], split: str) -> list[str]:
-    repeated = sum(count - 1 for count in Counter(one.digest for one in looked if one.digest).values())
+def _repeats(images: Sequence[CheckedImage], split: str) -> list[str]:
+    repeated = sum(count - 1 for count in Counter(one.digest for one in images if one.digest).values())
     return [f"{repeated} images of {split} repeat another one of {split} exactly"] if repeated else []
 
 
 def _report(
-    found: Found, classes: tuple[str, ...], looked: dict[str, list[Looked]], problems: list[str]
+    found: Found, classes: tuple[str, ...], splits: dict[str, list[CheckedImage]], problems: list[str]
 ) -> CheckReport:
-    """Put together what looking at the images gave, and judge it."""
-    summaries = tuple(_summary(name, images, len(classes)) for name, images in looked.items() if images)
-    train, test = looked.get("train", []), looked.get("test", [])
-    problems = [*problems, *(one.problem for one in (*train, *test) if one.problem), *leaks(train, test)]
+    summaries = tuple(_summary(name, images, len(classes)) for name, images in splits.items() if images)
+    train, test = splits.get("train", []), splits.get("test", [])
+    problems = [*problems, *(one.problem for one in (*train, *test) if one.problem), *_leaks(train, test)]
     notes = [*found.skipped, *_repeats(train, "train"), *_repeats(test, "test")]
     for summary in summaries:
         empty = [name for name, n in zip(classes, summary.class_counts, strict=True) if n == 0]
         lines = [f"class {name!r} has no images in {summary.name}" for name in empty]
         if summary.name == "train":
             problems += lines
-        elif len(empty) < len(classes):  # a test split without any labels is no news
+        elif len(empty) < len(classes):  # a test split without labels is normal
             notes += lines
         if len(summary.sizes) > 1:
             notes.append(
@@ -139,24 +135,22 @@ def _report(
     return CheckReport(location, found.format, classes, summaries, tuple(problems), tuple(notes))
 
 
-def _check_items(found: Found, items: Items, problems: list[str]) -> CheckReport:
+def _check_items(found: Found, items: Items) -> CheckReport:
     parts = {"train": items.train, "test": items.test}
-    for part in parts.values():
-        problems = [*problems, *item_label_problems(part, len(items.classes))]
-    return _report(found, items.classes, {n: _look_at_items(part) for n, part in parts.items()}, problems)
+    problems = [line for part in parts.values() for line in item_label_problems(part, len(items.classes))]
+    return _report(found, items.classes, {n: _checked_items(part) for n, part in parts.items()}, problems)
 
 
 def check(source: str, data_dir: Path | None = None) -> CheckReport:
-    """Read every image of a named data set or a path. Raises DataError when there is nothing to check."""
+    """Read every image of a named data set or a path. Raises DataError if there is nothing to check."""
     found = find(source, data_dir)
-    problems: list[str] = []
     try:
         verify_official(NAMED_SOURCES.get(source), found)
         if found.items is not None:
-            return _check_items(found, found.items(), problems)
+            return _check_items(found, found.items())
         decoded = found.read()
     except DataError as error:
         return _report(found, (), {}, list(error.problems))
     splits = {"train": decoded.train} | ({"test": decoded.test} if decoded.test else {})
-    looked = {name: _look_at_split(split, name) for name, split in splits.items()}
-    return _report(found, decoded.classes, looked, problems)
+    images = {name: _checked_split(split, name) for name, split in splits.items()}
+    return _report(found, decoded.classes, images, [])

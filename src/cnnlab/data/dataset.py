@@ -1,4 +1,4 @@
-"""The values every source ends in: a split is an array of images with labels, a data set is named splits.
+"""Values of all sources: a split is an array of images with labels, a data set consists of splits.
 
 Shapes: images are uint8 N H W C (C is 1 or 3), labels are int64 N.
 """
@@ -16,12 +16,12 @@ from cnnlab.data.mapped import MappedFile, by_name, opened
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-MAX_LISTED = 20  # more lines than this in one message hide the first ones
+MAX_LISTED = 20  # lines in one message
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images uint8 N H W C (read-only out of the cache) and labels int64 N, None when unlabelled."""
+    """Images uint8 N H W C (read-only if from the cache) and labels int64 N, or None."""
 
     images: Images
     labels: Labels | None
@@ -30,7 +30,7 @@ class Split:
         return len(self.images)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, memory-mapped arrays stay files: other processes map them too, nothing is copied."""
+        """Pickle memory-mapped arrays by file name: other processes map them too instead of copying."""
         return _split_from, (by_name(self.images), by_name(self.labels))
 
 
@@ -43,7 +43,7 @@ def _split_from(images: Images | MappedFile, labels: Labels | MappedFile | None)
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a source holds, decoded: the splits it was published with and the names of its classes."""
+    """A decoded source: its published splits and class names."""
 
     train: Split
     test: Split | None
@@ -54,8 +54,7 @@ class Decoded:
 class Dataset:
     """A data set ready for training.
 
-    `digest` is the SHA-256 of the source files' content (not of their place), `location` says where they were
-    found, `seconds_to_load` is what this load took by the wall clock.
+    `digest`: SHA-256 of the source files' content; `location`: where they are; `seconds_to_load`: wall-clock time.
     """
 
     name: str
@@ -68,22 +67,19 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width), the order architectures are written in."""
+        """(channels, height, width), as architectures need it."""
         height, width, channels = self.train.images.shape[1:]
         return channels, height, width
 
 
 def listed(problems: list[str]) -> list[str]:
-    """At most `MAX_LISTED` of the problems, and how many more there are."""
+    """The first `MAX_LISTED` problems, and the number of the others."""
     hidden = len(problems) - MAX_LISTED
     return problems if hidden <= 0 else [*problems[:MAX_LISTED], f"... and {hidden} more"]
 
 
 def label_problems(labels: npt.NDArray[np.integer], num_classes: int, file: Path | str) -> list[str]:
-    """One line for every label outside 0..num_classes-1, naming file and index.
-
-    Found here, before any training: on a GPU such a label stops the process and leaves the device unusable.
-    """
+    """One line with file and index for every label outside 0..num_classes-1, which would crash a GPU."""
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     return [
         f"{file}: label {labels[index]} at index {index} is outside 0..{num_classes - 1}" for index in wrong
@@ -91,7 +87,7 @@ def label_problems(labels: npt.NDArray[np.integer], num_classes: int, file: Path
 
 
 def checked_labels(labels: npt.NDArray[np.integer], num_classes: int, file: Path | str) -> Labels:
-    """The labels as int64. Raises DataError naming `file` and the index of every label out of range."""
+    """The labels as int64. Raises DataError with all labels out of range."""
     problems = label_problems(labels, num_classes, file)
     if problems:
         raise DataError(*listed(problems))

@@ -1,14 +1,14 @@
-"""The one image decoder: training data, prediction and the web page all see an image the way this file does.
+"""The image decoder for training data and predictions.
 
     EXIF rotation   applied
     RGBA, palette with transparency, gray + alpha   composited on white
     16-bit gray     scaled to 8 bits (divided by 257 and rounded), not clipped
     CMYK, YCbCr, palette, 1-bit   converted
     animated        first frame
-    size given      the shorter side is scaled to fit (bicubic, antialiased), then the centre is cropped:
-                    nothing is distorted, the ends of the longer side are lost; an exact fit is left untouched
+    size given      the shorter side is scaled to fit (bicubic, antialiased), then the centre is cropped;
+                    an image of this size is not changed
 
-Hostile files: the format must be on a list, and bytes and pixels are capped before a pixel is decoded.
+Safety: only listed formats; numbers of bytes and pixels are checked before decoding.
 """
 
 import io
@@ -33,7 +33,7 @@ GRAY_MODES = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L"})
 
 @dataclass(frozen=True)
 class Header:
-    """What an image says of itself before its pixels are decoded. Size is after EXIF rotation."""
+    """Properties of an image that are known before decoding. Size is after EXIF rotation."""
 
     format: str
     mode: str
@@ -47,7 +47,7 @@ class Header:
 
 
 def _read(source: Source, name: str) -> bytes:
-    """The whole content, refused above the cap before it is read."""
+    """The content. Raises ImageError if it is too large."""
     if isinstance(source, bytes):
         content = source
     elif isinstance(source, Path | str):
@@ -66,13 +66,13 @@ def _read(source: Source, name: str) -> bytes:
 
 
 def _open(content: bytes, name: str) -> Image.Image:
-    """The image with its header read and its size within the cap; no pixel is decoded yet."""
+    """Read the header and check the size, without decoding."""
     too_large = f"more than {MAX_PIXELS / 1e6:.0f} million pixels; shrink it first"
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"image {name} has {too_large}") from error
-    except Exception as error:  # Pillow's parsers meet hostile bytes with many kinds of error
+    except Exception as error:  # Pillow raises many kinds of error for damaged files
         raise ImageError(
             f"cannot read image {name}: not a valid {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
         ) from error
@@ -86,7 +86,7 @@ def _name_of(source: Source, name: str | None) -> str:
 
 
 def _eight_bit(image: Image.Image, name: str) -> Image.Image:
-    """Gray of 16 bits scaled to 8. Floating point has no agreed range and is refused."""
+    """Gray of 16 bits scaled to 8. Floating point has no standard range and is an error."""
     if image.mode == "F":
         raise ImageError(f"image {name} holds floating point values; expected 8 or 16 bits a channel")
     values = np.asarray(image).astype(np.int64)
@@ -96,10 +96,10 @@ def _eight_bit(image: Image.Image, name: str) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """The image without transparency: composited on the background."""
+    """The image composited on the background if it is transparent."""
     if not image.has_transparency_data:
         return image
-    if image.mode in ("La", "RGBa"):  # premultiplied alpha has no direct way to RGB
+    if image.mode in ("La", "RGBa"):  # premultiplied alpha cannot be converted to RGB directly
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
     layer = image.convert("RGBA")
     canvas = Image.new("RGBA", layer.size, (*BACKGROUND, 255))
@@ -107,15 +107,12 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def decode_image(
-    source: Source,
-    size: tuple[int, int] | None = None,
-    channels: int = 3,
-    name: str | None = None,
+    source: Source, size: tuple[int, int] | None = None, channels: int = 3, name: str | None = None
 ) -> Images:
     """Decode a file, a path or bytes to uint8 H W C.
 
-    `size` is (height, width), None keeps the image's own; `channels` is 3 (RGB) or 1 (gray); `name` is what
-    errors call an image that has no path. Raises ImageError.
+    `size`: (height, width), None keeps the image's own; `channels`: 3 (RGB) or 1 (gray); `name`: for error
+    messages about an image without a path. Raises ImageError.
     """
     name = _name_of(source, name)
     if channels not in (1, 3):
@@ -130,7 +127,7 @@ def decode_image(
             image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
     except ImageError:
         raise
-    except Exception as error:  # as above: truncated and damaged data fail in many ways
+    except Exception as error:  # damaged files, as above
         raise ImageError(f"cannot decode image {name}: {error}; the file is damaged or incomplete") from error
     return np.array(image, dtype=np.uint8).reshape(image.height, image.width, channels)
 

@@ -1,12 +1,11 @@
-"""Downloads that can be interrupted anywhere.
+"""Downloads that can be interrupted and continued.
 
-Bytes go to `NAME.part`; a later attempt continues there with an HTTP range. Only when the digest of the
-whole file is right is it renamed to NAME, so a file under its final name is complete and official. What has
-the wrong digest is kept as `NAME.rejected` for inspection, never opened, and the next mirror is tried. A
-lock file keeps a second downloader waiting; it then finds the file there.
+Bytes are appended to `NAME.part`; a later attempt continues there with an HTTP range. The file is renamed to NAME
+when its digest is correct, so NAME is always complete and official. A file with a wrong digest becomes
+`NAME.rejected`, and the next mirror is tried. A second process waits at a lock file.
 
-Ours: pooch 1.9 neither resumes (it deletes its temporary file), nor tries mirrors, nor locks, nor checks a digest
-of which only the beginning is known, and it replaces a wrong file that a user put there.
+Not pooch 1.9: it does not resume, try mirrors or lock, cannot check the first digits of a digest, and replaces a
+wrong file that the user put there.
 """
 
 import fcntl
@@ -22,26 +21,24 @@ from cnnlab.core.errors import DataError
 from cnnlab.core.files import storage_errors, sync_folder
 from cnnlab.data.named import OfficialFile, verify
 
-Progress = Callable[
-    [str, int, int | None], None
-]  # file name, bytes so far, bytes in all where the server says so
+# File name, bytes so far, total bytes if known.
+Progress = Callable[[str, int, int | None], None]
 
-ProgressDisplay = Callable[
-    [], AbstractContextManager[Progress]
-]  # opened around the downloads of a data set: what it shows is gone before anything else is shown
+# Open during the downloads of a data set: its display ends before anything else is printed.
+ProgressDisplay = Callable[[], AbstractContextManager[Progress]]
 
 CHUNK = 1 << 18
-TIMEOUT_SECONDS = 30  # of silence on the connection, not of the whole download
-ATTEMPTS = 3  # per mirror, each continuing where the last one broke off
+TIMEOUT_SECONDS = 30  # without data from the server
+ATTEMPTS = 3  # per mirror; each continues the previous one
 
 
 class _ConnectionLostError(Exception):
-    """The server closed the connection before the whole file had come."""
+    """The server closed the connection before the end of the file."""
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock, waiting for another process that downloads the same file."""
+    """Hold an exclusive lock; wait for another process that downloads the same file."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
@@ -56,7 +53,7 @@ def _total_bytes(response: http.client.HTTPResponse, start: int) -> int | None:
 
 
 def _receive(url: str, part: Path, name: str, progress: Progress | None) -> None:
-    """Append to `part` what is missing of `url`; a server without ranges sends all and `part` starts anew."""
+    """Append the missing bytes of `url` to `part`; start again if the server does not support ranges."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "cnnlab", "Accept-Encoding": "identity"})
     if start:
@@ -66,7 +63,7 @@ def _receive(url: str, part: Path, name: str, progress: Progress | None) -> None
     except urllib.error.HTTPError as error:
         error.close()
         if start and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is missing: the part is whole, or it is wrong and its digest will say so
+            return  # no byte is missing; the digest is checked later
         raise
     with response:
         continues = response.status == http.HTTPStatus.PARTIAL_CONTENT
@@ -89,7 +86,7 @@ def _receive(url: str, part: Path, name: str, progress: Progress | None) -> None
 
 
 def _try_mirror(url: str, official: OfficialFile, target: Path, progress: Progress | None) -> str | None:
-    """Get the file from one mirror into `target`. None on success, else why it did not work."""
+    """Get the file from one mirror into `target`. None on success, else the reason of the failure."""
     part = target.with_name(f"{target.name}.part")
     reason = ""
     for _ in range(ATTEMPTS):
@@ -105,8 +102,7 @@ def _try_mirror(url: str, official: OfficialFile, target: Path, progress: Progre
         try:
             verify(part, official)
         except DataError as error:
-            # Perhaps the part was begun from another, wrong file: put it away, the next attempt starts at
-            # zero.
+            # The part may come from another, wrong file: the next attempt starts from zero.
             reason = str(error.problems[0])
             os.replace(part, target.with_name(f"{target.name}.rejected"))
             continue
@@ -119,10 +115,9 @@ def _try_mirror(url: str, official: OfficialFile, target: Path, progress: Progre
 def fetch(
     official: OfficialFile, folder: Path, mirrors: tuple[str, ...], progress: Progress | None = None
 ) -> Path:
-    """Download one official file into `folder` unless a verified one is there, and return its path.
+    """Download one official file into `folder`, unless it is there, and return its path.
 
-    `mirrors` are base addresses, tried in order. Raises DataError naming what went wrong with each of them,
-    and StorageError when `folder` cannot be written.
+    `mirrors` are base addresses, tried in order. Raises DataError with the reason for each of them, StorageError.
     """
     target = folder / official.name
     with _locked(folder / f".{official.name}.lock"):

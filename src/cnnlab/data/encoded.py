@@ -1,4 +1,4 @@
-"""Many encoded images (a Parquet column, a folder) to one array: headers first, then pixels in threads."""
+"""Decode many images (a Parquet column, a folder) to one array: first all headers, then pixels in threads."""
 
 import os
 from collections import Counter
@@ -13,57 +13,40 @@ from cnnlab.core.errors import DataError, ImageError
 from cnnlab.data.dataset import Images, Labels, listed
 from cnnlab.data.decode import Header, decode_image, read_header
 
-BATCH = 256  # images a thread takes at a time: large enough that handing out work costs nothing
+BATCH = 256  # images per task of a thread
 
 
 @dataclass(frozen=True)
 class Item:
-    """One encoded image: the name errors use, its bytes or its file, its label (None when unlabelled)."""
+    """One encoded image: name for error messages, bytes or file, label if known."""
 
     name: str
     content: bytes | Path
     label: int | None
 
 
-def read_headers(items: Sequence[Item]) -> tuple[list[Header | None], list[str]]:
-    """The header of every item (None where unreadable), and one problem for every unreadable one."""
-    headers: list[Header | None] = []
-    problems = []
-    for item in items:
-        try:
-            headers.append(read_header(item.content, item.name))
-        except ImageError as error:
-            headers.append(None)
-            problems.append(str(error))
-    return headers, problems
+def _common_form(headers: Sequence[Header], size: tuple[int, int] | None) -> tuple[int, int, int]:
+    """(height, width, channels) for all images; 1 channel if all are gray, else 3.
 
-
-def common_form(
-    items: Sequence[Item], headers: Sequence[Header | None], size: tuple[int, int] | None
-) -> tuple[int, int, int]:
-    """(height, width, channels) all images are decoded to. Channels are 1 when every image is gray, else 3.
-
-    Raises DataError when the images differ in size and none was asked for.
+    Raises DataError if the images differ in size and `size` is None.
     """
-    known = [header for header in headers if header is not None]
-    channels = max((header.channels for header in known), default=3)
+    channels = max((header.channels for header in headers), default=3)
     if size is not None:
         return (*size, channels)
-    sizes = Counter((header.height, header.width) for header in known)
+    sizes = Counter((header.height, header.width) for header in headers)
     if len(sizes) != 1:
         most = ", ".join(f"{width}x{height} ({n})" for (height, width), n in sizes.most_common(5))
         raise DataError(
-            f"the {len(items)} images have {len(sizes)} different sizes: {most}; "
+            f"the {len(headers)} images have {len(sizes)} different sizes: {most}; "
             "say which one to use: `--set data.size=[32,32]` to train, `--size 32x32` in `cnnlab data preview`"
         )
     return (*next(iter(sizes)), channels)
 
 
 def decode_items(items: Sequence[Item], form: tuple[int, int, int]) -> tuple[Images, list[str]]:
-    """Decode every item to one uint8 N H W C array; images that fail stay black and give one problem each.
+    """Decode all items to one uint8 N H W C array; an image that fails stays black and adds a problem.
 
-    Pillow releases the interpreter lock while it decodes, so threads use every core without copies between
-    them.
+    Threads use all cores, because Pillow releases the interpreter lock during decoding.
     """
     height, width, channels = form
     images: Images = np.zeros((len(items), height, width, channels), dtype=np.uint8)
@@ -84,10 +67,7 @@ def decode_items(items: Sequence[Item], form: tuple[int, int, int]) -> tuple[Ima
 
 
 def item_label_problems(items: Sequence[Item], num_classes: int) -> list[str]:
-    """One line for every item whose label is outside 0..num_classes-1; all or none must have one.
-
-    Found here, before any training: on a GPU such a label stops the process and leaves the device unusable.
-    """
+    """One line for every item with a label outside 0..num_classes-1; all items or none must have a label."""
     unlabelled = sum(item.label is None for item in items)
     if unlabelled not in (0, len(items)):
         return [
@@ -101,7 +81,7 @@ def item_label_problems(items: Sequence[Item], num_classes: int) -> list[str]:
 
 
 def item_labels(items: Sequence[Item], num_classes: int) -> Labels | None:
-    """The items' labels as int64 N, None when they have none. Raises DataError naming every wrong one."""
+    """The items' labels as int64 N, or None without labels. Raises DataError with all wrong ones."""
     if problems := item_label_problems(items, num_classes):
         raise DataError(*listed(problems))
     labels = [item.label for item in items if item.label is not None]
@@ -109,12 +89,16 @@ def item_labels(items: Sequence[Item], num_classes: int) -> Labels | None:
 
 
 def decode_splits(splits: Sequence[Sequence[Item]], size: tuple[int, int] | None) -> list[Images]:
-    """Every split decoded to one common form. Raises DataError listing every image that cannot be read."""
-    everything = [item for items in splits for item in items]
-    headers, problems = read_headers(everything)
+    """All splits decoded to one common form. Raises DataError with all images that cannot be read."""
+    headers, problems = [], []
+    for item in (item for items in splits for item in items):
+        try:
+            headers.append(read_header(item.content, item.name))
+        except ImageError as error:
+            problems.append(str(error))
     if problems:
         raise DataError(*listed(problems))
-    form = common_form(everything, headers, size)
+    form = _common_form(headers, size)
     decoded = [decode_items(items, form) for items in splits]
     if problems := [problem for _, found in decoded for problem in found]:
         raise DataError(*listed(problems))

@@ -1,4 +1,4 @@
-"""`load`: from a name or a path to a data set in memory, whatever form it lies in."""
+"""`load`: from a name or a path to a data set in memory."""
 
 import time
 from contextlib import nullcontext
@@ -25,7 +25,7 @@ REMEDY = "or pass `--data-dir DIR` or set CNNLAB_DATA to keep data sets in anoth
 
 
 def find_path(path: Path, size: Size | None = None) -> Found:
-    """Recognise a .npz file, or a folder of CIFAR's, Parquet, idx or image files. Raises DataError."""
+    """Recognise a .npz file, or a folder with CIFAR, Parquet, idx or image files. Raises DataError."""
     if path.is_file() and path.suffix == ".npz":
         return find_npz(path)
     if path.is_dir():
@@ -41,8 +41,8 @@ def find_path(path: Path, size: Size | None = None) -> Found:
     )
 
 
-def find_named(source: NamedSource, data_dir: Path | None = None) -> Found:
-    """Where a named data set lies. Raises DataError listing every place looked at and the three ways on."""
+def _find_named(source: NamedSource, data_dir: Path | None) -> Found:
+    """Raises DataError with all searched folders and three solutions."""
     places = search_places(source.name, data_dir)
     for place in places:
         if found := source.find(place):
@@ -58,9 +58,9 @@ def find_named(source: NamedSource, data_dir: Path | None = None) -> Found:
 
 
 def find(source: str, data_dir: Path | None = None, size: Size | None = None) -> Found:
-    """Locate a named data set or a path, without reading its images. Raises DataError."""
+    """Find a named data set or a path, without reading its images. Raises DataError."""
     if named := NAMED_SOURCES.get(source):
-        return find_named(named, data_dir)
+        return _find_named(named, data_dir)
     path = Path(source).expanduser()
     if path.exists():
         return find_path(path, size)
@@ -75,9 +75,9 @@ def get(
     mirrors: tuple[str, ...] = (),
     progress: ProgressDisplay | None = None,
 ) -> Path:
-    """Download the official files of a named data set (those not there yet) and return their folder.
+    """Download the missing official files of a named data set and return their folder.
 
-    `mirrors` are tried before the known ones; `progress` is opened meanwhile. Raises DataError, StorageError.
+    `mirrors` are tried before the known ones. Raises DataError, StorageError.
     """
     if name not in NAMED_SOURCES:
         raise DataError(f"{name!r} is not a known data set{did_you_mean(name, NAMED_SOURCES)}")
@@ -91,45 +91,39 @@ def get(
 
 
 def verify_official(source: NamedSource | None, found: Found) -> None:
-    """Raise DataError when a file bears an official name but is not that file.
+    """Raise DataError if a file has an official name but is not that file.
 
-    Under a path (`source` None) only CIFAR's archives are held to it: idx files of any content bear the
-    same names.
+    For a path (`source` None) only CIFAR's archives are checked: idx files of other data have the same names.
     """
     sources = [source] if source else [NAMED_SOURCES["cifar10"], NAMED_SOURCES["cifar100"]]
     official = {file.name: file for one in sources for file in one.official}
     for path in found.files:
         file = official.get(path.name) or official.get(f"{path.name}.gz")
-        # A file kept decompressed can only be told by its content; where that digest is unknown it is taken
-        # as is.
+        # A decompressed file is checked by its content's digest, if that is known.
         if file is not None and (file.name == path.name or file.content_md5):
             verify(path, file)
 
 
 def _validate(source: NamedSource | None, found: Found, size: Size | None, decoded: Decoded) -> None:
-    """Raise DataError, all problems together, when the arrays are not what was asked for."""
+    """Raise DataError with all problems if the arrays are not as expected."""
     problems = []
     shape = decoded.train.images.shape[1:]
     if len(decoded.train) == 0 or decoded.train.labels is None:
-        problems.append(f"{found.location}: the training split has no labelled images")
+        problems.append("the training split has no labelled images")
     if decoded.test is not None and decoded.test.images.shape[1:] != shape:
-        problems.append(
-            f"{found.location}: test images are {decoded.test.images.shape[1:]}, training images {shape}"
-        )
+        problems.append(f"test images are {decoded.test.images.shape[1:]}, training images {shape}")
     if size is not None and shape[:2] != size:
-        problems.append(
-            f"{found.location}: images are {shape[0]}x{shape[1]} and only encoded ones can be resized"
-        )
+        problems.append(f"images are {shape[0]}x{shape[1]} and only encoded ones can be resized")
     if source is not None:
         counts = (len(decoded.train), len(decoded.test) if decoded.test else 0)
         if counts != (source.num_train, source.num_test):
             problems.append(
-                f"{found.location}: {source.name} has {source.num_train} training and {source.num_test} "
+                f"{source.name} has {source.num_train} training and {source.num_test} "
                 f"test images, found {counts[0]} and {counts[1]}; "
                 "give the folder's path as the source to use it as it is"
             )
     if problems:
-        raise DataError(*problems)
+        raise DataError(*(f"{found.location}: {problem}" for problem in problems))
 
 
 def load(
@@ -141,10 +135,9 @@ def load(
 ) -> Dataset:
     """Load a data set by name or by path. The first load decodes it, later ones map the cached arrays.
 
-    Names are looked for in `data_dir`, `$CNNLAB_DATA` and the user's cache, in each also in the subfolder
-    of that name; `download` fetches the official files when they are in none of them, and opens `progress`
-    for that long. `size` (height, width) is what encoded images of a path are resized to, needed when they
-    differ. Raises DataError, StorageError.
+    Names are searched in `data_dir`, `$CNNLAB_DATA` and the user's cache, and in the subfolder of this name in
+    each; with `download` missing official files are fetched. `size` (height, width): encoded images of a path are
+    scaled and cropped to it, required if they differ. Raises DataError, StorageError.
     """
     start = time.perf_counter()
     named = NAMED_SOURCES.get(source)
@@ -155,11 +148,7 @@ def load(
             raise
         get(source, data_dir, progress=progress)
         found = find(source, data_dir, size)
-    decoded, digest = cached(
-        found,
-        verify=partial(verify_official, named),
-        validate=partial(_validate, named, found, size),
-    )
+    decoded, digest = cached(found, partial(verify_official, named), partial(_validate, named, found, size))
     location = "embedded" if found.location is None else str(found.location)
     seconds = time.perf_counter() - start
     return Dataset(source, decoded.train, decoded.test, decoded.classes, digest, location, seconds)

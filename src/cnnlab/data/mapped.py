@@ -1,7 +1,7 @@
-"""Memory-mapped arrays sent to other processes by the name of their file.
+"""Memory-mapped arrays sent to other processes by file name.
 
-NumPy pickles a memory map with its whole content: each worker process of a `DataLoader` would get a copy of the data
-set of its own. Sent by name, all processes share the pages that the operating system already holds.
+NumPy pickles a memory map with its content: each worker process of a `DataLoader` would get its own copy of the
+data set. Sent by name, all processes share the pages in memory.
 """
 
 import mmap
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class MappedFile:
-    """Where the array lies: file, first byte, shape and type of its elements."""
+    """Position of an array: file, first byte, shape and element type."""
 
     filename: str
     offset: int
@@ -23,20 +23,20 @@ class MappedFile:
     dtype: str
 
     def open(self) -> Array:
-        """The array, read-only. Raises FileNotFoundError where the file has gone."""
+        """The array, read-only. Raises FileNotFoundError."""
         return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape)
 
 
 def by_name(array: Array | None) -> Array | MappedFile | None:
-    """The place of an array that is a whole, unchangeable memory map; any other value as it is."""
+    """The position of an array that is a whole, read-only memory map; other values unchanged."""
     if not isinstance(array, np.memmap):
         return array
-    base: object = array.base  # the file's map itself, where the array is no view of another one
+    base: object = array.base  # the file's map, unless the array is a view of another array
     if not isinstance(base, mmap.mmap) or array.mode != "r" or not array.flags.c_contiguous:
         return array
     return MappedFile(str(array.filename), array.offset, array.shape, array.dtype.str)
 
 
 def opened(value: Array | MappedFile | None) -> Array | None:
-    """What `by_name` was given."""
+    """The inverse of `by_name`."""
     return value.open() if isinstance(value, MappedFile) else value

@@ -1,4 +1,4 @@
-"""The data sets known by name, as `named.toml` describes them. Adding one is a table there and a line of `_FINDERS`."""
+"""The data sets with names, from `named.toml`. A new one needs a table there and a line in `_FINDERS`."""
 
 import hashlib
 import tomllib
@@ -19,9 +19,9 @@ from cnnlab.data.sources.shapes import NUM_TEST, NUM_TRAIN, find_shapes
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """One published file. `content_md5` is of the decompressed content: a recompressed copy is as good.
+    """One published file. `content_md5` of the decompressed content also accepts a recompressed copy.
 
-    `digest` is `algorithm:hex`; where the publisher gives only its first digits, these and `...`.
+    `digest` is `algorithm:hex`, or its first digits and `...` if only these are published.
     """
 
     name: str
@@ -31,7 +31,7 @@ class OfficialFile:
 
 @dataclass(frozen=True)
 class NamedSource:
-    """A data set by name. `fetch` names the official files that a download gets."""
+    """A data set with a name. `fetch`: the official files that are downloaded."""
 
     name: str
     classes: tuple[str, ...]
@@ -51,7 +51,7 @@ def digest_of(path: Path, algorithm: str) -> str:
 
 
 def verify(path: Path, official: OfficialFile) -> None:
-    """Raise DataError, with both digests, unless `path` is the official file or a recompressed copy of it."""
+    """Raise DataError unless `path` is the official file or a recompressed copy of it."""
     received = digest_of(path, official.digest.split(":")[0])
     beginning = official.digest.removesuffix("...")
     if received == beginning or (beginning != official.digest and received.startswith(beginning)):

@@ -1,4 +1,4 @@
-"""Where data is looked for, where downloads go and where decoded arrays are kept."""
+"""Folders for data, downloads and decoded arrays."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def cache_folder() -> Path:
 
 
 def data_folders(data_dir: Path | None = None) -> tuple[Path, ...]:
-    """The folders that may hold data, in search order: `data_dir`, `$CNNLAB_DATA`, the user's cache."""
+    """Data folders in search order: `data_dir`, `$CNNLAB_DATA`, the user's cache."""
     places = [data_dir] if data_dir is not None else []
     if chosen := os.environ.get("CNNLAB_DATA"):
         places.append(Path(chosen))
@@ -27,18 +27,18 @@ def data_folders(data_dir: Path | None = None) -> tuple[Path, ...]:
 
 
 def search_places(name: str, data_dir: Path | None = None) -> tuple[Path, ...]:
-    """Every folder a named source may lie in: each data folder's own `name/`, then the data folder itself."""
+    """Folders in which a named source is searched: of each data folder `name/`, then the folder itself."""
     return tuple(place for folder in data_folders(data_dir) for place in (folder / name, folder))
 
 
 def download_folder(name: str, data_dir: Path | None = None) -> Path:
-    """The folder a download of `name` goes to: below the first data folder."""
+    """Target folder of a download: `name/` in the first data folder."""
     return data_folders(data_dir)[0] / name
 
 
 @contextmanager
 def elsewhere(remedy: str) -> Iterator[None]:
-    """Add to a StorageError how another place is chosen."""
+    """Add to a StorageError how to choose another folder."""
     try:
         yield
     except StorageError as error:

@@ -1,4 +1,4 @@
-"""The contact sheet: a few images of every class, enlarged, with names, and how augmentation changes them."""
+"""The contact sheet: a few enlarged images of every class, before and after augmentation."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ from cnnlab.data.dataset import Dataset, Images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_CLASSES = 25  # rows that are still easily looked over
-TILE = 64  # pixels an image is drawn at: 32x32 doubled
+MAX_CLASSES = 25  # rows
+TILE = 64  # side of a drawn image in pixels
 GAP = 4
 MARGIN = 16
 NAME_WIDTH = 120
@@ -23,12 +23,12 @@ INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), (255, 255, 255)
 
 
 def pick(dataset: Dataset, per_class: int) -> list[Images]:
-    """The first `per_class` training images of every class (at most `MAX_CLASSES`), one array a class."""
+    """The first `per_class` training images of every class (at most `MAX_CLASSES`), one array per class."""
     labels = dataset.train.labels
     if labels is None:
         raise DataError(f"{dataset.name} has no labels; a contact sheet shows images by class")
     shown = range(min(len(dataset.classes), MAX_CLASSES))
-    # Fancy indexing of the memory map reads these few images only, and gives writable copies.
+    # Fancy indexing of the memory map reads only these images, and returns writable copies.
     return [dataset.train.images[np.flatnonzero(labels == label)[:per_class]] for label in shown]
 
 
@@ -39,7 +39,7 @@ def _tile(image: Images) -> "Image":
     picture = Image.fromarray(image if channels == 3 else image[..., 0])
     scale = TILE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Small images are enlarged in hard squares: the pixels are what the network sees.
+    # Small images are enlarged without interpolation, to show the network's input.
     return picture.convert("RGB").resize(
         size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
     )
@@ -48,7 +48,7 @@ def _tile(image: Images) -> "Image":
 def contact_sheet(
     dataset: Dataset, augment: Callable[[Images], Images] | None = None, per_class: int = 8
 ) -> "Image":
-    """Draw the sheet: a row a class; with `augment` (uint8 N H W C to the same) a second block."""
+    """Draw the sheet: one row per class; with `augment` (uint8 N H W C to the same) a second block."""
     from PIL import Image, ImageDraw, ImageFont
 
     rows = pick(dataset, per_class)

@@ -1,7 +1,7 @@
-"""`val` out of `train`: stratified, exact in number, the same on every machine.
+"""Take `val` out of `train`: stratified, exact in number, equal on every machine.
 
-Every class gives its proportional share; the shares are made whole by largest remainder, so the total is
-exactly what was asked for. Which images of a class are chosen comes from (seed, "val-split", class) alone.
+Numbers per class are proportional, rounded by the largest-remainder method, so the total is exact. The images of a
+class are chosen from (seed, "val-split", class).
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def count_of(val: int | float, num_images: int) -> int:
-    """The number of images `val` asks for: a count (int) or a fraction (float). Raises RecipeError."""
+    """Number of images of `val`, a count (int) or a fraction (float). Raises RecipeError."""
     received = f"data.val: received {val!r} for {num_images} training images"
     expected = f"expected a count from 0 to {num_images - 1}, or a fraction from 0 to below 1"
     is_number = isinstance(val, int | float) and not isinstance(val, bool)
@@ -29,7 +29,7 @@ def count_of(val: int | float, num_images: int) -> int:
 
 
 def largest_remainder(sizes: Indices, total: int) -> Indices:
-    """Whole shares of `total`, proportional to `sizes` and never above them; ties go to the lower class."""
+    """Whole numbers with sum `total`, proportional to `sizes` and never above them; ties go to the lower class."""
     quotas: Indices = sizes * total // sizes.sum()
     remainders = sizes * total % sizes.sum()
     order = np.argsort(-remainders, kind="stable")
@@ -38,16 +38,16 @@ def largest_remainder(sizes: Indices, total: int) -> Indices:
 
 
 def split_indices(labels: npt.NDArray[np.int64], val: int | float, seed: int) -> tuple[Indices, Indices]:
-    """Positions in `labels` of the training and of the validation images, both ascending int64.
+    """Positions in `labels` of the training and the validation images, both ascending int64.
 
-    `val` is a count (int), a fraction (float), or 0 for none. Raises RecipeError when it does not fit.
+    `val` is a count (int), a fraction (float), or 0. Raises RecipeError if it does not fit.
     """
     num_val = count_of(val, len(labels))
     chosen = np.zeros(len(labels), dtype=bool)
     if num_val:
         classes, sizes = np.unique(labels, return_counts=True)
-        for label, share in zip(classes, largest_remainder(sizes, num_val), strict=True):
+        for label, number in zip(classes, largest_remainder(sizes, num_val), strict=True):
             members = np.flatnonzero(labels == label)
             generator = derive_generator(seed, "val-split", int(label))
-            chosen[generator.permutation(members)[:share]] = True
+            chosen[generator.permutation(members)[:number]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)

@@ -1,8 +1,6 @@
 """Mean and standard deviation of every channel, exact.
 
-Sums of bytes and of their squares are whole numbers, so they are added as integers: the result does not
-depend on the order of addition, the number of threads or the library, and equal data give equal statistics
-everywhere.
+Bytes and their squares are added as integers, so the result does not depend on order, threads or library.
 """
 
 import numpy as np
@@ -15,7 +13,7 @@ CHUNK = 4096
 
 
 def channel_statistics(images: Images) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(mean, std) of every channel of uint8 N H W C images, on the scale 0..1; float64 C. N must not be 0."""
+    """(mean, std) of every channel of uint8 N H W C images, in 0..1, as float64 C. N must not be 0."""
     num_images, height, width, channels = images.shape
     sums = np.zeros(height * width * channels, dtype=np.uint64)
     squares = np.zeros_like(sums)
@@ -26,7 +24,7 @@ def channel_statistics(images: Images) -> tuple[npt.NDArray[np.float64], npt.NDA
     count = num_images * height * width
     total = [int(value) for value in sums.reshape(-1, channels).sum(axis=0)]
     total_squares = [int(value) for value in squares.reshape(-1, channels).sum(axis=0)]
-    # count * Σx² - (Σx)² in Python's unbounded integers: no cancellation before the one division.
+    # count * Σx² - (Σx)² in Python integers: exact before the only division.
     variance = [
         (count * square - value * value) / (count * count)
         for value, square in zip(total, total_squares, strict=True)

@@ -1,6 +1,6 @@
-"""Images without labels, to be predicted: files, folders, archives of files, NumPy arrays.
+"""Images without labels, for predictions: files, folders, archives of files, NumPy arrays.
 
-They are brought to the form a network takes by the one decoder. Arrays are not resized: those must have that form.
+The decoder scales and crops them to the network's input size. Arrays must already have this size.
 """
 
 import os
@@ -20,7 +20,7 @@ from cnnlab.data.sources.npz import read_images
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """Images uint8 N H W C and what each is called; `named` says whether by the name of its file."""
+    """Images uint8 N H W C and their names; `named`: these are file names."""
 
     images: Images
     names: tuple[str, ...]
@@ -28,9 +28,9 @@ class Unlabelled:
 
 
 def read_unlabelled(places: Sequence[Path], form: tuple[int, int, int]) -> Unlabelled:
-    """Every image at `places` in the `form` (height, width, channels), folders and archives sorted by name.
+    """All images at `places` in the `form` (height, width, channels), folders and archives sorted by name.
 
-    `.npz` and `.npy` stand alone. Raises DataError for what holds no images, ImageError naming all undecodable ones.
+    `.npz` and `.npy` must be the only place. Raises DataError, or ImageError with all undecodable images.
     """
     arrays = [place for place in places if place.suffix.lower() in (".npz", ".npy")]
     if arrays:
@@ -62,7 +62,7 @@ def _items(place: Path) -> list[Item]:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    """As deep as they lie, as in an archive of that folder; hidden ones and links to folders apart."""
+    """At all depths, without hidden files and links to folders."""
     inside = list_folder(folder)
     yield from inside.images
     for deeper in inside.folders:

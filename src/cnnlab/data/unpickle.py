@@ -1,8 +1,7 @@
-"""A reader for pickled CIFAR batches that builds nothing but byte arrays, lists, dicts, strings and numbers.
+"""Safe reader of pickled CIFAR batches: only byte arrays, lists, dicts, strings and numbers.
 
-A pickle is a program. This unpickler knows three names, those an ndarray of bytes is made of, and maps them
-to stand-ins of ours; every other name, whatever module it is in, is refused before anything is imported or
-called.
+A pickle is a program. This unpickler accepts the three names of an ndarray of bytes, and maps them to classes of
+ours; any other name is an error before an import or a call.
 """
 
 import io
@@ -16,7 +15,7 @@ from cnnlab.core.errors import DataError
 
 
 class _Bytes:
-    """Stands for an ndarray of uint8 while the pickle is read. State: version, shape, dtype, order, raw."""
+    """Replaces an ndarray of uint8. State: version, shape, dtype, order, raw."""
 
     array: npt.NDArray[np.uint8] | None = None
 
@@ -29,18 +28,18 @@ class _Bytes:
 
 
 class _ByteType:
-    """Stands for `dtype("u1")`; any other type is refused."""
+    """Replaces `dtype("u1")`; any other type is an error."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         if code not in ("u1", b"u1"):
             raise pickle.UnpicklingError(f"an array of type {code!r}")
 
     def __setstate__(self, state: Any) -> None:
-        """The byte order and alignment of single bytes say nothing."""
+        """Byte order and alignment do not matter for single bytes."""
 
 
 class _Name:
-    """Stands for the class `numpy.ndarray`, which is only ever an argument below."""
+    """Replaces the class `numpy.ndarray`, which is only an argument here."""
 
 
 def _reconstruct(*_: Any) -> _Bytes:
@@ -63,18 +62,15 @@ class _Restricted(pickle.Unpickler):
 
 
 def read_batch(content: bytes, name: str) -> dict[bytes, Any]:
-    """The dict of one pickled batch, keys as bytes, arrays uint8. Raises DataError; runs no foreign code."""
+    """The dict of one pickled batch, keys as bytes, arrays uint8. Raises DataError."""
     try:
         batch = _Restricted(io.BytesIO(content), encoding="bytes").load()
-    except Exception as error:  # a hostile or torn pickle fails in every way there is
+    except Exception as error:  # a damaged or malicious pickle raises many kinds of error
         raise DataError(
             f"{name} is not a CIFAR batch: it holds {error}; get the official file with `cnnlab data get`"
         ) from error
     if not isinstance(batch, dict):
         raise DataError(f"{name} is not a CIFAR batch: expected a dict, found {type(batch).__name__}")
-    plain = {}
-    for key, value in batch.items():
-        plain[key.encode() if isinstance(key, str) else key] = (
-            value.array if isinstance(value, _Bytes) else value
-        )
-    return plain
+    keys = (key.encode() if isinstance(key, str) else key for key in batch)
+    values = (value.array if isinstance(value, _Bytes) else value for value in batch.values())
+    return dict(zip(keys, values, strict=True))

@@ -1,1 +1,1 @@
-"""Looking inside: feature maps, confusion, and what a network costs by several counters."""
+"""Inspection of networks: feature maps, confusion, loss surface, batch norm, cost by several counters."""

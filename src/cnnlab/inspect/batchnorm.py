@@ -1,14 +1,14 @@
-"""What batch normalisation really puts out: means and deviations, channel by channel, in training and at inference.
+"""Outputs of batch normalisation: means and deviations of each channel, in training and at inference.
 
     normalised = (x - m) / sqrt(v + eps)        output = scale * normalised + shift
 
-In training m and v are those of the batch: the normalised values have mean 0 by construction, and the mean of the
-output is the learned shift. At inference m and v are running averages: the normalised values have whatever mean those
-miss, and the mean of the output is shift + scale * that. So there are two causes, and both are told apart here.
+In training m and v are those of the batch: the normalised values have mean 0, and the mean of the output is the
+learned shift. At inference m and v are running averages: the mean of the normalised values can differ from 0, and the
+mean of the output is shift + scale * that. The measurements separate these two causes.
 
 Ioffe and Szegedy, "Batch normalization" (ICML 2015, arXiv 1502.03167), algorithms 1 and 2.
 
-Shape legend: N images, B of them in a batch, C channels; the positions of a map are so many more examples.
+Shape legend: N images, B of them in a batch, C channels; each position of a map counts as an example.
 """
 
 import copy
@@ -62,10 +62,7 @@ class LayerStatistics:
     inference: Channels
 
     def numbers(self) -> dict[str, float]:
-        """Means over the channels of |mean|.
-
-        `output_mean_unshifted` is what the output's mean at inference would be with a shift of 0.
-        """
+        """Means over the channels of |mean|; `output_mean_unshifted`: of the output at inference with a shift of 0."""
         means = {
             "train_normalised_mean": self.training.normalised_mean,
             "train_output_mean": self.training.output_mean,
@@ -86,21 +83,21 @@ class BatchNormStatistics:
     layers: tuple[LayerStatistics, ...]
 
     def numbers(self) -> dict[str, float]:
-        """Those of the layers, averaged over the layers."""
+        """The numbers of the layers, averaged."""
         rows = [layer.numbers() for layer in self.layers]
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as a run stores it."""
+        """Everything, for storage in a run."""
         return {
             "settings": asdict(self.settings),
             "numbers": self.numbers(),
             "batch_size": self.batch_size,
-            "layers": [_plain(asdict(layer)) for layer in self.layers],
+            "layers": [asdict(layer, dict_factory=_json_types) for layer in self.layers],
         }
 
     def table(self) -> str:
-        """A line for each layer, and the average over them."""
+        """One line for each layer, and their average."""
         columns = ("layer", "channels", *(heading for heading, _ in _COLUMNS))
         lines = [(layer.path, str(len(layer.shift)), layer.numbers()) for layer in self.layers]
         rows = [
@@ -110,7 +107,7 @@ class BatchNormStatistics:
         return "\n".join(table_lines(columns, rows, words=1))
 
     def write_csv(self, path: Path) -> None:
-        """A line for each channel, with all means and deviations. Raises StorageError."""
+        """One line for each channel, with all means and deviations. Raises StorageError."""
         conditions = ("training", "inference_train", "inference")
         kinds = [(condition, field.name) for condition in conditions for field in fields(Channels)]
         rows = []
@@ -139,10 +136,10 @@ def batchnorm_statistics(
     settings: BatchNormSettings,
     on_step: OnStep = lambda done, total: None,
 ) -> BatchNormStatistics:
-    """Of a network, in training mode on whole batches of the training images, and at inference.
+    """Statistics of a network, in training mode on whole batches of the training images, and at inference.
 
-    In training mode only the normalisations are: dropout stays off, weights and running statistics as they are. The
-    predictor is left as it is. Raises ArchitectureError for a network without batch norm.
+    Only normalisations are in training mode: dropout is off, weights and running statistics do not change, nor does
+    the predictor. Raises ArchitectureError for a network without batch norm.
     """
     normalisations = _normalisations(predictor.model)
     if not normalisations:
@@ -152,31 +149,24 @@ def batchnorm_statistics(
         )
     batch_size = min(batch_size, len(train_images))
     batches = len(train_images) // batch_size
-    # Every so manieth image: batches are mixed also where the images lie class by class.
+    # Batch k has the images k, k + batches, ...: its classes are mixed even if the images are sorted by class.
     mixed = [train_images[start : batches * batch_size : batches] for start in range(batches)]
-    in_order = [_in_order(images) for images in (train_images, test_images)]
-    total = len(mixed) + sum(map(len, in_order))
+    of_train, of_test = _in_order(train_images), _in_order(test_images)
+    total = len(mixed) + len(of_train) + len(of_test)
     done = itertools.count(1)
 
     def on_batch() -> None:
         on_step(next(done), total)
 
     training = _measured(_in_training_mode(predictor.model), predictor, mixed, on_batch)
-    inference_train, inference = (
-        _measured(predictor.model, predictor, batches, on_batch) for batches in in_order
-    )
-    layers = tuple(
-        LayerStatistics(
-            path,
-            _array(module.weight),
-            _array(module.bias),
-            training[path],
-            inference_train[path],
-            inference[path],
-        )
-        for path, module in normalisations.items()
-    )
-    return BatchNormStatistics(settings, batch_size, layers)
+    inference_train = _measured(predictor.model, predictor, of_train, on_batch)
+    inference = _measured(predictor.model, predictor, of_test, on_batch)
+    layers = []
+    for path, module in normalisations.items():
+        learned = _array(module.weight), _array(module.bias)
+        measured = training[path], inference_train[path], inference[path]
+        layers.append(LayerStatistics(path, *learned, *measured))
+    return BatchNormStatistics(settings, batch_size, tuple(layers))
 
 
 class _Moments:
@@ -205,7 +195,7 @@ def _normalisations(model: nn.Module) -> dict[str, _Normalisation]:
 
 
 def _in_training_mode(model: nn.Module) -> nn.Module:
-    """A copy whose normalisations use the statistics of their batch."""
+    """A copy whose normalisations use batch statistics."""
     model = copy.deepcopy(model)
     for module in _normalisations(model).values():
         module.train()
@@ -213,10 +203,8 @@ def _in_training_mode(model: nn.Module) -> nn.Module:
 
 
 def _in_order(images_NHWC: Images) -> list[Images]:
-    return [
-        images_NHWC[start : start + _INFERENCE_BATCH]
-        for start in range(0, len(images_NHWC), _INFERENCE_BATCH)
-    ]
+    starts = range(0, len(images_NHWC), _INFERENCE_BATCH)
+    return [images_NHWC[start : start + _INFERENCE_BATCH] for start in starts]
 
 
 def _measured(
@@ -235,7 +223,7 @@ def _measured(
 
 @contextmanager
 def _recorded(model: nn.Module) -> Iterator[dict[str, tuple[_Moments, _Moments]]]:
-    """While this lasts, each forward pass adds to the moments of the normalised values and of the output."""
+    """In this context each forward pass adds to the moments of the normalised values and of the output."""
     moments = {path: (_Moments(), _Moments()) for path in _normalisations(model)}
     handles = []
     for path, module in _normalisations(model).items():
@@ -244,9 +232,9 @@ def _recorded(model: nn.Module) -> Iterator[dict[str, tuple[_Moments, _Moments]]
             module: _Normalisation, inputs: tuple[Tensor, ...], output: Tensor, path: str = path
         ) -> None:
             running = (None, None) if module.training else (module.running_mean, module.running_var)
-            normalised, _ = moments[path]
+            normalised, after = moments[path]
             normalised.add(F.batch_norm(inputs[0], *running, training=module.training, eps=module.eps))
-            moments[path][1].add(output)
+            after.add(output)
 
         handles.append(module.register_forward_hook(record))
     try:
@@ -260,8 +248,5 @@ def _array(values: Tensor) -> NDArray[np.float64]:
     return values.detach().double().cpu().numpy()
 
 
-def _plain(value: Any) -> Any:
-    """A layer's values as JSON can hold them."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
+def _json_types(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in items}

@@ -1,4 +1,4 @@
-"""Confusion: which classes a network takes for which. NumPy alone, from logits that were stored or just made.
+"""Confusion matrix of true and predicted classes, from logits. Only NumPy.
 
 Shape legend: N images, K classes; rows of a matrix are true classes, columns predicted ones.
 """
@@ -18,7 +18,7 @@ from cnnlab.runs import RunFolder
 
 @dataclass(frozen=True)
 class Mistake:
-    """`count` images of class `true` were taken for `predicted`: the share `share` of that class."""
+    """`count` images of class `true` were predicted as `predicted`; `share` is their fraction of that class."""
 
     true: str
     predicted: str
@@ -28,28 +28,28 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts K x K: row the true class, column the predicted one."""
+    """Counts K x K: rows are true classes, columns predicted ones."""
 
     classes: tuple[str, ...]
     counts_KK: NDArray[np.int64]
 
     @property
     def accuracy(self) -> float:
-        """Share of all images that are on the diagonal."""
+        """Fraction of all images on the diagonal."""
         return float(np.trace(self.counts_KK) / self.counts_KK.sum())
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """Per-class accuracy: of the images of a class, the share recognised (K,). NaN without images."""
+        """Per-class accuracy: fraction of a class's images that are predicted correctly (K,). NaN without images."""
         return _shares(np.diag(self.counts_KK), self.counts_KK.sum(axis=1))
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """Of the images taken for a class, the share that is of it (K,). NaN if never predicted."""
+        """Fraction of the images predicted as a class that belong to it (K,). NaN if never predicted."""
         return _shares(np.diag(self.counts_KK), self.counts_KK.sum(axis=0))
 
     def mistakes(self, most: int) -> list[Mistake]:
-        """The most frequent pairs of a true and a wrongly predicted class, at most `most`, most images first."""
+        """The `most` most frequent pairs of a true and a wrongly predicted class, in descending order."""
         wrong = self.counts_KK - np.diag(np.diag(self.counts_KK))
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
         pairs = [divmod(int(place), len(self.classes)) for place in order]
@@ -61,7 +61,7 @@ class Confusion:
         ]
 
     def table(self) -> str:
-        """The counts as text: a line for every true class, its recall at the end."""
+        """The counts as text: one line for every true class, with its recall."""
         head = ("true \\ predicted", *self.classes, "recall")
         rows = [
             (name, *(f"{count:,}" for count in counts), f"{recall:.1%}")
@@ -70,7 +70,7 @@ class Confusion:
         return "\n".join(table_lines(head, rows, words=1))
 
     def to_csv(self) -> str:
-        """The counts as CSV: a header of predicted classes, then a line for every true class."""
+        """The counts as CSV: a header of predicted classes, then one line for every true class."""
         rows = ([name, *row] for name, row in zip(self.classes, self.counts_KK.tolist(), strict=True))
         return csv_text(["true \\ predicted", *self.classes], rows)
 
@@ -82,10 +82,7 @@ class Confusion:
 def confusion(
     logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64], classes: Sequence[str]
 ) -> Confusion:
-    """Count every true class against the class of the largest logit (of equal ones the first).
-
-    Raises CnnlabError where logits, labels and classes do not belong together.
-    """
+    """Count true classes against classes of the largest logit (the first of equal ones). Raises CnnlabError."""
     number = len(classes)
     if logits_NK.shape != (len(labels_N), number) or not len(labels_N):
         raise CnnlabError(
@@ -102,13 +99,13 @@ def confusion(
 
 
 def confusion_of_run(run: RunFolder, split: str = "test") -> Confusion:
-    """Confusion of the best network of a run, from its stored logits. Raises RunError."""
+    """Confusion matrix of a run's best network, from its stored logits. Raises RunError."""
     stored = run.logits(split)
     return confusion(stored.logits, stored.labels, run.environment.data.classes)
 
 
 def _shares(parts_K: NDArray[np.int64], wholes_K: NDArray[np.int64]) -> NDArray[np.float64]:
-    """parts / wholes, NaN where there is no whole."""
+    """parts / wholes, NaN where the whole is 0."""
     shares = np.full(len(parts_K), np.nan)
     np.divide(parts_K, wholes_K, out=shares, where=wholes_K > 0)
     return shares

@@ -1,12 +1,11 @@
-"""MACs and parameters of one network by three counters, layer by layer, and why they differ.
+"""MACs and parameters of each layer by three counters, and the reasons of differences.
 
 ours    `arch/trace.py`: multiply-accumulates of convolutions and linear layers, from the architecture alone
 THOP    https://github.com/Lyken17/pytorch-OpCounter: hooks on modules, a rule for each type (`thop/vision`)
-torch   `torch.utils.flop_counter.FlopCounterMode`: the operators that really run; its FLOPs halved
+torch   `torch.utils.flop_counter.FlopCounterMode`: the executed operators; half of its FLOPs
 
-All for one image. THOP adds plain operations to its MACs where a layer multiplies nothing with anything trained,
-by the rules of `_THOP_EXTRA`, read in the source of 0.1.1.post2209072238. A difference counts as explained only
-where such a rule gives exactly the number; any other is called unexplained.
+All for one image. For some layers THOP adds other operations to its MACs: `_THOP_EXTRA` has its rules, from the source
+of 0.1.1.post2209072238. A difference is explained only if such a rule gives exactly its number.
 """
 
 import copy
@@ -32,7 +31,7 @@ from cnnlab.engines.torch.network import build
 
 
 class _Rule(NamedTuple):
-    """What THOP counts for each element of a layer's output, and why."""
+    """Operations that THOP counts for each element of a layer's output, and the reason."""
 
     operations: int
     reason: str
@@ -42,14 +41,14 @@ _THOP_EXTRA: dict[type[Layer], _Rule] = {
     BatchNorm: _Rule(4, "2 operations for each element, doubled where it is scaled and shifted"),
     AvgPool: _Rule(1, "1 operation for each element of the output, whatever the window"),
 }
-"""Layers for which THOP counts what is no MAC. It counts no other layer of ours beyond its MACs."""
+"""Layers for which THOP counts other operations. For all other layers it counts only MACs."""
 
 _COUNTS = ("parameters", "macs", "thop_parameters", "thop_macs", "torch_macs")
 
 
 @dataclass(frozen=True)
 class CounterRow:
-    """One layer, without the parts that have rows of their own. `explanation` is empty where all agree."""
+    """One layer, without parts that have their own rows. `explanation` is empty if all counters agree."""
 
     path: str
     layer: str
@@ -64,15 +63,15 @@ class CounterRow:
 
     @property
     def parameters(self) -> int:
-        """Trained numbers by our count."""
+        """Number of trained values by our count."""
         return self.weights + self.biases
 
 
 @dataclass(frozen=True)
 class CounterTable:
-    """All rows in the order of computation, for one image of `input_shape`, their sums, and why they differ.
+    """All rows in the order of computation, for one image of `input_shape`, their sums and explanations.
 
-    What THOP calls MACs includes other operations; torch's are half of its FLOPs.
+    THOP's MACs include other operations; torch's are half of its FLOPs.
     """
 
     architecture: str
@@ -86,12 +85,12 @@ class CounterTable:
     rows: tuple[CounterRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything the table shows, as JSON can hold it."""
+        """Everything in the table, as JSON types."""
         values = asdict(self)
         return {**values, "layers": values.pop("rows")}
 
     def table(self) -> str:
-        """The rows, the totals and the explanations as text; a count of 0 is left blank."""
+        """Rows, totals and explanations as text; a count of 0 is blank."""
         numbers = ("params", "THOP params", "MACs", "torch MACs", "THOP MACs")
         columns = ("", "layer", "output", *numbers, "differs by")
         total = _cells("", "all layers, one image", "", self, "")
@@ -113,51 +112,42 @@ def _cells(
 def count(architecture: Architecture, input_shape: Shape, model: nn.Module | None = None) -> CounterTable:
     """The three counts of one image of `input_shape`, (channels, height, width) or (features,).
 
-    `model`, a network built from `architecture`, is counted as it is and left as it is: the counters, of which THOP
-    leaves buffers behind, work on a copy. Without it, one is built. Raises ArchitectureError where the layers do
-    not fit `input_shape` or the model is not one of this architecture.
+    `model` is a network built from `architecture`, by default a new one; the counters use a copy, because THOP adds
+    buffers to it. Raises ArchitectureError if `input_shape` or the model does not fit the architecture.
     """
     trace = architecture.trace(input_shape)
     network = build(architecture, input_shape) if model is None else copy.deepcopy(model)
     network = network.cpu().float().eval()
     paths = [row.path for row in trace.rows]
-    # In this order: THOP adds modules' buffers, which nothing after it may see.
+    # torch first: THOP adds buffers to the modules.
     torch_macs = _by_row(_torch_macs(network, input_shape), paths)
     thop = dict(_thop_leaves(_thop_tree(network, input_shape)))
     thop_macs = _by_row({name: macs for name, (macs, _) in thop.items()}, paths)
     thop_parameters = _by_row({name: parameters for name, (_, parameters) in thop.items()}, paths)
-    rows = tuple(
-        CounterRow(
-            path=row.path,
-            layer=row.label,
-            output_shape=row.output_shape,
-            weights=row.weights,
-            biases=row.biases,
-            macs=row.macs,
-            thop_parameters=thop_parameters[row.path],
-            thop_macs=thop_macs[row.path],
-            torch_macs=torch_macs[row.path],
-            explanation=_explain(row, thop_parameters[row.path], thop_macs[row.path], torch_macs[row.path]),
-        )
-        for row in trace.rows
-    )
+    rows = []
+    for row in trace.rows:
+        ours = (row.path, row.label, row.output_shape, row.weights, row.biases, row.macs)
+        others = thop_parameters[row.path], thop_macs[row.path], torch_macs[row.path]
+        rows.append(CounterRow(*ours, *others, explanation=_explain(row, *others)))
     sums = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
     explanations = tuple(_conclusions(trace.rows, rows))
-    return CounterTable(str(architecture), trace.input_shape, **sums, explanations=explanations, rows=rows)
+    return CounterTable(
+        str(architecture), trace.input_shape, **sums, explanations=explanations, rows=tuple(rows)
+    )
 
 
 def _torch_macs(network: nn.Module, input_shape: Shape) -> dict[str, int]:
-    """MACs by the name of every module without children."""
+    """Module name to MACs, for modules without children."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *input_shape))
     flops = counter.get_flop_counts()
-    root = type(network).__name__  # the counter's name for the whole network
+    root = type(network).__name__  # the counter's name of the network
     leaves = [name for name, module in network.named_modules() if not any(module.children())]
     return {name: sum(flops.get(f"{root}.{name}", {}).values()) // 2 for name in leaves}
 
 
 def _thop_tree(network: nn.Module, input_shape: Shape) -> Mapping[str, Any]:
-    """THOP's answer: name of a child to (operations, parameters, the same for its children)."""
+    """THOP's result: name of a child to (operations, parameters, the same for its children)."""
     with warnings.catch_warnings():
         # Its first import compares versions with `distutils`, which is deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -167,7 +157,7 @@ def _thop_tree(network: nn.Module, input_shape: Shape) -> Mapping[str, Any]:
 
 
 def _thop_leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[int, int]]]:
-    """(operations, parameters) by the name of every module without children."""
+    """Module name and (operations, parameters), for modules without children."""
     for name, (operations, parameters, children) in tree.items():
         if children:
             yield from _thop_leaves(children, f"{prefix}{name}.")
@@ -176,7 +166,7 @@ def _thop_leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 
 def _by_row(counts: Mapping[str, int], paths: Iterable[str]) -> Counter[str]:
-    """Sums by the row each module belongs to: its own name, or the nearest above it (`0` for `0.depthwise`)."""
+    """Sums by row: a module belongs to the row of its name or of its nearest parent (`0` for `0.depthwise`)."""
     known = set(paths)
     sums: Counter[str] = Counter()
     for name, number in counts.items():
@@ -190,13 +180,13 @@ def _by_row(counts: Mapping[str, int], paths: Iterable[str]) -> Counter[str]:
 
 
 def _extra(row: Row) -> int:
-    """Operations that THOP counts beyond the MACs of this layer, by its rules."""
+    """Operations that THOP adds to the MACs of this layer, by its rules."""
     rule = _THOP_EXTRA.get(type(row.layer))
     return rule.operations * prod(row.output_shape) if rule else 0
 
 
 def _explain(row: Row, thop_parameters: int, thop_macs: int, torch_macs: int) -> str:
-    """Why the counters differ in this layer, with the arithmetic; empty where they do not."""
+    """The reason of differences in this layer, with the arithmetic; empty if the counters agree."""
     notes = []
     extra = thop_macs - row.macs
     if extra != _extra(row):
@@ -211,7 +201,7 @@ def _explain(row: Row, thop_parameters: int, thop_macs: int, torch_macs: int) ->
 
 
 def _conclusions(traced: Iterable[Row], rows: Iterable[CounterRow]) -> Iterator[str]:
-    """One line for the agreement, or for each cause of a difference over the whole network."""
+    """One line if all agree, else one for each reason of a difference."""
     pairs = list(zip(traced, rows, strict=True))
     thop = f"THOP {version('thop')}"
     if not any(row.explanation for _, row in pairs):
@@ -219,9 +209,8 @@ def _conclusions(traced: Iterable[Row], rows: Iterable[CounterRow]) -> Iterator[
         return
     unexplained = [row for _, row in pairs if "unexplained" in row.explanation]
     for kind, rule in _THOP_EXTRA.items():
-        extras = [
-            _extra(row) for row, counted in pairs if type(row.layer) is kind and counted not in unexplained
-        ]
+        explained = (row for row, counted in pairs if counted not in unexplained)
+        extras = [_extra(row) for row in explained if type(row.layer) is kind]
         if extras:
             layers = numbers.count(len(extras), f"{NAME_OF[kind]} layer")
             yield f"{thop} counts {sum(extras):,} operations more in {layers}: {rule.reason}."

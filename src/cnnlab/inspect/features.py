@@ -1,7 +1,7 @@
-"""Feature maps: what one layer makes of one image.
+"""Feature maps: the output of one layer for one image.
 
-A layer is named by its path, as `cnnlab cost` prints it ("0", "3.body.1"), or by its kind and which of that kind it
-is in the order of computation ("conv2", "pool1").
+A layer is named by its path, as `cnnlab cost` prints it ("0", "3.body.1"), or by its kind and its number among the
+layers of this kind ("conv2", "pool1").
 
 Shape legend: C maps of H x W values; the image's height, width and I channels.
 """
@@ -28,9 +28,9 @@ _KIND_AND_NUMBER = re.compile(r"([a-z][a-z-]*?)-?([1-9]\d*)")
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """The output of the layer at `path` for one image, and what the network takes the image for.
+    """The output of the layer at `path` for one image, and the network's prediction.
 
-    `kernels_CHWI` are the filters of a convolution that sees the image itself, None for every other layer.
+    `kernels_CHWI`: the filters of a convolution that is the first layer, else None.
     """
 
     path: str
@@ -46,8 +46,8 @@ def feature_maps(
 ) -> FeatureMaps:
     """The maps of `layer`, by default the first convolution.
 
-    `image` is a file of any size and mode, or an array H x W x I of the network's own size. Raises ImageError, and
-    ArchitectureError with the layers that there are.
+    `image` is a file of any size and mode, or an array H x W x I of the network's input size. Raises ImageError, and
+    ArchitectureError with all layers.
     """
     row = find_layer(predictor.architecture.trace(predictor.image_shape), layer)
     if isinstance(image, np.ndarray):
@@ -60,9 +60,9 @@ def feature_maps(
 def draw_feature_maps(
     predictor: Predictor, places: Sequence[str | Path], out: Path, layer: str | None = None
 ) -> list[tuple[Path, FeatureMaps]]:
-    """A figure for each image file, folders opened: `out` for one image, `<out>-<number>-<image>.png` for several.
+    """One figure per image file, also of folders: `out` for one image, `<out>-<number>-<image>.png` for several.
 
-    Nothing is drawn if one of the images cannot be taken. Raises ImageError naming all of those, ArchitectureError,
+    Nothing is drawn if an image cannot be read. Raises ImageError with all such images, ArchitectureError,
     StorageError.
     """
     row = find_layer(predictor.architecture.trace(predictor.image_shape), layer)
@@ -88,7 +88,7 @@ def draw_feature_maps(
 
 
 def find_layer(trace: Trace, name: str | None = None) -> Row:
-    """The row of the layer that `name` means, by default the first convolution; it makes maps.
+    """The row of the layer `name`, by default of the first convolution; its output must be maps.
 
     Raises ArchitectureError with all layers and their output shapes.
     """
@@ -141,7 +141,7 @@ def _maps_of(predictor: Predictor, image_HWI: NDArray[np.uint8], name: str, row:
 
 @contextmanager
 def _recorded(model: nn.Module, path: str) -> Iterator[list[Tensor]]:
-    """While this lasts, each forward pass adds the output of the layer at `path` to the list."""
+    """In this context each forward pass adds the output of the layer at `path` to the list."""
     outputs: list[Tensor] = []
     handle = model.get_submodule(path).register_forward_hook(lambda _, inputs, output: outputs.append(output))
     try:

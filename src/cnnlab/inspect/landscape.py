@@ -1,10 +1,10 @@
 """The loss around trained weights, in the plane of two random directions.
 
 Li, Xu, Taylor, Studer and Goldstein, "Visualizing the loss landscape of neural nets" (NeurIPS 2018, arXiv 1712.09913,
-section 4): a direction is drawn from a Gaussian, and each of its filters is scaled to the length of the network's own.
-Without that, a network whose weights are large looks flat, as batch norm makes its outputs independent of their size.
-A filter is what makes one output channel; of a linear layer it is the row of one output. Biases and the scales and
-shifts of batch norm stay as they are, and so do its running statistics: nothing is normalised anew at a point.
+section 4): a direction is Gaussian, and each of its filters is scaled to the norm of the network's filter. Without it,
+a network with large weights looks flat, because batch norm makes its outputs independent of their size. A filter
+belongs to one output channel; of a linear layer it is the row of one output. Biases and all values of batch norm,
+including running statistics, do not change.
 
 The loss is the mean cross-entropy in nats, without penalties and label smoothing.
 
@@ -34,12 +34,12 @@ from cnnlab.inspect import surface
 from cnnlab.inspect.settings import LandscapeSettings, OnStep
 from cnnlab.inspect.surface import Smoothness
 
-_BATCH = 250  # its activations stay in the caches; the sums are the same for any
+_BATCH = 250  # small enough for the processor's caches
 
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """Losses P x P: first axis along the first direction, both at `offsets`; the weights are in the middle."""
+    """Losses P x P: both axes at `offsets`, the first along the first direction; the weights are in the middle."""
 
     settings: LandscapeSettings
     seed: int
@@ -47,17 +47,17 @@ class Landscape:
 
     @property
     def offsets(self) -> NDArray[np.float64]:
-        """Where the points (P,) lie on either axis, in units of the weights' length."""
+        """Positions of the points (P,) on each axis, in units of the weights' norm."""
         return np.linspace(-self.settings.span, self.settings.span, self.settings.points)
 
     @cached_property
     def smoothness(self) -> Smoothness:
-        """How convex the surface is."""
+        """Convexity of the surface."""
         return surface.smoothness(self.losses_PP, self._step)
 
     @property
     def nonconvexity(self) -> NDArray[np.float64]:
-        """The share of negative curvature at every inner point (P - 2, P - 2)."""
+        """The fraction of negative curvature at every inner point (P - 2, P - 2)."""
         return surface.nonconvexity(self.losses_PP, self._step)
 
     @property
@@ -66,12 +66,12 @@ class Landscape:
 
     @property
     def centre(self) -> float:
-        """The loss of the network as it is."""
+        """The loss of the unchanged network."""
         middle = self.settings.points // 2
         return float(self.losses_PP[middle, middle])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as a run stores it."""
+        """Everything, for storage in a run."""
         numbers = {**asdict(self.smoothness), "centre": self.centre}
         return {
             "settings": asdict(self.settings),
@@ -81,7 +81,7 @@ class Landscape:
         }
 
     def write_csv(self, path: Path) -> None:
-        """A line for each point: its place on both axes, and the loss. Raises StorageError."""
+        """One line for each point: its two offsets and the loss. Raises StorageError."""
         rows = (
             (f"{self.offsets[row]:g}", f"{self.offsets[column]:g}", f"{loss:.9g}")
             for (row, column), loss in np.ndenumerate(self.losses_PP)
@@ -96,9 +96,9 @@ def landscape(
     seed: int,
     on_step: OnStep = lambda done, total: None,
 ) -> Landscape:
-    """The surface on labelled images; `seed` is for the directions unless the settings name one.
+    """The surface on labelled images; `seed` of the directions unless the settings have one.
 
-    The predictor is left as it is. Raises CnnlabError where a loss is not finite.
+    The predictor does not change. Raises CnnlabError if a loss is not finite.
     """
     assert images.labels is not None
     seed = seed if settings.directions is None else settings.directions
@@ -126,9 +126,9 @@ def perturbed_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def filter_normalised(weights: Mapping[str, Tensor], seed: int, number: int) -> dict[str, Tensor]:
-    """Random direction `number`: Gaussian, every filter as long as the one of `weights` in its place.
+    """Random direction `number`: Gaussian, every filter with the norm of the same filter of `weights`.
 
-    Draws depend on the place of a layer, not on its name: networks with equal layers get equal draws.
+    Draws depend on the position of a layer, not on its name: networks with equal layers get equal draws.
     """
     direction = {}
     for place, (name, weight) in enumerate(weights.items()):
@@ -139,7 +139,7 @@ def filter_normalised(weights: Mapping[str, Tensor], seed: int, number: int) -> 
 
 
 def _lengths(weight: Tensor) -> Tensor:
-    """Of each filter, the first axis; shaped to multiply the weight."""
+    """Norm of each filter (first axis), shaped to multiply the weight."""
     lengths: Tensor = torch.linalg.vector_norm(weight.flatten(1), dim=1)
     return lengths.view(-1, *[1] * (weight.ndim - 1))
 
@@ -147,19 +147,15 @@ def _lengths(weight: Tensor) -> Tensor:
 def _moved(
     weights: Mapping[str, Tensor], directions: list[dict[str, Tensor]], offsets: tuple[float, float]
 ) -> dict[str, Tensor]:
-    first, second = directions
-    return {
-        name: weight + offsets[0] * first[name] + offsets[1] * second[name]
-        for name, weight in weights.items()
-    }
+    (first, second), (x, y) = directions, offsets
+    return {name: weight + x * first[name] + y * second[name] for name, weight in weights.items()}
 
 
 def _loss(model: nn.Module, weights: dict[str, Tensor], images_NCHW: Tensor, labels_N: Tensor) -> float:
-    """Mean cross-entropy of the model with other weights; its own are not touched."""
+    """Mean cross-entropy of the model with these weights."""
     total = 0.0
-    for images_BCHW, labels_B in zip(
-        torch.split(images_NCHW, _BATCH), torch.split(labels_N, _BATCH), strict=True
-    ):
+    batches = zip(images_NCHW.split(_BATCH), labels_N.split(_BATCH), strict=True)
+    for images_BCHW, labels_B in batches:
         logits_BK = functional_call(model, weights, (images_BCHW,))
         total += float(F.cross_entropy(logits_BK.double(), labels_B, reduction="sum"))
     return total / len(labels_N)

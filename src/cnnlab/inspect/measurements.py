@@ -1,4 +1,4 @@
-"""Measurements of a finished run, on its own data, stored in its folder: there the claims of studies find them."""
+"""Measurements of a finished run on its own data, stored in its folder for claims of studies."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,7 +16,7 @@ STANDARD: Mapping[str, LandscapeSettings | BatchNormSettings] = {
     "landscape": LandscapeSettings(),
     "batchnorm": BatchNormSettings(),
 }
-"""Every measurement, with the settings that claims are judged by."""
+"""Every measurement, with the settings for claims."""
 
 
 def measure_landscape(
@@ -54,13 +54,13 @@ def measure(run: RunFolder, dataset: Dataset, name: str, on_step: OnStep) -> Non
 
 
 def is_measured(run: RunFolder, name: str) -> bool:
-    """Whether the run holds the measurement `name`, with its standard settings."""
+    """Whether the run has the measurement `name` with its standard settings."""
     stored = run.measurement(name)
     return stored is not None and stored.get("settings") == asdict(STANDARD[name])
 
 
 def _opened(run: RunFolder, dataset: Dataset) -> Predictor:
-    """The network of a run that is complete, which saw these data."""
+    """The network of a complete run that used these data."""
     _ = run.complete_result
     check_same(run, dataset)
     return Predictor.from_run(run)

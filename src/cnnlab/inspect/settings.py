@@ -1,6 +1,6 @@
-"""What defines a measurement: its numbers compare only where these are equal. No torch.
+"""Settings of measurements: results are comparable only with equal settings. No torch.
 
-The defaults are the standard: what claims of studies are measured with.
+The defaults are used for claims of studies.
 """
 
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from cnnlab.core.errors import CnnlabError
 
 OnStep = Callable[[int, int], None]
-"""Told after each step of a measurement: how many are done, of how many."""
+"""Called after each step of a measurement with the number of finished and of all steps."""
 
 
 @dataclass(frozen=True)
 class LandscapeSettings:
     """`points` x `points` losses of `images` training images, within `span` of the weights in both directions.
 
-    In units of the weights' own length: at a span of 1 every filter is changed by as much as it is long. `directions`
-    is the seed of the two directions; None: the run's own, so that replicates are looked at in different planes.
+    In units of the weights' norm: at 1 every filter is changed by its own norm. `directions`: the seed of the two
+    directions; None: the run's seed, so that replicates have different planes.
     """
 
     images: int = 1000

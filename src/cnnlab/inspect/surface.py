@@ -1,11 +1,11 @@
-"""How smooth a surface on a square grid is: its curvatures by finite differences, and how much of them is negative.
+"""Convexity of a surface on a square grid: curvatures by finite differences, and the fraction that is negative.
 
 After figure 7 of Li, Xu, Taylor, Studer and Goldstein, "Visualizing the loss landscape of neural nets" (NeurIPS 2018,
-arXiv 1712.09913), which maps |smallest / largest eigenvalue| of the Hessian over the plane. They take the Hessian in
-all weights; ours is that of the plane itself, 2 x 2. Where it has a negative eigenvalue the whole one has one too, not
-the other way round: a plane shows less than there is.
+arXiv 1712.09913), which maps |smallest / largest eigenvalue| of the Hessian over the plane. They use the Hessian in
+all weights; ours is that of the plane, 2 x 2. If it has a negative eigenvalue, the whole Hessian has one too, but not
+vice versa.
 
-Shape legend: P points on either axis, of which I = P - 2 are inner ones.
+Shape legend: P points on each axis, of which I = P - 2 are inner ones.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Losses are means of float32 outputs. A curvature below what rounding of this relative size could make is taken for 0.
+# Losses are means of float32 outputs. A curvature that rounding of this relative size can cause counts as 0.
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Smoothness:
-    """`nonconvexity` is the mean over the inner points of negative over largest curvature: 0 where all is convex.
+    """`nonconvexity` is the mean over the inner points of negative over largest curvature: 0 if all is convex.
 
-    At a point with curvatures a <= b that is max(-a, 0) / max(|a|, |b|), which is |a| / b, as in the paper, as long as
-    the upward curvature is the larger one, and 1 where it is not (a dome, where |a| / b means nothing).
+    At a point with curvatures a <= b this is max(-a, 0) / max(|a|, |b|): |a| / b, as in the paper, if b is larger
+    than |a|, else 1 (a dome, where |a| / b has no meaning).
     """
 
     nonconvexity: float
@@ -33,7 +33,7 @@ class Smoothness:
 
 
 def smoothness(losses_PP: NDArray[np.float64], step: float) -> Smoothness:
-    """Of a surface on a grid whose neighbours lie `step` apart on both axes, at least 3 x 3."""
+    """Of a surface on a grid of at least 3 x 3 points with distance `step` on both axes."""
     ratios_II = nonconvexity(losses_PP, step)
     return Smoothness(
         nonconvexity=float(ratios_II.mean()),
@@ -45,7 +45,7 @@ def smoothness(losses_PP: NDArray[np.float64], step: float) -> Smoothness:
 
 
 def nonconvexity(losses_PP: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """At every inner point (I, I) the share of negative curvature, 0 to 1. See `Smoothness`."""
+    """The fraction of negative curvature at every inner point (I, I), 0 to 1. See `Smoothness`."""
     low_II, high_II = curvatures(losses_PP, step)
     windows_II33 = np.lib.stride_tricks.sliding_window_view(np.abs(losses_PP), (3, 3))
     resolution_II = 4 * _ROUNDING * windows_II33.max(axis=(2, 3)) / step**2

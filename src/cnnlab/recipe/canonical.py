@@ -7,13 +7,13 @@ from typing import Any
 
 from cnnlab.core.errors import RecipeError
 
-# Raised by a release whose recipes have keys that the release before does not know. Files without it are of schema 1.
+# Increased by a release whose recipes have keys that the previous release does not know. Files without it have 1.
 SCHEMA = 2
 
-# Fields that came after schema 1, each with its neutral value, as JSON has it: the value at which a recipe is the same
-# experiment as a recipe without the field, so that it is not hashed. It must be the field's default. A field of one
-# kind of a table alone is written `optim[adam].amsgrad`, a whole new table has `{}`.
-# A field without an entry is hashed unless it is None: adding one would change the hash of every stored run.
+# Fields added after schema 1, each with its neutral value (JSON type). With this value a recipe is the same experiment
+# as a recipe without the field, so the field is not hashed. It must be the field's default. A field of only one kind
+# of a table is written `optim[adam].amsgrad`, a whole new table has `{}`.
+# A new field without an entry is hashed unless it is None: it would change the hash of every stored run.
 NEUTRAL: Mapping[str, Any] = {
     "arch.init": "auto",
     "augment.rotate": None,
@@ -24,7 +24,7 @@ NEUTRAL: Mapping[str, Any] = {
 def canonical(
     values: Mapping[str, Any], table: str = "", neutral: Mapping[str, Any] = NEUTRAL
 ) -> dict[str, Any]:
-    """`values` without those that are neutral: what is hashed. None is neutral where the table says nothing else."""
+    """What is hashed: `values` without the neutral ones. None is neutral unless the table has another value."""
     kind = f"[{values.get('name')}]"
     hashed = {}
     for key, value in values.items():
@@ -36,13 +36,13 @@ def canonical(
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """First 16 hex digits of the SHA-256 of sorted JSON; independent of key order and machine."""
+    """First 16 hex digits of the SHA-256 of sorted JSON, independent of key order and machine."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def without_schema(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """`values` without the number of their schema. Raises RecipeError where this cnnlab does not know it."""
+    """`values` without their schema number. Raises RecipeError for an unknown one."""
     schema = values.get("schema", 1)
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise RecipeError(f"{where}schema: received {schema!r}, expected a whole number from 1 to {SCHEMA}")
@@ -55,7 +55,7 @@ def without_schema(values: Mapping[str, Any], where: str = "") -> dict[str, Any]
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of every leaf that is set, in order; an unset (None) value has no leaf."""
+    """Dotted path and value of every leaf that is not None, in order."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{prefix}{key}.")
@@ -64,7 +64,7 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(path, our value, their value) of every leaf that differs; None where one side has not set it."""
+    """(path, our value, their value) of every leaf that differs; None where it is not set."""
     left, right = dict(leaves(ours)), dict(leaves(theirs))
     paths = [*left, *(path for path in right if path not in left)]
     return [(path, left.get(path), right.get(path)) for path in paths if left.get(path) != right.get(path)]

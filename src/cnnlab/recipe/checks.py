@@ -8,7 +8,7 @@ from cnnlab.recipe.sections import Data, Train
 
 
 def early_stop_needs_val(train: Train, data: Data) -> Iterator[str]:
-    """Early stopping watches val accuracy, so there must be a val split."""
+    """Early stopping uses val accuracy, so it needs a val split."""
     if train.early_stop is not None and data.val == 0:
         yield 'train.early_stop: needs a val split, but data.val is 0; set one, or early_stop to "none"'
 

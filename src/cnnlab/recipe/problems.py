@@ -1,4 +1,4 @@
-"""Turn pydantic's findings into lines for the user: where, what was received, what was expected.
+"""Turn pydantic's errors into lines for the user: path, received value, expectation.
 
 optim.lrr: unknown key; did you mean 'lr'?
 train.epochs: received -1, expected a value greater than or equal to 1
@@ -16,7 +16,7 @@ from cnnlab.core.suggest import did_you_mean
 
 Location = tuple[str | int, ...]
 
-# Below these paths pydantic's location has one more element: it names the kind and is no key.
+# Below these paths pydantic's location has an extra element: the kind, which is not a key.
 _TAGGED: tuple[Location, ...] = (("optim",), ("schedule",), ("data", "normalize"))
 
 _PLAIN_WORDS = {
@@ -27,14 +27,12 @@ _PLAIN_WORDS = {
     "a valid tuple": "a list",
 }
 
-_SEALED = (
-    "; the test split is sealed: it is scored once for reporting and never selects, stops or tunes anything"
-)
+_SEALED = "; the test split is sealed: it is scored once, for reports, and never used to select, stop or tune"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a finding is: the keys down to it, the model that owns the last, and that model's kind."""
+    """Location of an error: its keys, the model that contains the last key, and the kind of that model."""
 
     path: Location
     owner: type[BaseModel] | None
@@ -45,7 +43,7 @@ class Place:
 
 
 def locate(location: Location, model: type[BaseModel]) -> Place:
-    """Follow pydantic's location down from `model`."""
+    """Resolve pydantic's location, starting from `model`."""
     place = Place((), None, "")
     inner: list[type[BaseModel]] = [model]
     kind = ""
@@ -55,16 +53,14 @@ def locate(location: Location, model: type[BaseModel]) -> Place:
             inner = [one for one in inner if len(inner) == 1 or one.model_fields["name"].default == kind]
             continue
         owner = inner[0] if len(inner) == 1 else None
-        if isinstance(element, int):  # an item of a list: its model is the one the list is made of
-            place, kind = Place((*place.path, element), owner, kind), ""
-            continue
         place, kind = Place((*place.path, element), owner, kind), ""
-        inner = _models_of(owner, element)
+        if isinstance(element, str):  # a number is an item of a list, whose model is already known
+            inner = _models_of(owner, element)
     return place
 
 
 def describe(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
-    """The lines for one finding about a value of `model`."""
+    """The lines for one error in the values of `model`."""
     place, received = locate(error["loc"], model), error["input"]
     sealed = _SEALED if _mentions_test(place.path, received) else ""
     cause = error.get("ctx", {}).get("error")
@@ -84,9 +80,9 @@ def describe(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
             words = _words(place.owner.model_fields[str(place.path[-1])].annotation)
             return [f"{place}: received {_short(received)}{did_you_mean(received, words)}{sealed}"]
         case "value_error" if isinstance(cause, RecipeError):
-            return list(cause.problems)  # these name their own paths
+            return list(cause.problems)  # these contain their own paths
         case "value_error":
-            # A named architecture is checked with its options: what is wrong may be the name.
+            # A named architecture is checked together with its options: the name may be the wrong part.
             where = "arch" if isinstance(cause, ArchitectureError) and place.path[-1] == "options" else place
             lines = cause.problems if isinstance(cause, CnnlabError) else [str(cause)]
             return [f"{where}: {line}{sealed}" for line in lines]
@@ -94,7 +90,7 @@ def describe(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
 
 
 def _models_of(owner: type[BaseModel] | None, key: str | int) -> list[type[BaseModel]]:
-    """The models that the value of a field may be."""
+    """The possible models of a field."""
     field = owner.model_fields.get(str(key)) if owner else None
     return list(_models_in(field.annotation)) if field else []
 
@@ -107,13 +103,13 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _kinds(model: type[BaseModel], key: str | int) -> list[str]:
-    """The names that a table with kinds admits: sgd, adam, ..."""
+    """The names of a table's kinds: sgd, adam, ..."""
     models = _models_of(model, key)
     return [one.model_fields["name"].default for one in models] if len(models) > 1 else []
 
 
 def _words(annotation: Any) -> Iterator[str]:
-    """The words that a field admits."""
+    """The words that a field accepts."""
     for argument in get_args(annotation):
         if isinstance(argument, str):
             yield argument
@@ -122,7 +118,7 @@ def _words(annotation: Any) -> Iterator[str]:
 
 def _nearest_key(place: Place, model: type[BaseModel]) -> str:
     key = str(place.path[-1])
-    if len(place.path) == 1:  # `lr = 0.1` written at the top: the key exists, one table further down
+    if len(place.path) == 1:  # `lr = 0.1` at the top: the key belongs into a table
         for table in model.model_fields:
             if any(key in inner.model_fields for inner in _models_of(model, table)):
                 return f"; did you mean '{table}.{key}'?"
@@ -141,7 +137,7 @@ def _expectation(error: ErrorDetails) -> str:
 
 
 def _mentions_test(path: Location, received: Any) -> bool:
-    """Whether a user tried to select on test, as in `early_stop = { monitor = "test_accuracy" }`."""
+    """Whether the user tries to select on test, for example `early_stop = { monitor = "test_accuracy" }`."""
     return path[:1] == ("train",) and isinstance(received, str) and received.lower().startswith("test")
 
 

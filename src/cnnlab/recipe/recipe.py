@@ -1,6 +1,6 @@
-"""The recipe: everything that determines a training, as one strict, immutable value."""
+"""The recipe: one strict, immutable value that determines a training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import checks
 from cnnlab.recipe.canonical import SCHEMA, canonical, differences, digest, without_schema
-from cnnlab.recipe.problems import Location, describe, locate
+from cnnlab.recipe.problems import describe, locate
 from cnnlab.recipe.schedule import Constant, Schedule
 from cnnlab.recipe.sections import Arch, Augment, Data, Loss, Optimizer, Train
 from cnnlab.recipe.sources import LABELS, merge, parse_overrides, read
@@ -21,9 +21,9 @@ Precision = Literal["auto", "bf16", "fp16", "fp32"]
 
 
 class Recipe(Section):
-    """One training, written down. Equal `hash`, equal experiment; name, description and promise do not count.
+    """One training. Equal `hash`, equal experiment; name, description and promise are not hashed.
 
-    Made by `named`, `load` or `from_dict`, which report every problem at once as a RecipeError.
+    Made by `named`, `load` or `from_dict`; they report all problems together as a RecipeError.
     """
 
     name: Annotated[str, Field(min_length=1)] = "custom"
@@ -42,7 +42,7 @@ class Recipe(Section):
     @field_validator("train")
     @classmethod
     def _fits_the_other_sections(cls, train: Train, info: ValidationInfo) -> Train:
-        # On a field, not on the model: pydantic then runs it even where other sections have problems.
+        # A field validator, because pydantic runs it even if other sections have problems.
         data, schedule = info.data.get("data"), info.data.get("schedule")
         problems = [
             *(checks.early_stop_needs_val(train, data) if data else ()),
@@ -54,10 +54,7 @@ class Recipe(Section):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
-        """The recipe with these values, defaults filled in. Raises RecipeError with every problem.
-
-        `values` may say of which `schema` they are; a newer one than this cnnlab's is refused.
-        """
+        """The recipe with these values and defaults. Raises RecipeError with all problems."""
         return _validated(values, ())
 
     @classmethod
@@ -73,29 +70,29 @@ class Recipe(Section):
 
     @property
     def hash(self) -> str:
-        """Identity of the experiment: 16 hex digits over every value but the labels."""
+        """Identity of the experiment: 16 hex digits of all values except the labels."""
         return digest(self.canonical())
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed but probably not meant."""
+        """Settings that are allowed but have no effect."""
         return tuple(checks.suspicions(self.train, self.schedule))
 
     def canonical(self) -> dict[str, Any]:
-        """What is hashed, as plain JSON types: every value, defaults included, but labels and neutral values."""
+        """What is hashed, as JSON types: all values, with defaults, without labels and neutral values."""
         return canonical(self.model_dump(mode="json", exclude=set(LABELS)))
 
     def diff(self, other: "Recipe") -> list[tuple[str, Any, Any]]:
-        """(path, our value, other's value) of each difference, labels apart; None where it is not set."""
+        """(path, our value, other value) of each difference without labels; None where it is not set."""
         ours, theirs = (one.model_dump(mode="json", exclude=set(LABELS)) for one in (self, other))
         return differences(ours, theirs)
 
     def with_seed(self, seed: int) -> "Recipe":
-        """The same recipe under another seed, 0 or more."""
+        """The same recipe with another seed, 0 or more."""
         return self.model_copy(update={"seed": seed})
 
     def to_toml(self) -> str:
-        """The whole recipe as TOML, defaults spelled out; loading it gives an equal recipe."""
+        """The recipe as TOML, with defaults; loading it gives an equal recipe."""
         values = {"schema": SCHEMA, **self.model_dump(mode="json", exclude_none=True)}
         return tomli_w.dumps({key: value for key, value in values.items() if value != {}})
 
@@ -117,7 +114,7 @@ def _validated(values: Mapping[str, Any], problems: Sequence[str]) -> Recipe:
 
 
 def _hidden_problems(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> list[str]:
-    """Problems between values: pydantic looks only where each value is good, so look without the bad ones."""
+    """Problems between sections: pydantic checks them only for valid values, so check without the invalid ones."""
     rest: Mapping[str, Any] = values
     for finding in findings:
         rest = _without(rest, locate(finding["loc"], Recipe).path)
@@ -129,9 +126,9 @@ def _hidden_problems(values: Mapping[str, Any], findings: Sequence[ErrorDetails]
     return []
 
 
-def _without(values: Mapping[str, Any], path: Location) -> dict[str, Any]:
+def _without(values: Mapping[str, Any], path: Iterable[str | int]) -> dict[str, Any]:
     """`values` without the value at `path`."""
-    key, inner = str(path[0]), path[1:]
+    key, *inner = map(str, path)
     rest = {name: value for name, value in values.items() if name != key}
     if inner and isinstance(values.get(key), Mapping):
         rest[key] = _without(values[key], inner)

@@ -1,11 +1,11 @@
-"""How the learning rate moves: one class per schedule, values only; `optim/schedules.py` evaluates.
+"""Learning-rate schedules: one class each, values only; `optim/schedules.py` evaluates them.
 
-Every schedule is relative to `optim.lr`, the highest rate: `start` and `final` are fractions of it, so a
-sweep over `optim.lr` scales the whole curve. Lengths are durations ("8ep", "500it", "10%") or whole epochs.
+Every schedule is relative to `optim.lr`, the highest rate: `start` and `final` are fractions of it. Lengths are
+durations ("8ep", "500it", "10%") or whole epochs.
 """
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -92,13 +92,4 @@ class OneCycle(Section):
 
 Schedule = Constant | Step | MultiStep | Cosine | Linear | Warmup | WarmupHoldCosine | OneCycle
 
-SCHEDULES: dict[str, type[Section]] = {
-    "constant": Constant,
-    "step": Step,
-    "multistep": MultiStep,
-    "cosine": Cosine,
-    "linear": Linear,
-    "warmup": Warmup,
-    "warmup-hold-cosine": WarmupHoldCosine,
-    "onecycle": OneCycle,
-}
+SCHEDULES: dict[str, type[Section]] = {kind.model_fields["name"].default: kind for kind in get_args(Schedule)}

@@ -1,4 +1,4 @@
-"""The tables of a recipe. Their field names are the TOML keys and the `--set` paths."""
+"""The tables of a recipe. Field names are the TOML keys and the `--set` paths."""
 
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +19,7 @@ from cnnlab.recipe.values import BelowOne, Count, Fraction, NonNegative, Optiona
 if TYPE_CHECKING:
     from cnnlab.arch import Architecture
 
-# Where a named architecture's options are checked before the data is known.
+# Options of a named architecture are checked with these before the data is known.
 _REFERENCE_SHAPE, _REFERENCE_CLASSES = (3, 32, 32), 10
 
 
@@ -55,9 +55,9 @@ Normalize = Annotated[
 
 
 class Data(Section):
-    """Which images. `train_limit` keeps the first images of train after the split, for a quick look.
+    """The images. `train_limit` keeps only the first images of train, for quick tests.
 
-    `size` (height, width) brings the images of a folder or Parquet file of mixed sizes to one size.
+    `size` (height, width): images of a folder or Parquet file are scaled and cropped to it.
     """
 
     source: Annotated[str, Field(min_length=1)] = "cifar10"
@@ -68,33 +68,33 @@ class Data(Section):
 
 
 class Crop(Section):
-    """Pad every side by `padding` pixels, then cut the original size at a place drawn per image."""
+    """Pad every side by `padding` pixels, then crop the original size at a random position per image."""
 
     padding: Count = 4
     mode: Literal["zero", "reflect"] = "zero"
 
 
 class Flip(Section):
-    """Mirror left and right with probability `p`, drawn per image."""
+    """Mirror each image horizontally with probability `p`."""
 
     p: Fraction = 0.5
 
 
 class Rotate(Section):
-    """Turn about the centre by an angle drawn per image from -`degrees` .. `degrees`; the corners become black."""
+    """Rotate each image about its centre by a random angle in -`degrees` .. `degrees`; the corners become black."""
 
     degrees: Annotated[Real, Field(gt=0, le=180)] = 15.0
     interpolation: Literal["nearest", "bilinear"] = "nearest"
 
 
 class Cutout(Section):
-    """Remove a square of `size` pixels, at a place drawn per image: 0 after normalisation."""
+    """Set a square of `size` pixels at a random position per image to 0 after normalisation."""
 
     size: Count = 16
 
 
 class Augment(Section):
-    """Applied to training batches in the order of the fields; an absent method is off."""
+    """Applied to training images in the order of the fields; None switches a method off."""
 
     crop: Optional[Crop] = None
     flip: Optional[Flip] = None
@@ -103,7 +103,7 @@ class Augment(Section):
 
 
 def _canonical_layers(value: Any) -> Any:
-    """The architecture's canonical text, from its text or list form."""
+    """The canonical text of an architecture in text or list form."""
     from cnnlab.arch import Architecture, parse
 
     if isinstance(value, list | tuple):
@@ -118,21 +118,19 @@ def _option_value(value: Any) -> Any:
 
 
 def _with_defaults(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a named architecture, so that a default left out and one spelled out are equal."""
+    """All options of a named architecture, so that a default may be written or left out."""
     from cnnlab.arch import NAMED
 
     parameters = signature(NAMED[name]).parameters.values()
     defaults = {one.name: one.default for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
-    given = {
-        key: type(defaults[key])(value) for key, value in options.items()
-    }  # 0 and 0.0 are one probability
-    return {**defaults, **given}
+    # 0 and 0.0 are the same probability.
+    return defaults | {key: type(defaults[key])(value) for key, value in options.items()}
 
 
 class Arch(Section):
-    """Either a named architecture and its options, or layers (text or list; kept as canonical text).
+    """Either a named architecture with options, or layers (text or list; stored as canonical text).
 
-    `init`: how the initial weights are drawn, see `engines/initial.py`.
+    `init`: distribution of the initial weights, see `engines/initial.py`.
     """
 
     name: Optional[str] = None
@@ -202,7 +200,7 @@ class Adam(_Optimizer):
 
 
 class AdamW(_Optimizer):
-    """Adam with `weight_decay` applied to the weights, apart from the gradient."""
+    """Adam with `weight_decay` applied directly to the weights."""
 
     name: Literal["adamw"] = "adamw"
     betas: Annotated[tuple[BelowOne, BelowOne], Field(strict=False)] = (0.9, 0.999)
@@ -222,14 +220,14 @@ class Loss(Section):
 
 
 class EarlyStop(Section):
-    """Stop after `patience` epochs without val accuracy rising by more than `min_delta` (0.01: one point)."""
+    """Stop after `patience` epochs in which val accuracy did not rise by more than `min_delta` (0.01: one point)."""
 
     patience: Count = 10
     min_delta: BelowOne = 0.0
 
 
 class Train(Section):
-    """The budget and what happens at each step. `drop_last` leaves out an epoch's incomplete last batch."""
+    """The budget and the training step. `drop_last` leaves out an incomplete last batch of an epoch."""
 
     epochs: Count
     batch_size: Count = 128
@@ -240,6 +238,6 @@ class Train(Section):
     test_curve: bool = False
 
     def steps_per_epoch(self, num_images: int) -> int:
-        """Batches an epoch over `num_images` takes: the last one may be smaller, or is left out (`drop_last`)."""
+        """Number of batches of an epoch over `num_images`; an incomplete last one counts unless `drop_last`."""
         whole, rest = divmod(num_images, self.batch_size)
         return whole + (1 if rest and not (self.drop_last and whole) else 0)

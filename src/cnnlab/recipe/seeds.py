@@ -1,13 +1,13 @@
-"""What a list of seeds must be for the runs under them to be replicates."""
+"""Check of a list of seeds: every replicate needs a valid seed of its own."""
 
 from collections import Counter
 from collections.abc import Sequence
 
-MOST_SEEDS = 10_000  # a slip of the finger, not a study
+MOST_SEEDS = 10_000  # more is a typing error
 
 
 def seed_problems(seeds: Sequence[int]) -> list[str]:
-    """What is wrong with them, a line each: none given, one twice, one that no generator takes, too many."""
+    """The problems, one line each: no seed, a repeated one, one out of range, too many."""
     repeated = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
     problems = [
         f"seeds: received {seed} more than once; a replicate needs a seed of its own" for seed in repeated

@@ -1,4 +1,4 @@
-"""Where a recipe's values come from: presets, files that extend others, and `--set` overrides."""
+"""Sources of a recipe's values: presets, files that extend others, and `--set` overrides."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def preset_names() -> tuple[str, ...]:
 
 
 def read(reference: str | Path, folder: Path = Path()) -> Values:
-    """The values of a preset or file, everything it extends merged in. Raises RecipeError.
+    """The values of a preset or file, merged with everything that it extends. Raises RecipeError.
 
     Labels (name, description, promise) are not inherited. The default name is the file's.
     """
@@ -32,23 +32,23 @@ def read(reference: str | Path, folder: Path = Path()) -> Values:
 
 
 def resolve(values: Mapping[str, Any], folder: Path = Path()) -> Values:
-    """The values of a table that may `extends` a preset, or a file in `folder`. Raises RecipeError."""
+    """The values of a table whose `extends` may name a preset or a file in `folder`. Raises RecipeError."""
     return _extended(values, "this table", folder, ())
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
     """`base` changed by `changes`, table by table.
 
-    Where `changes` chooses another kind (`optim.name`, `schedule.name`, an architecture), inherited keys
-    that the new kind lacks are dropped, so that one override is enough to try it.
+    If `changes` selects another kind (`optim.name`, `schedule.name`, an architecture), inherited keys that the
+    new kind does not have are removed.
     """
     return _deep_merge(_fitting(base, changes), changes)
 
 
 def parse_overrides(texts: Sequence[str]) -> tuple[Values, list[str]]:
-    """The values of `--set a.b=c` overrides, and the problems found. Later ones win.
+    """The values of `--set a.b=c` overrides (the last one counts), and the problems found.
 
-    What follows `=` is a TOML value; anything that is not one is taken as a word: `schedule.warmup=10%`.
+    After `=` comes a TOML value; other text is a word: `schedule.warmup=10%`.
     """
     values: Values = {}
     problems: list[str] = []
@@ -63,7 +63,7 @@ def parse_overrides(texts: Sequence[str]) -> tuple[Values, list[str]]:
 
 
 def nest(keys: Sequence[str], value: Any) -> Values:
-    """`value` under a path: `nest(("optim", "lr"), 0.1)` is `{"optim": {"lr": 0.1}}`."""
+    """`nest(("optim", "lr"), 0.1)` is `{"optim": {"lr": 0.1}}`."""
     for key in reversed(keys):
         value = {key: value}
     return dict(value)
@@ -122,18 +122,15 @@ def _parse(path: Path) -> Values:
 
 
 def _deep_merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            merged[key] = _deep_merge(old, value)
-        else:
-            merged[key] = value
+    merged = {**base, **changes}
+    for key in base.keys() & changes.keys():
+        if isinstance(base[key], Mapping) and isinstance(changes[key], Mapping):
+            merged[key] = _deep_merge(base[key], changes[key])
     return merged
 
 
 def _fitting(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
-    """`base` without the keys that the kinds chosen in `changes` do not have."""
+    """`base` without the keys that the kinds selected in `changes` do not have."""
     fitting = dict(base)
     for table in {"optim", "schedule", "arch"} & base.keys() & changes.keys():
         old, new = base[table], changes[table]

@@ -1,4 +1,4 @@
-"""The strict types that recipe sections are made of."""
+"""The strict types of recipe fields."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Section(BaseModel):
-    """A table of the recipe: immutable, no unknown keys, no conversion but from whole numbers to floats."""
+    """A table of the recipe: immutable, without unknown keys; only whole numbers are converted, to floats."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -34,7 +34,7 @@ def _positive_duration(value: Any) -> Duration:
     return duration
 
 
-# `+ 0.0` turns -0.0 into 0.0: the same experiment must have the same canonical form.
+# `+ 0.0` changes -0.0 to 0.0, so that equal experiments have one canonical form.
 Real = Annotated[float, AfterValidator(lambda value: value + 0.0)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]

@@ -1,1 +1,1 @@
-"""One file per kind of source: each says whether a folder holds it (`find`) and how its files are decoded."""
+"""One file per kind of source: finds it in a folder and decodes its files."""

@@ -5,7 +5,7 @@ fine) and 3072 pixel bytes, colour planes first; a python batch is a dict with `
 order) and labels.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Edition:
-    """One published form: its archive, the folder inside it, the member files, and how one file is parsed."""
+    """One published form: its archive, the folder inside, the member files, and the parser of a file."""
 
     archive: str
     folder: str
@@ -107,42 +107,31 @@ CIFAR100_EDITIONS = (
 )
 
 
-def _joined(parts: list[Split]) -> Split:
-    labels = [part.labels for part in parts if part.labels is not None]
-    return Split(np.concatenate([part.images for part in parts]), np.concatenate(labels))
+def _read(edition: Edition, classes: tuple[str, ...], place: Path) -> Decoded:
+    """Decode an edition from its archive or folder."""
+    if place.is_dir():
+        contents = {name: (place / name).read_bytes() for name in edition.files}
+    else:
+        contents = read_members(place, edition.files)
 
-
-def _decode(
-    contents: Mapping[str, bytes], edition: Edition, classes: tuple[str, ...], place: Path
-) -> Decoded:
     def split(names: tuple[str, ...]) -> Split:
-        return _joined([edition.parse(contents[name], f"{place}/{name}", len(classes)) for name in names])
+        parts = [edition.parse(contents[name], f"{place}/{name}", len(classes)) for name in names]
+        labels = [part.labels for part in parts if part.labels is not None]
+        return Split(np.concatenate([part.images for part in parts]), np.concatenate(labels))
 
     return Decoded(split(edition.train), split(edition.test), classes)
 
 
-def _from_archive(edition: Edition, classes: tuple[str, ...], archive: Path) -> Found:
-    def read() -> Decoded:
-        return _decode(read_members(archive, edition.files), edition, classes, archive)
-
-    return Found(f"official archive {edition.archive}", archive, (archive,), read)
-
-
-def _from_folder(edition: Edition, classes: tuple[str, ...], folder: Path) -> Found:
-    files = tuple(folder / name for name in edition.files)
-
-    def read() -> Decoded:
-        return _decode({file.name: file.read_bytes() for file in files}, edition, classes, folder)
-
-    return Found(f"extracted {edition.folder}", folder, files, read)
-
-
 def find_editions(folder: Path, editions: tuple[Edition, ...], classes: tuple[str, ...]) -> Found | None:
-    """The first edition that lies in `folder`: its archive, its extracted folder, or its files themselves."""
+    """The first edition found in `folder`: its archive, its extracted folder, or its files."""
     for edition in editions:
-        if (folder / edition.archive).is_file():
-            return _from_archive(edition, classes, folder / edition.archive)
+        archive = folder / edition.archive
+        if archive.is_file():
+            read = partial(_read, edition, classes, archive)
+            return Found(f"official archive {edition.archive}", archive, (archive,), read)
         for place in (folder / edition.folder, folder):
-            if all((place / name).is_file() for name in edition.files):
-                return _from_folder(edition, classes, place)
+            files = tuple(place / name for name in edition.files)
+            if all(file.is_file() for file in files):
+                read = partial(_read, edition, classes, place)
+                return Found(f"extracted {edition.folder}", place, files, read)
     return None

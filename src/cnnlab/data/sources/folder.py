@@ -1,8 +1,8 @@
-"""A folder of images: `train/<class>/*` and perhaps `test/<class>/*`; or `<class>/*` without splits.
+"""A folder of images: `train/<class>/*` and optionally `test/<class>/*`; or `<class>/*` without splits.
 
-A `test/` whose images lie there directly is unlabelled. Classes are the folder names in the order of their
-bytes, so their numbers do not depend on the language settings. Hidden files, files that do not end like an
-image, deeper folders and links to folders (which can loop) are skipped, and `cnnlab data check` lists them.
+Images directly in `test/` are unlabelled. Classes are the folder names in byte order, so their numbers do not depend
+on the locale. Hidden files, files without an image's ending, deeper folders and links to folders (possible loops) are
+skipped; `cnnlab data check` lists them.
 """
 
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 from cnnlab.core.errors import DataError
 from cnnlab.data.dataset import listed
 from cnnlab.data.encoded import Item
-from cnnlab.data.sources.found import Found, Items, decode_found
+from cnnlab.data.sources.found import Found, Items, decode_found, size_option
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files and the folders directly inside a folder, in byte order, and what was skipped."""
+    """Image files and folders directly inside a folder, in byte order, and what was skipped."""
 
     images: tuple[Path, ...]
     folders: tuple[Path, ...]
@@ -27,7 +27,7 @@ class Listing:
 
 
 def list_folder(folder: Path) -> Listing:
-    """What lies directly in `folder`. Names that are no valid text are kept: order is by bytes."""
+    """The entries of `folder`. Names may be invalid text: the order is by bytes."""
     images, folders, skipped = [], [], []
     for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
         if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
@@ -40,12 +40,12 @@ def list_folder(folder: Path) -> Listing:
 
 
 def printable(path: Path) -> str:
-    """The path as text that any terminal and file can hold."""
+    """The path as text, with invalid bytes escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _class_items(folder: Path, classes: tuple[str, ...]) -> tuple[list[Item], list[str]]:
-    """The items of `<folder>/<class>/*`. A class folder without images is reported as skipped."""
+    """The items of `<folder>/<class>/*`, and what was skipped, also class folders without images."""
     items, skipped = [], []
     for label, name in enumerate(classes):
         if not (folder / name).is_dir():
@@ -62,7 +62,7 @@ def _class_items(folder: Path, classes: tuple[str, ...]) -> tuple[list[Item], li
 
 
 def list_items(folder: Path) -> tuple[Items, tuple[str, ...]]:
-    """The folder's items and what was skipped; no image is opened. Raises DataError when there is none."""
+    """The folder's items and what was skipped; no image is opened. Raises DataError if there is none."""
     has_splits = (folder / "train").is_dir()
     train_folder = folder / "train" if has_splits else folder
     top = list_folder(train_folder)
@@ -82,11 +82,10 @@ def list_items(folder: Path) -> tuple[Items, tuple[str, ...]]:
         inside = list_folder(folder / "test")
         unknown = sorted({path.name for path in inside.folders} - set(classes))
         if unknown:
-            raise DataError(
-                *listed(
-                    [f"{folder / 'test' / name}: no class of that name in {train_folder}" for name in unknown]
-                )
-            )
+            problems = [
+                f"{folder / 'test' / name}: no class of that name in {train_folder}" for name in unknown
+            ]
+            raise DataError(*listed(problems))
         test, test_skipped = _class_items(folder / "test", classes)
         skipped += [*inside.skipped, *test_skipped]
         test += [Item(printable(path), path, None) for path in inside.images]
@@ -95,14 +94,14 @@ def list_items(folder: Path) -> tuple[Items, tuple[str, ...]]:
 
 
 def find_folder(folder: Path, size: tuple[int, int] | None = None) -> Found:
-    """The image folder as a source. Raises DataError when it is none."""
+    """The image folder as a source. Raises DataError if it is none."""
     items, skipped = list_items(folder)
     return Found(
         "image folder",
         folder,
         tuple(item.content for item in (*items.train, *items.test) if isinstance(item.content, Path)),
         lambda: decode_found(items, size),
-        "" if size is None else f"size={size[0]}x{size[1]}",
+        size_option(size),
         lambda: items,
         skipped,
     )

@@ -1,4 +1,4 @@
-"""A source that was located but not read: which files it consists of, and how to decode them."""
+"""A source that was found but not read: its files and how to decode them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from cnnlab.data.encoded import Item, decode_splits, item_labels
 
 @dataclass(frozen=True)
 class Items:
-    """The encoded images of a source, not yet decoded; `test` is empty when there is no such split."""
+    """The encoded images of a source; `test` is empty if the split does not exist."""
 
     train: tuple[Item, ...]
     test: tuple[Item, ...]
@@ -19,10 +19,9 @@ class Items:
 
 @dataclass(frozen=True)
 class Found:
-    """`files` identify the content (they are what is hashed); `options` is what else the pixels depend on.
+    """`files` are hashed to identify the content; `options` are other inputs of the pixels.
 
-    Sources of encoded images also give their `items`, for checks one by one; `skipped` are files that are
-    no part of the data set, one line each.
+    `items`: encoded images, if any, for checks one by one; `skipped`: one line per file that is not used.
     """
 
     format: str
@@ -34,8 +33,13 @@ class Found:
     skipped: tuple[str, ...] = ()
 
 
+def size_option(size: tuple[int, int] | None) -> str:
+    """`options` of a source that is decoded to `size` (height, width)."""
+    return "" if size is None else f"size={size[0]}x{size[1]}"
+
+
 def decode_found(items: Items, size: tuple[int, int] | None) -> Decoded:
-    """Decode all items to one size and number of channels. Raises DataError with every bad label or image."""
+    """Decode all items to one size and number of channels. Raises DataError with all bad labels or images."""
     parts = [items.train, items.test] if items.test else [items.train]
     labels = [item_labels(part, len(items.classes)) for part in parts]
     splits = [Split(*pair) for pair in zip(decode_splits(parts, size), labels, strict=True)]

@@ -1,9 +1,7 @@
-"""MNIST and its drop-in kin (Fashion-MNIST): four idx files, gzipped or not.
-
-The format: http://yann.lecun.com/exdb/mnist/
+"""MNIST and Fashion-MNIST: four idx files, gzipped or not (http://yann.lecun.com/exdb/mnist/).
 
 An idx file is a big-endian header (two zero bytes, type 8 for bytes, number of dimensions, then every
-dimension as 32 bits) and the bytes themselves.
+dimension as 32 bits) and the bytes.
 """
 
 import gzip
@@ -19,11 +17,11 @@ from cnnlab.data.dataset import Decoded, Split, checked_labels
 from cnnlab.data.sources.found import Found
 
 STEMS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
-MAX_CONTENT = 512 * 2**20  # MNIST's training images have 47 MB; a gzip bomb is stopped here
+MAX_CONTENT = 512 * 2**20  # limit against gzip bombs; MNIST's training images have 47 MB
 
 
 def read_content(path: Path) -> bytes:
-    """The file's content, decompressed when it is gzipped. Raises DataError."""
+    """The file's content, decompressed if it is gzipped. Raises DataError."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as file:
@@ -36,7 +34,7 @@ def read_content(path: Path) -> bytes:
 
 
 def read_idx(path: Path, num_dimensions: int) -> npt.NDArray[np.uint8]:
-    """The array in an idx file of bytes. Raises DataError when header and content disagree."""
+    """The array in an idx file of bytes. Raises DataError if header and content disagree."""
     content = read_content(path)
     header = 4 + 4 * num_dimensions
     if len(content) < header or content[:4] != bytes([0, 0, 8, num_dimensions]):
@@ -65,7 +63,7 @@ def _file_of(folder: Path, stem: str) -> Path | None:
 
 
 def find_idx(folder: Path, classes: tuple[str, ...] | None = None) -> Found | None:
-    """The four idx files in `folder`, or None when one is missing. Without `classes`, labels name them."""
+    """The four idx files in `folder`, or None if one is missing. Without `classes`, the labels are the names."""
     files = tuple(path for stem in STEMS if (path := _file_of(folder, stem)) is not None)
     if len(files) != len(STEMS):
         return None

@@ -1,8 +1,7 @@
-"""A NumPy `.npz` file with uint8 images and whole-number labels, in the names the common collections use.
+"""A NumPy `.npz` file with uint8 images and whole-number labels, with common names.
 
 `x_train, y_train[, x_test, y_test]` (Keras) or `train_images, train_labels[, test_images, test_labels]`
-(MedMNIST), or `images, labels` without a test split; images N H W or N H W C. Object arrays (pickles) are
-never loaded.
+(MedMNIST), or `images, labels` without a test split; images N H W or N H W C. Pickles are never loaded.
 """
 
 import zipfile
@@ -62,7 +61,7 @@ def _split(
 
 
 def read_npz(path: Path) -> Decoded:
-    """Decode the file. Classes are numbered, as many as the training labels need. Raises DataError."""
+    """Decode the file. Class names are the numbers of the training labels. Raises DataError."""
     arrays = _arrays(path)
     train_names = next((pair for pair in TRAIN_NAMES if pair[0] in arrays), None)
     if train_names is None:
@@ -76,9 +75,9 @@ def read_npz(path: Path) -> Decoded:
 
 
 def read_images(path: Path) -> npt.NDArray[np.uint8]:
-    """Unlabelled images, uint8 N H W C: the test images of a `.npz`, else its only images; or a `.npy` file.
+    """Images without labels, uint8 N H W C: the test images of a `.npz`, else its only images; or a `.npy` file.
 
-    Labels that may be there are not looked at. Raises DataError.
+    Raises DataError.
     """
     if path.suffix.lower() == ".npy":
         try:

@@ -1,8 +1,8 @@
-"""Parquet files with encoded images, the layout of data set hubs.
+"""Parquet files with encoded images, in the layout of data set hubs.
 
-`train*.parquet` and, if there is one, `test*.parquet`, in the folder itself or in its `data/`; a column
+`train*.parquet` and optionally `test*.parquet`, in the folder itself or in its `data/`; a column
 `img` or `image` (bytes, or a struct with `bytes`) and `label` or `fine_label`. Class names come from the
-hub's metadata. Files of other splits (`validation*`) are not read: `val` is made out of `train` here.
+hub's metadata. Files of other splits (`validation*`) are not read: `val` is taken out of `train`.
 """
 
 import json
@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.core.errors import DataError
-from cnnlab.data.dataset import Decoded
 from cnnlab.data.encoded import Item
-from cnnlab.data.sources.found import Found, Items, decode_found
+from cnnlab.data.sources.found import Found, Items, decode_found, size_option
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -32,18 +31,21 @@ def _table(path: Path) -> Any:
         raise DataError(f"{path} is not a readable Parquet file ({error}); get it again") from error
 
 
-def class_names(path: Path) -> tuple[str, ...]:
-    """The class names the hub's metadata in the schema give for the label column; () where there are none."""
+def _columns_and_classes(path: Path) -> tuple[list[str] | None, tuple[str, ...]]:
+    """Column names, None if the file cannot be read; class names from the hub's metadata, if any."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        metadata = (pq.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
-        features = json.loads(metadata)["info"]["features"]
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return None, ()
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = next(features[column]["names"] for column in LABEL_COLUMNS if column in features)
-    except (KeyError, TypeError, ValueError, StopIteration, pa.ArrowException, OSError):
-        return ()
-    return tuple(str(name) for name in names)
+        return schema.names, tuple(map(str, names))
+    except (KeyError, TypeError, ValueError, StopIteration):
+        return schema.names, ()
 
 
 def _items(path: Path) -> list[Item]:
@@ -55,16 +57,15 @@ def _items(path: Path) -> list[Item]:
     items = []
     for index, (value, label) in enumerate(zip(images.to_pylist(), label_values, strict=True)):
         content = value.get("bytes") if isinstance(value, dict) else value
-        # A missing image or label becomes one that cannot be right, so that the common checks name it.
-        missing_label = -1 if labels is not None and not isinstance(label, int) else label
-        items.append(
-            Item(f"{path} row {index}", content if isinstance(content, bytes) else b"", missing_label)
-        )
+        # A missing image or label becomes an invalid one, which the common checks report.
+        content = content if isinstance(content, bytes) else b""
+        label = -1 if labels is not None and not isinstance(label, int) else label
+        items.append(Item(f"{path} row {index}", content, label))
     return items
 
 
 def _files(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """(train files, test files) in name order. A folder of one unnamed kind is all training data."""
+    """(train files, test files) in name order."""
     for place in (folder, folder / "data"):
         every = sorted(place.glob("*.parquet"))
         train = tuple(path for path in every if path.name.startswith("train"))
@@ -80,12 +81,14 @@ def find_parquet(
     label_column: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> Found | None:
-    """The Parquet files of `folder`. `classes` and `label_column` are what a named data set must have."""
+    """The Parquet files of `folder`; a named data set has `classes` and `label_column`."""
     train_files, test_files = _files(folder)
     if not train_files:
         return None
-    published = class_names(train_files[0])
-    if label_column is not None and not _is_named(train_files[0], published, classes, label_column):
+    columns, published = _columns_and_classes(train_files[0])
+    # If the file is damaged, reading it reports that: it is not another data set.
+    is_other = published and classes and len(published) != len(classes)
+    if label_column and columns is not None and (label_column not in columns or is_other):
         return None
 
     def items() -> Items:
@@ -94,22 +97,5 @@ def find_parquet(
         highest = max((item.label for item in train if item.label is not None), default=-1)
         return Items(train, test, classes or published or tuple(map(str, range(highest + 1))))
 
-    def read() -> Decoded:
-        return decode_found(items(), size)
-
-    options = "" if size is None else f"size={size[0]}x{size[1]}"
-    return Found("Parquet", folder, (*train_files, *test_files), read, options, items)
-
-
-def _is_named(
-    path: Path, published: tuple[str, ...], classes: tuple[str, ...] | None, label_column: str
-) -> bool:
-    """Whether the file can be the named data set: its label column, and as many classes as published."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError):
-        return True  # damaged: reading it says so; calling it absent would not
-    return label_column in names and (not published or classes is None or len(published) == len(classes))
+    files = (*train_files, *test_files)
+    return Found("Parquet", folder, files, lambda: decode_found(items(), size), size_option(size), items)
