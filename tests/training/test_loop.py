@@ -93,7 +93,7 @@ def recipe(epochs: int = 4, **train: object) -> Recipe:
 
 def run(engine: CountingEngine, hooks: Remember, value: Recipe, start: Progress | None = None) -> Progress:
     stop = StopRequest() if hooks.stop is None else hooks.stop  # an unset request is false
-    return Loop(value, engine, hooks, stop, start or Progress(), check_every_step=True).run()
+    return Loop(value, engine, [hooks], stop, start or Progress(), check_every_step=True).run()
 
 
 def test_every_step_of_every_epoch_once_with_the_schedules_rate() -> None:

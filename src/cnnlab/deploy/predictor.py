@@ -17,7 +17,7 @@ from cnnlab.core.errors import ImageError, RunError, WeightsError
 from cnnlab.data import decode_image
 from cnnlab.data.sources.folder import ENDINGS
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.registry import engine_module
+from cnnlab.engines.protocol import engine_module
 from cnnlab.engines.weights import fitted
 from cnnlab.runs import RunFolder
 from cnnlab.runs.weights import scored_weights

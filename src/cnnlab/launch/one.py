@@ -10,14 +10,13 @@ from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, 
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
 from cnnlab.engines.evaluation import accuracy, cross_entropy
-from cnnlab.engines.execution import is_out_of_memory, peak_memory
+from cnnlab.engines.memory import is_out_of_memory, peak_memory
 from cnnlab.launch.assemble import Assembled, assemble
 from cnnlab.launch.options import Options
 from cnnlab.launch.recorder import Recorder
-from cnnlab.launch.watch import Silent, Watcher
 from cnnlab.recipe import Recipe
 from cnnlab.runs import Environment, RunFolder, RunResult, RunWriter, runs_root
-from cnnlab.training.hooks import HookList
+from cnnlab.training.hooks import Silent, Watcher
 from cnnlab.training.loop import Loop
 from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest, stop_on_signals
@@ -101,10 +100,10 @@ def _run_to_end(
         loop = Loop(
             recipe,
             engine,
-            HookList(Recorder(writer, stop), watcher),
+            [Recorder(writer, stop), watcher],
             stop,
             progress,
-            check_every_step=assembled.prepared.execution.device == "cpu",
+            check_every_step=assembled.prepared.device.kind == "cpu",
             checkpoint_seconds=options.checkpoint_seconds,
         )
         try:

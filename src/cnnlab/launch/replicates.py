@@ -7,11 +7,11 @@ from cnnlab.data import load
 from cnnlab.deploy.run import Run
 from cnnlab.launch.one import resume, train
 from cnnlab.launch.options import Options
-from cnnlab.launch.watch import Watcher
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.seeds import seed_problems
 from cnnlab.runs import RunFolder, runs_root
 from cnnlab.runs.earlier import RunIndex, furthest
+from cnnlab.training.hooks import Watcher
 
 
 def train_seeds(

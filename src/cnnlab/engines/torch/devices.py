@@ -12,7 +12,8 @@ import torch
 
 from cnnlab.core.cores import processor_name, usable_cores
 from cnnlab.core.errors import CnnlabError
-from cnnlab.engines.execution import Precision, peak_memory
+from cnnlab.engines.memory import peak_memory
+from cnnlab.runs.environment import Precision
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

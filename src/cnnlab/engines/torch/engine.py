@@ -17,7 +17,6 @@ from torch import nn
 from cnnlab.arch import Architecture
 from cnnlab.augment import draw_epoch
 from cnnlab.engines.batches import epoch_order, step_bounds
-from cnnlab.engines.execution import Precision
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import EpochTotals
 from cnnlab.engines.torch.devices import DTYPES
@@ -29,6 +28,7 @@ from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.engines.torch.targets import Targets
 from cnnlab.engines.weights import Arrays, fitted
 from cnnlab.recipe import Recipe
+from cnnlab.runs.environment import Precision
 
 _EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
 
