@@ -13,7 +13,6 @@ from cnnlab.compare.table import Beyond, Table, Value
 from cnnlab.core.errors import CnnlabError, RunError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.runs import RunFolder
-from cnnlab.runs.weights import scored_weights
 
 KEPT_SHARES = "share_below"
 """The measurement of a packed run, whose weights are gone: threshold -> share of weights below it."""
@@ -131,7 +130,7 @@ def best_weights(run: RunFolder) -> dict[str, "np.ndarray[Any, Any]"]:
 
     Raises RunError.
     """
-    return {name: array for name, array in scored_weights(run).items() if array.ndim >= 2}
+    return {name: array for name, array in run.scored_weights().items() if array.ndim >= 2}
 
 
 @dataclass(frozen=True)
