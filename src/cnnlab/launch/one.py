@@ -1,4 +1,4 @@
-"""One recipe, run to its end: assemble, train, score the best network once on test, complete the run folder."""
+"""One complete training: assemble, train, score the best network once on test, complete the run folder."""
 
 import math
 import time
@@ -30,8 +30,8 @@ def train(
 ) -> Run:
     """Train a recipe in a new run folder. `stop.stop()`, from any thread, saves and stops, as signals do.
 
-    Raises CnnlabError for what the user can mend, DivergedError, StorageError, MemoryExceededError, and Interrupted
-    where it was stopped; the run folder then says the same in `status.json`, and can be resumed.
+    Raises CnnlabError for what the user can correct, DivergedError, StorageError, MemoryExceededError, and Interrupted
+    where it was stopped; `status.json` of the run folder then has the same cause, and the run can be resumed.
     """
     options, watcher = options or Options(), watcher or Silent()
     root = runs_root(options.runs)
@@ -51,8 +51,8 @@ def resume(
 ) -> Run:
     """Continue a stopped run from its last checkpoint, as if it had never stopped.
 
-    Bitwise on the same machine, versions and thread count. Raises as `train` does, and RunError where the run is
-    complete, in use, or where its data have changed.
+    Bitwise equal on the same machine, versions and number of threads. Raises as `train`, and RunError where the run is
+    complete, in use, or its data have changed.
     """
     with RunWriter.reopen(run.path) as writer:
         train_in(writer, options or Options(), watcher, stop)
@@ -62,14 +62,14 @@ def resume(
 def train_in(
     writer: RunWriter, options: Options, watcher: Watcher | None = None, stop: StopRequest | None = None
 ) -> None:
-    """Train the run of `writer` to its end: from its last checkpoint, or from the beginning where it has none."""
+    """Train the run of `writer` to its end, from its last checkpoint or, without one, from the beginning."""
     run = RunFolder(writer.path)
     recipe, earlier = run.recipe, run.environment if run.is_assembled else None
     if earlier is not None:
         options = replace(options, engine=earlier.engine)
     with _memory_errors_explained():
         assembled = assemble(recipe, options, earlier=earlier)
-    if earlier is None:  # nothing but the recipe was there
+    if earlier is None:  # the folder contains only the recipe
         writer.write_environment(assembled.environment)
         writer.write_splits({name: i for name, i in assembled.indices.items() if name != "test"})
     else:
@@ -123,7 +123,7 @@ def _run_to_end(
 
 @contextmanager
 def _memory_errors_explained() -> Iterator[None]:
-    """A device or machine that refuses memory becomes a MemoryExceededError that says what to change."""
+    """Raises MemoryExceededError, with what to change, where the device or machine refuses memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -134,7 +134,7 @@ def _memory_errors_explained() -> Iterator[None]:
 
 
 def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> RunResult:
-    """Score the best network by val, read back from the disk, once on test; store its logits."""
+    """Score the best network by val, as read from the disk, once on test; store its logits."""
     start = time.perf_counter()
     predictor = Predictor.from_run(folder)
     rows = folder.metrics
