@@ -8,8 +8,7 @@ import json
 from pathlib import Path
 
 from cnnlab import Options, Recipe, train
-from cnnlab.launch.watch import Silent
-from cnnlab.training.hooks import Row
+from cnnlab.training.hooks import Row, Silent
 
 
 class PrintEpochs(Silent):

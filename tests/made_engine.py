@@ -99,7 +99,7 @@ class _Steps:
 def trained(engine: TorchEngine, recipe: Recipe) -> Trained:
     """Run the real loop over the engine to the recipe's last epoch."""
     steps = _Steps(engine)
-    Loop(recipe, engine, steps, StopRequest(), Progress(), check_every_step=True).run()
+    Loop(recipe, engine, [steps], StopRequest(), Progress(), check_every_step=True).run()
     state = engine.state()
 
     def under(prefix: str) -> dict[str, np.ndarray]:

@@ -103,7 +103,7 @@ def train(recipe, watcher=None):
 
 def stop_a_run():
     """Begin a run and stop it with SIGTERM at its first step, as `cnnlab resume` expects to find one."""
-    watch = importlib.import_module("cnnlab.launch.watch")
+    watch = importlib.import_module("cnnlab.training.hooks")
 
     class Impatient(watch.Silent):
         def on_step(self, epoch, step_in_epoch):

@@ -29,8 +29,8 @@ from cnnlab.deploy.pretrained import fetch_weights, import_weights
 from cnnlab.deploy.score import score, scored_split
 from cnnlab.inspect.confusion import Confusion, confusion
 from cnnlab.launch.replicates import train_seeds
-from cnnlab.launch.watch import Watcher
 from cnnlab.report.figures import accuracy_curves, confusion_heatmap
+from cnnlab.training.hooks import Watcher
 
 REQUIRED_ACCURACY = 0.75
 FIRST_LAYER = Conv((5, 5), 32)

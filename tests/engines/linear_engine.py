@@ -8,10 +8,10 @@ import numpy as np
 from cnnlab.augment import preview_batch
 from cnnlab.engines.batches import epoch_order, step_bounds
 from cnnlab.engines.evaluation import cross_entropy
-from cnnlab.engines.execution import Choice, Execution
 from cnnlab.engines.initial import initial_weights
 from cnnlab.engines.protocol import EpochTotals, Prepared, Start
 from cnnlab.engines.weights import fitted
+from cnnlab.runs.environment import Choice, DeviceFacts, ExecutionFacts
 
 WEIGHT, BIAS = "1.weight", "1.bias"
 
@@ -89,8 +89,14 @@ def prepare(recipe, architecture, parts, options, settled):
     engine = LinearEngine(recipe, architecture, parts)
     logits = engine.logits("train")
     start = Start(cross_entropy(logits, engine.labels("train")), float(logits.std(0).mean()), (1.0, 1.0))
-    only = Choice("fp32", "the only one"), Choice(False, "nothing to compile")
-    return Prepared(engine, Execution("cpu", "a processor", 0, 0, 1, *only), start, ("softmax regression",))
+    execution = ExecutionFacts(
+        threads=1,
+        workers=options.workers,
+        precision=Choice(value="fp32", reason="the only one", milliseconds={}),
+        compile=Choice(value=False, reason="nothing to compile", milliseconds={}),
+    )
+    device = DeviceFacts(kind="cpu", name="a processor", memory_before_model=0, memory_after_model=0)
+    return Prepared(engine, device, execution, start, ("softmax regression",))
 
 
 def network(architecture, image_shape, normalisation, weights, device="cpu"):

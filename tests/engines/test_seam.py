@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cnnlab import load_run
-from cnnlab.engines.registry import ENGINES
+from cnnlab.engines.protocol import ENGINES
 
 HERE = Path(__file__).parent
 
@@ -26,12 +26,12 @@ class Block:
 
 sys.meta_path.insert(0, Block())
 sys.path.insert(0, {here!r})
-from cnnlab.engines.registry import ENGINES
+from cnnlab.engines.protocol import ENGINES
 ENGINES["linear"] = "linear_engine"
 
 from cnnlab import Options, Recipe, load_run, resume, train
 from cnnlab.core.errors import Interrupted
-from cnnlab.launch.watch import Silent
+from cnnlab.training.hooks import Silent
 import os, signal
 
 class Stop(Silent):

@@ -16,9 +16,9 @@ from cnnlab.deploy.run import Run, load_run
 from cnnlab.launch.background import start
 from cnnlab.launch.one import resume, train
 from cnnlab.launch.options import Options
-from cnnlab.launch.watch import Silent
 from cnnlab.recipe import Recipe
 from cnnlab.runs.watch import Update
+from cnnlab.training.hooks import Silent
 from cnnlab.training.signals import StopRequest
 
 

@@ -9,7 +9,7 @@ import pytest
 from cnnlab import Options, Recipe
 from cnnlab.core.errors import CnnlabError, Interrupted, RunError
 from cnnlab.launch.replicates import train_seeds
-from cnnlab.launch.watch import Silent
+from cnnlab.training.hooks import Silent
 
 
 def write_data(path: Path, seed: int) -> Path:

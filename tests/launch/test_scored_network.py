@@ -18,8 +18,8 @@ from cnnlab.core.errors import Interrupted
 from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.launch.assemble import assemble
 from cnnlab.launch.one import resume, train
-from cnnlab.launch.watch import Silent
 from cnnlab.runs import RunFolder
+from cnnlab.training.hooks import Silent
 from reference import generator, logits_of
 
 EPOCHS, STEPS, VAL = 4, 3, 12

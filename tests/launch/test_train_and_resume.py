@@ -15,8 +15,8 @@ import cnnlab
 from cnnlab import Options, Recipe
 from cnnlab.core.errors import CnnlabError, DivergedError, Interrupted, MemoryExceededError, RunError
 from cnnlab.launch.one import resume, train
-from cnnlab.launch.watch import Silent
 from cnnlab.runs import RunFolder
+from cnnlab.training.hooks import Silent
 
 EPOCHS = 3
 

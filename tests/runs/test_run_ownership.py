@@ -163,7 +163,6 @@ def test_an_owner_elsewhere_is_judged_by_its_heartbeat(writer: RunWriter) -> Non
 
 def test_a_heart_beats_while_the_lock_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownership, "BEAT_SECONDS", 0.01)
-    monkeypatch.setattr(ownership, "_heart", ownership._Heart())
     lock = FolderLock(tmp_path)
     age(tmp_path, 1000)
     end = time.monotonic() + 60

@@ -8,8 +8,7 @@ from cnnlab.core.errors import DivergedError
 from cnnlab.engines.protocol import EpochTotals
 from cnnlab.recipe import Recipe
 from cnnlab.training.books import RunBooks
-from cnnlab.training.clock import Clock
-from cnnlab.training.progress import Progress
+from cnnlab.training.progress import Clock, Progress
 
 CLOCK = Clock({"train": 6.0, "eval": 1.0, "save": 0.5}, {"train": 2.0, "eval": 0.25})
 

@@ -93,7 +93,7 @@ def recipe(epochs: int = 4, **train: object) -> Recipe:
 
 def run(engine: CountingEngine, hooks: Remember, value: Recipe, start: Progress | None = None) -> Progress:
     stop = StopRequest() if hooks.stop is None else hooks.stop  # an unset request is false
-    return Loop(value, engine, hooks, stop, start or Progress(), check_every_step=True).run()
+    return Loop(value, engine, [hooks], stop, start or Progress(), check_every_step=True).run()
 
 
 def test_every_step_of_every_epoch_once_with_the_schedules_rate() -> None:
@@ -185,7 +185,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_a_cause() -> None:
 def test_weights_that_went_bad_between_two_checks_are_not_saved() -> None:
     stop = StopRequest()
     engine, hooks = CountingEngine([1, 2], bad_step=(0, 1)), Remember(stop, (1, 3))
-    loop = Loop(recipe(2), engine, hooks, stop, Progress(), check_every_step=False)
+    loop = Loop(recipe(2), engine, [hooks], stop, Progress(), check_every_step=False)
     with pytest.raises(DivergedError, match="step 2 "):
         loop.run()
     assert hooks.saves == []

@@ -9,11 +9,10 @@ from pathlib import Path
 from cnnlab.engines.protocol import Engine
 from cnnlab.launch.background import start
 from cnnlab.launch.options import Options
-from cnnlab.launch.watch import Silent, Watcher
 from cnnlab.recipe import Recipe, preset_names
 from cnnlab.runs import Environment, RunFolder, RunResult
 from cnnlab.runs.environment import Choice
-from cnnlab.training.hooks import Row
+from cnnlab.training.hooks import Row, Silent, Watcher
 from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest
 

@@ -13,7 +13,6 @@ from cnnlab.compare.table import Beyond, Table, Value
 from cnnlab.core.errors import CnnlabError, RunError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.runs import RunFolder
-from cnnlab.runs.weights import scored_weights
 
 KEPT_SHARES = "share_below"
 """The measurement of a packed run without weights: threshold -> fraction of weights below it."""
@@ -127,8 +126,11 @@ def _share_below(run: RunFolder, threshold: float) -> float:
 
 
 def best_weights(run: RunFolder) -> dict[str, "np.ndarray[Any, Any]"]:
-    """Weights of convolutions and linear layers of the network that was scored, by name. Raises RunError."""
-    return {name: array for name, array in scored_weights(run).items() if array.ndim >= 2}
+    """Weights of convolutions and linear layers (two axes or more) of the network that was scored, by name.
+
+    Raises RunError.
+    """
+    return {name: array for name, array in run.scored_weights().items() if array.ndim >= 2}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import copy
 from torch import Tensor, nn
 
 from cnnlab.deploy.predictor import Predictor
-from cnnlab.engines.torch.normalise import Normalise
+from cnnlab.engines.torch.network import Normalise
 
 
 class FromPixels(nn.Module):

@@ -17,10 +17,9 @@ from cnnlab.core.errors import ImageError, RunError, WeightsError
 from cnnlab.data import decode_image
 from cnnlab.data.sources.folder import ENDINGS
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.registry import engine_module
+from cnnlab.engines.protocol import engine_module
 from cnnlab.engines.weights import fitted
 from cnnlab.runs import RunFolder
-from cnnlab.runs.weights import scored_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,7 +69,7 @@ class Predictor:
         shape = data.image_shape
         architecture = run.recipe.arch.build(shape, len(data.classes))
         try:
-            weights = fitted(architecture, shape, scored_weights(run))
+            weights = fitted(architecture, shape, run.scored_weights())
         except WeightsError as error:
             raise RunError(
                 f"run {run.id}: recipe and checkpoint do not belong together", *error.problems

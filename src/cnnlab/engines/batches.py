@@ -1,4 +1,4 @@
-"""Which images make which training step: the same for every engine, for every batch of a resumed run too."""
+"""The images of each training step: equal for every engine, and in resumed runs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from cnnlab.core.seeding import derive_generator
 
 
 def epoch_order(seed: int, epoch: int, num_images: int) -> NDArray[np.int64]:
-    """The places of the split in the order in which `epoch` (from 0) shows them."""
+    """The positions in the split, in the order of `epoch` (from 0)."""
     return derive_generator(seed, "order", epoch).permutation(num_images)
 
 

@@ -1,9 +1,9 @@
-"""Dropout masks from a counter: which units of which image are kept, the same for every engine, batch size and resume.
+"""Dropout masks from a counter: equal for every engine and batch size, and in resumed runs.
 
-The mask of a layer depends on (seed, the layer's path, epoch, the image's place in its split, unit). Each image and
+The mask of a layer depends on (seed, the layer's path, epoch, the image's position in its split, unit). Each image and
 each unit of an epoch has a word of 32 bits; a unit is kept where a hash of the two words, read as a signed number, is
-at least the threshold of p. The hash is made of exclusive or, multiplication and shift on 32-bit integers, which
-every framework has, with the constants of Wellons' lowbias32 (https://nullprogram.com/blog/2018/07/31/).
+at least the threshold of p. The hash uses exclusive or, multiplication and shift on 32-bit integers, which every
+framework has, with the constants of Wellons' lowbias32 (https://nullprogram.com/blog/2018/07/31/).
 
 Shape legend: N images of a split, B of a batch, J units of a layer (of a map: C x H x W, flattened).
 """
@@ -18,11 +18,11 @@ MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
 SHIFT = 15
 SHIFT_MASK = 2 ** (32 - SHIFT) - 1
 RESOLUTION_BITS = 24
-"""Bits of the hash that decide: p is exact to 2**-24."""
+"""The number of bits of the hash that are compared: p is exact to 2**-24."""
 
 
 def words(seed: int, path: str, epoch: int, num_images: int, num_units: int) -> tuple[NDArray[np.int32], ...]:
-    """The words of the N images of a split, by place, and of the J units."""
+    """The words of the N images of a split, by position, and of the J units."""
     key = derive_key(seed, f"dropout/{path}", epoch)
     image_key, unit_key = np.uint32(key & 0xFFFFFFFF), np.uint32(key >> 32 & 0xFFFFFFFF)
     return (
@@ -32,7 +32,7 @@ def words(seed: int, path: str, epoch: int, num_images: int, num_units: int) -> 
 
 
 def threshold(p: float) -> int:
-    """The smallest value of the top bits with which a unit is kept."""
+    """A unit is kept where its top bits have at least this value."""
     return round(p * (1 << RESOLUTION_BITS)) - (1 << (RESOLUTION_BITS - 1))
 
 

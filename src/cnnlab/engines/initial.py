@@ -1,6 +1,6 @@
 """Initial weights, drawn with NumPy: equal for every engine, device and wrapper of a network.
 
-Each array has a generator of its own, derived from the recipe's seed and the array's path.
+Each array has its own generator, derived from the recipe's seed and the array's path.
 
 torch        weights and biases uniform within 1 / sqrt(fan_in), as torch does (LeCun et al. 1998, "Efficient backprop")
 lecun        weights normal with variance 1 / fan_in (ibid.), biases 0
@@ -9,7 +9,7 @@ glorot       weights uniform within sqrt(6 / (fan_in + fan_out)) (Glorot and Ben
 orthogonal   weights orthogonal, times sqrt(2) (Saxe et al. 2014), biases 0
 auto         chosen by the architecture, see `_auto`
 
-Normalisations start with scale 1 and shift 0 in each of them.
+Normalisations always start with scale 1 and shift 0.
 """
 
 import math
@@ -26,8 +26,8 @@ from cnnlab.core.seeding import derive_generator
 from cnnlab.engines.weights import Arrays
 
 _START = {"scale": 1.0, "variance": 1.0, "shift": 0.0, "mean": 0.0, "count": 0}
-# Each layer of torch's choice shrinks what a ReLU network passes on to about a sixth (in squares): five of them in a
-# row train well (SimpleNN), nine do not leave the loss of guessing for six epochs.
+# With torch's initial weights each layer of a ReLU network reduces the signal's variance to about a sixth: five such
+# layers in a row train well (SimpleNN), nine stay at the loss of guessing for six epochs.
 MOST_PLAIN_LAYERS = 5
 
 
@@ -39,17 +39,18 @@ def initial_weights(architecture: Architecture, input_shape: Shape, seed: int, i
 
 
 def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, str]:
-    """How each array is drawn.
+    """The method for each array.
 
-    Layers without bias, which a normalisation follows, and all layers of networks with more than `MOST_PLAIN_LAYERS`
-    in a row without normalisation: `he`, and `lecun` for the logits of the latter, which no activation halves. Else
-    `torch`, whose smaller weights suit plain networks of few layers: in 13 epochs on CIFAR-10, SimpleNN without
-    augmentation reached a best val accuracy of 65.5 to 67.1% so, and 64.7 to 64.9% from He's (three and two seeds).
+    `he` for layers without bias, which a normalisation follows, and for all layers of networks with more than
+    `MOST_PLAIN_LAYERS` in a row without normalisation; there the last layer has `lecun`, as no activation follows it.
+    Else `torch`, whose smaller weights are better for plain networks of few layers: in 13 epochs on CIFAR-10 without
+    augmentation, SimpleNN reached a best val accuracy of 65.5 to 67.1% with `torch` (three seeds) and of 64.7 to 64.9%
+    with `he` (two seeds).
 
     The last linear layer of a network with residuals: normal with deviation 0.01, bias 0 (Goyal et al. 2017,
-    "Accurate, large minibatch SGD", section 5.1). Every residual adds variance, so that ResNet-20 would start at a
-    loss of 2.6 and ResNet-56 at 3.5; so both start near ln 10. Scale 0 where a batch norm ends the body of a residual
-    (ibid.) was tried and dropped: ResNet-20 trained more slowly by two epochs of eight.
+    "Accurate, large minibatch SGD", section 5.1). Every residual adds variance: without this, ResNet-20 starts at a
+    loss of 2.6 and ResNet-56 at 3.5; with it, both start near ln 10. Scale 0 for the last batch norm of a residual's
+    body (ibid.) was tried and not kept: ResNet-20 needed two epochs of eight more.
     """
     deep = plain_layers(architecture.layers) > MOST_PLAIN_LAYERS
     biased = {each.name.rpartition(".")[0] for each in arrays if each.role == "bias"}
@@ -66,9 +67,9 @@ def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, 
 
 
 def plain_layers(layers: Iterable[Layer]) -> int:
-    """The longest row of convolutions and linear layers without a normalisation between, along the shortest path.
+    """The longest row of convolutions and linear layers without a normalisation between them, on the shortest path.
 
-    A residual is passed by its shortcut, which lets the signal through as it is, or normalises it.
+    That path takes the shortcut of each residual, which does not change the signal, or normalises it.
     """
     longest = row = 0
     for layer in layers:
@@ -110,7 +111,7 @@ def _draw(array: Parameter, method: str, seed: int) -> NDArray[np.generic]:
 
 
 def _orthogonal(generator: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:
-    """Uniform among the matrices whose rows (or columns, if they are fewer) are orthonormal (Mezzadri 2007)."""
+    """A uniformly drawn matrix with orthonormal rows (or columns, if they are fewer) (Mezzadri 2007)."""
     q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
     q *= np.sign(np.diag(r))
     return q if rows >= columns else q.T

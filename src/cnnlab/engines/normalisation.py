@@ -1,4 +1,4 @@
-"""Normalisation of pixels, as every engine and every export applies it: a value, and its one formula."""
+"""Normalisation of pixels as a value, with the one formula that every engine and export uses."""
 
 from dataclasses import dataclass
 

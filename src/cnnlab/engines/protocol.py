@@ -1,30 +1,35 @@
-"""What an engine is: the few names that its package exports, and the calls that the training loop makes.
+"""What an engine is: the names that its package exports, the calls of the training loop, and the engines by name.
 
-An engine's package exports `prepare` and `network`. `launch` chooses it by name (`engines/registry.py`); whatever
-answers these calls can be trained, saved, resumed, scored and predicted with.
+An object with these methods can be trained, saved, resumed, scored and used for prediction.
 
 Shape legend: N images, H x W pixels, C channels, K classes.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnlab.arch import Architecture
 from cnnlab.arch.shapes import Shape
+from cnnlab.core.errors import CnnlabError
+from cnnlab.core.suggest import did_you_mean
 from cnnlab.data import Split
-from cnnlab.engines.execution import Execution, ExecutionOptions, Settled
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.weights import Arrays
 from cnnlab.recipe import Recipe
+from cnnlab.runs.environment import DeviceFacts, ExecutionFacts
+
+# A new engine is a package and a line here.
+ENGINES = {"torch": "cnnlab.engines.torch"}
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a training sees: its labelled splits (`train`, and `val` and `test` where there are any)."""
+    """The input of a training: its labelled splits (`train`; `val` and `test` where they exist)."""
 
     splits: Mapping[str, Split]
     normalisation: Normalisation
@@ -37,9 +42,22 @@ class Parts:
         return channels, height, width
 
 
+class ExecutionOptions(Protocol):
+    """The options that concern an engine. `threads` None: every core. `compile`: auto, on or off."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def threads(self) -> int | None: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def compile(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class EpochTotals:
-    """Sums over the training images seen so far in this epoch, as the network was when it saw them."""
+    """Sums over the training images of this epoch so far; each image counts as it was when the network saw it."""
 
     loss: float
     correct: float
@@ -48,7 +66,7 @@ class EpochTotals:
 
 @dataclass(frozen=True)
 class Start:
-    """The untrained network on the first stored batch, in training mode as the first step sees it.
+    """The untrained network on the first stored batch, in training mode as in the first step.
 
     `loss`: cross-entropy. `spread`: standard deviation of a logit over the images, mean of the classes. `gradients`:
     root mean square of the loss's gradient, for the weights of the first and of the last layer that has any.
@@ -60,12 +78,12 @@ class Start:
 
 
 class Engine(Protocol):
-    """One network with its optimizer and its resident splits."""
+    """One network with its optimizer and its splits in memory."""
 
     steps_per_epoch: int
 
     def start_epoch(self, epoch: int) -> None:
-        """Derive order and augmentation of `epoch` (from 0) and set its totals to zero."""
+        """Compute order and augmentation of `epoch` (from 0) and set its totals to zero."""
 
     def train_step(self, step_in_epoch: int, lr: float) -> None:
         """Forward, backward and update on one batch."""
@@ -74,7 +92,7 @@ class Engine(Protocol):
         """The first step of this epoch whose loss was not finite. May wait for the device."""
 
     def totals(self) -> EpochTotals:
-        """What this epoch's steps added up to. May wait for the device."""
+        """The sums of this epoch so far. May wait for the device."""
 
     def logits(self, split: str) -> NDArray[np.float32]:
         """Logits N x K of a whole split in its stored order, in evaluation mode (averaged weights if kept)."""
@@ -85,8 +103,8 @@ class Engine(Protocol):
     def state(self) -> Arrays:
         """Everything that training has changed, as named arrays.
 
-        The network's are named as its architecture names them: `model.` before each, and `averaged_model.` before
-        those of the averaged network where the recipe keeps one.
+        The network's arrays have the names of its architecture after `model.`; where the recipe keeps an averaged
+        network, its arrays have them after `averaged_model.`.
         """
 
     def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
@@ -94,7 +112,7 @@ class Engine(Protocol):
 
 
 class Network(Protocol):
-    """A trained network, ready to answer: always in float32, so that every machine gives the same answer."""
+    """A trained network for prediction: always in float32, so every machine gives the same answer."""
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits N x K of decoded images."""
@@ -105,10 +123,11 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """An engine before its first step, how it will execute, and what to tell the person watching."""
+    """An engine before its first step, how it will execute, and notes for the user."""
 
     engine: Engine
-    execution: Execution
+    device: DeviceFacts
+    execution: ExecutionFacts
     start: Start
     notes: tuple[str, ...] = ()
 
@@ -122,11 +141,12 @@ class EngineModule(Protocol):
         architecture: Architecture,
         parts: Parts,
         options: ExecutionOptions,
-        settled: Settled | None,
+        settled: ExecutionFacts | None,
     ) -> Prepared:
-        """Build, initialise and check the network, choose how to run it; `settled` choices are not made again.
+        """Build, initialise and check the network, choose how to run it.
 
-        Raises CnnlabError for what the user can mend, before anything is written.
+        `settled` are the choices of an earlier session of the run; they are kept. Raises CnnlabError for what the
+        user can correct, before anything is written.
         """
 
     def network(
@@ -138,3 +158,10 @@ class EngineModule(Protocol):
         device: str = "cpu",
     ) -> Network:
         """The network with these weights, on `device` where this machine has it, else on the CPU."""
+
+
+def engine_module(name: str) -> EngineModule:
+    """Import the package of an engine. Raises CnnlabError for an unknown name."""
+    if name not in ENGINES:
+        raise CnnlabError(f"--engine: received {name!r}{did_you_mean(name, ENGINES)}")
+    return cast(EngineModule, import_module(ENGINES[name]))

@@ -1,4 +1,4 @@
-"""Whether named arrays fit a network; where they do not, an explanation layer by layer."""
+"""Check that named arrays fit a network, and explain layer by layer where they do not."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,10 +20,10 @@ def fitted(
     arrays: Mapping[str, NDArray[Any]],
     file_names: Mapping[str, str] | None = None,
 ) -> Arrays:
-    """The arrays as the network's weights, in its order; those of half precision widened to float32.
+    """The arrays as the network's weights, in its order; half precision becomes float32.
 
-    `arrays` bear our names; `file_names` says what a file calls those whose names differ there. Raises WeightsError
-    with every array that is missing, too many, of another shape or kind, or not finite, and the layer it belongs to.
+    `arrays` have our names; `file_names` has the names in the file where they differ. Raises WeightsError with every
+    array that is missing, superfluous, of another shape or kind, or not finite, and with its layer.
     """
     trace = architecture.trace(input_shape)
     labels = {row.path: row.label for row in trace.rows}
@@ -63,7 +63,7 @@ def _misfits(
 
 
 def _layer_of(name: str, paths: Mapping[str, str]) -> str:
-    """The path of the layer that an array belongs to: the longest that its name begins with."""
+    """The path of an array's layer: the longest path with which its name begins."""
     while name not in paths:
         name = name.rpartition(".")[0]
     return name

@@ -1,26 +1,23 @@
 """From a recipe to an engine that is ready for its first step, in named steps that each return a value."""
 
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnlab.arch import Architecture
+from cnnlab.arch.layers import BatchNorm
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError, DivergedError
 from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, load, split_indices
-from cnnlab.engines.execution import Choice, Settled
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.engines.protocol import Parts, Prepared, Start
-from cnnlab.engines.registry import engine_module
-from cnnlab.launch.environment import describe_machine, not_bitwise
+from cnnlab.engines.protocol import Parts, Prepared, Start, engine_module
+from cnnlab.launch.environment import describe, not_bitwise
 from cnnlab.launch.options import Options
-from cnnlab.launch.preflight import check_fit
+from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sections import ChannelStatistics
-from cnnlab.runs.environment import Environment, now
+from cnnlab.runs.environment import Environment
 from cnnlab.training.diagnosis import start_warnings
 
 # The split does not depend on the recipe's seed: replicates under several seeds are compared on the same images.
@@ -34,8 +31,8 @@ _statistics: dict[tuple[object, ...], tuple[NDArray[np.float64], NDArray[np.floa
 class Assembled:
     """An engine before its first step, and what it was made of.
 
-    `indices`: the places in the source of each split's images. `environment` goes into the run, `notes` are for the
-    person watching.
+    `indices`: the positions in the source of each split's images. `environment` is stored in the run, `notes` are for
+    the user.
     """
 
     prepared: Prepared
@@ -49,8 +46,8 @@ class Assembled:
 def assemble(recipe: Recipe, options: Options, earlier: Environment | None = None) -> Assembled:
     """Load the data, build and check the network, choose how to run it.
 
-    `earlier` is the environment of the run that is resumed: choices are not made again, data are looked for where
-    they were. Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
+    `earlier` is the environment of the run that is resumed: its choices are kept, and its data are expected in the
+    same location. Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
     """
     engine = engine_module(options.engine)
     dataset = find_data(recipe, options, earlier)
@@ -58,9 +55,9 @@ def assemble(recipe: Recipe, options: Options, earlier: Environment | None = Non
     architecture = recipe.arch.build(dataset.image_shape, len(dataset.classes))
     trace = architecture.trace(dataset.image_shape)
     check_fit(recipe, trace, dataset, len(parts.splits["train"]))
-    prepared = engine.prepare(recipe, architecture, parts, options, _settled(earlier))
+    prepared = engine.prepare(recipe, architecture, parts, options, earlier.execution if earlier else None)
     check_finite(prepared.start)
-    environment = describe(recipe, options, dataset, parts, architecture, trace, prepared)
+    environment = describe(recipe, options, dataset, parts, trace, prepared, str(architecture))
     notes = [*recipe.warnings, *prepared.notes, *start_warnings(prepared.start, len(dataset.classes))]
     if earlier and (changed := not_bitwise(earlier, environment)):
         notes.append(changed)
@@ -68,7 +65,7 @@ def assemble(recipe: Recipe, options: Options, earlier: Environment | None = Non
 
 
 def find_data(recipe: Recipe, options: Options, earlier: Environment | None) -> Dataset:
-    """The data set by its name; one given by a path, where it was when the run began. Raises DataError."""
+    """The data set; a resumed run whose data have a path uses the path of its start. Raises DataError."""
     source = recipe.data.source
     if earlier and source not in NAMED_SOURCES:
         source = earlier.data.location or source
@@ -82,7 +79,7 @@ def find_data(recipe: Recipe, options: Options, earlier: Environment | None) -> 
 
 
 def split_parts(recipe: Recipe, dataset: Dataset) -> tuple[Parts, Indices]:
-    """The labelled splits that this run trains on and scores, and the places of their images in the source."""
+    """The labelled splits for training and scoring, and the positions of their images in the source."""
     labels = dataset.train.labels
     if labels is None:
         raise DataError(f"{dataset.name}: its training images have no labels; training needs them")
@@ -102,14 +99,14 @@ def split_parts(recipe: Recipe, dataset: Dataset) -> tuple[Parts, Indices]:
 
 
 def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalisation:
-    """The statistics that the recipe asks for; those of the training images are of exactly these images."""
+    """The statistics that the recipe asks for; `train` uses exactly the training images of this run."""
     channels = dataset.image_shape[0]
     match recipe.data.normalize:
         case "train":
-            shown = (dataset.digest, recipe.data.size, recipe.data.val, recipe.data.train_limit)
-            if shown not in _statistics:  # the trainings of a study see the same images
-                _statistics[shown] = channel_statistics(train.images)
-            mean, std = _statistics[shown]
+            key = (dataset.digest, recipe.data.size, recipe.data.val, recipe.data.train_limit)
+            if key not in _statistics:  # the trainings of a study use the same images
+                _statistics[key] = channel_statistics(train.images)
+            mean, std = _statistics[key]
             return Normalisation(tuple(mean.tolist()), tuple(np.maximum(std, 1e-3).tolist()))
         case "half":
             return Normalisation((0.5,) * channels, (0.5,) * channels)
@@ -123,65 +120,36 @@ def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalis
             return Normalisation(given_mean, given_std)
 
 
+def check_fit(recipe: Recipe, trace: Trace, dataset: Dataset, num_images: int) -> None:
+    """Whether outputs, batches and schedule fit the data. Raises CnnlabError with every problem."""
+    problems = []
+    if trace.output_shape != (len(dataset.classes),):
+        problems.append(
+            f"arch: its output is {trace.output_shape}, but {dataset.name} has {len(dataset.classes)} classes; "
+            f"end it with `linear {len(dataset.classes)}`"
+        )
+    steps = recipe.train.steps_per_epoch(num_images)
+    smallest = num_images - (steps - 1) * recipe.train.batch_size
+    averages_over_images_alone = any(
+        isinstance(row.layer, BatchNorm) and math.prod(row.input_shape[1:]) == 1 for row in trace.rows
+    )
+    if smallest == 1 and averages_over_images_alone:
+        problems.append(
+            f"train.batch_size: {num_images:,} images in batches of {recipe.train.batch_size} leave one alone, and "
+            "batch normalisation of flat data needs two; use --set train.drop_last=true or another batch size"
+        )
+    try:
+        lr_at(recipe.schedule, recipe.optim.lr, 0, steps, steps * recipe.train.epochs)
+    except CnnlabError as error:
+        problems += error.problems
+    if problems:
+        raise CnnlabError(*problems)
+
+
 def check_finite(start: Start) -> None:
-    """Raises DivergedError where already the untrained network gives numbers that are not finite."""
+    """Raises DivergedError where the numbers of the untrained network are not finite."""
     if not all(map(math.isfinite, (start.loss, start.spread, *start.gradients))):
         raise DivergedError(
             f"before the first step the loss is {start.loss:g} and the gradients of the first and last layer are "
             f"{', '.join(f'{size:g}' for size in start.gradients)}, expected finite numbers; look at data.normalize"
         )
-
-
-def describe(
-    recipe: Recipe,
-    options: Options,
-    dataset: Dataset,
-    parts: Parts,
-    architecture: Architecture,
-    trace: Trace,
-    prepared: Prepared,
-) -> Environment:
-    """What the run remembers of machine, data, device, choices and network."""
-    execution = prepared.execution
-    location = dataset.location
-    facts = {
-        **describe_machine(),
-        "recipe_hash": recipe.hash,
-        "created": now(),
-        "engine": options.engine,
-        "data": {
-            "name": dataset.name,
-            "digest": dataset.digest,
-            "classes": list(dataset.classes),
-            "image_shape": list(dataset.image_shape),
-            "location": location if dataset.name in NAMED_SOURCES else str(Path(location).absolute()),
-            "images": {name: len(split) for name, split in parts.splits.items()},
-            "mean": list(parts.normalisation.mean),
-            "std": list(parts.normalisation.std),
-            "seconds_to_load": dataset.seconds_to_load,
-        },
-        "device": {
-            "kind": execution.device.partition(":")[0],
-            "name": execution.device_name,
-            "memory_before_model": execution.memory_before_model,
-            "memory_after_model": execution.memory_after_model,
-        },
-        "execution": {
-            "threads": execution.threads,
-            "workers": options.workers,
-            "precision": asdict(execution.precision),
-            "compile": asdict(execution.compile),
-        },
-        "architecture": {"text": str(architecture), "parameters": trace.parameters, "macs": trace.macs},
-        "initial_loss": prepared.start.loss,
-        "initial_spread": prepared.start.spread,
-        "initial_gradients": list(prepared.start.gradients),
-    }
-    return Environment.model_validate(facts)
-
-
-def _settled(earlier: Environment | None) -> Settled | None:
-    if earlier is None:
-        return None
-    chosen = earlier.execution
-    return Settled(chosen.threads, Choice(**dict(chosen.precision)), Choice(**dict(chosen.compile)))

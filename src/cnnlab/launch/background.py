@@ -1,18 +1,16 @@
-"""A training in a process of its own, which outlives the program that started it.
+"""A training in a separate process, which continues after the program that started it has ended.
 
-A process and not a thread, because a page wants both: that its server survives a training which crashes or runs out of
-memory, and that the training survives a restart of the server. Nothing connects the two but the run folder:
-`runs/watch.py` reads there how it goes, `request_stop` asks there to stop, and what it prints is in `log.txt`. The
-folder is made, locked and named before the process starts, which inherits the lock: the run has an id at once, and an
-owner at every moment, so that one that is killed is seen as interrupted.
+It is a process and not a thread, so that a server survives a training that crashes or has no more memory, and a
+training survives a restart of the server. They communicate through the run folder only: `runs/watch.py` reads the
+progress, `request_stop` asks to stop, and `log.txt` contains the output. The folder is created and locked before the
+process starts, which inherits the lock: the run has an id at once and an owner at every moment, so a killed one is seen
+as interrupted.
 """
 
-import json
 import os
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from cnnlab.core.errors import CnnlabError, Interrupted
@@ -25,9 +23,9 @@ from cnnlab.training.signals import stop_on_signals
 
 
 def start(what: Recipe | Run | RunFolder, options: Options | None = None) -> Run:
-    """Train a recipe, or go on with a stopped run, in the background; the run is there at once, and is starting.
+    """Train a recipe, or continue a stopped run, in the background; returns the starting run at once.
 
-    Data, network and machine are checked in the background: what is wrong with them is the status of the run. Raises
+    Data, network and machine are checked in the background; problems are in the status of the run. Raises
     StorageError, and RunError for a run that is complete or in use.
     """
     options = options or Options()
@@ -41,31 +39,27 @@ def start(what: Recipe | Run | RunFolder, options: Options | None = None) -> Run
 
 
 def _spawn(run: Path, descriptor: int, options: Options, log: int) -> None:
-    values = asdict(replace(options, download_display=None, runs=None))
-    job = json.dumps({"options": values, "command": sys.argv}, default=str)
+    job = [str(run.absolute()), str(descriptor), options.to_json().decode(), *sys.argv]
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cnnlab.launch.background", str(run.absolute()), str(descriptor), job],
+        [sys.executable, "-P", "-m", "cnnlab.launch.background", *job],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         env=os.environ | ({"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}),
         pass_fds=[descriptor],
-        start_new_session=True,  # Ctrl-C and a closed terminal are for the program that started it
+        start_new_session=True,  # Ctrl-C and a closed terminal end only the program that started it
     )
-    # Collected when it ends, also where nobody asks for it any more.
+    # Collect the process when it ends.
     threading.Thread(target=process.wait, name=f"wait for {run.name}", daemon=True).start()
 
 
-def main(run: str, descriptor: str, job: str) -> None:
-    """Train the run that was inherited; what went wrong is in its status, and in the log with more words."""
-    values = json.loads(job)
-    sys.argv = values["command"]
-    data_dir = values["options"]["data_dir"]
-    options = Options(**values["options"] | {"data_dir": Path(data_dir) if data_dir else None})
+def main(run: str, descriptor: str, options: str, *command: str) -> None:
+    """Train the inherited run; its status records an error in short, the log in full."""
+    sys.argv = list(command)
     with stop_on_signals() as stop, RunWriter.inherit(Path(run), int(descriptor)) as writer:
-        from cnnlab.launch.one import train_in  # torch: from here on a failure is recorded
+        from cnnlab.launch.one import train_in  # torch: a failure of the import is recorded too
 
-        train_in(writer, options, stop=stop)
+        train_in(writer, Options.from_json(options), stop=stop)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The demo: three variants on the embedded data set, and one page with what came out.
+"""The demo: three variants on the embedded data set, and one page with their results.
 
-One seed each, to be done within a minute: it shows what cnnlab does, it proves nothing about the variants.
+One seed each, so that it takes less than a minute: it shows cnnlab, and proves nothing about the variants.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,13 @@ SEEDS = (1,)
 
 
 def variants(seed: int) -> dict[str, Recipe]:
-    """What the demo compares: how far a linear model gets, what convolutions add, what augmentation adds."""
+    """A linear model, a network of convolutions, and the same network with augmentation."""
+    linear = {"arch": {"name": "softmax-regression"}, "optim": {"lr": 0.01}}
+    augment = {"crop": {"padding": 4}, "flip": {"p": 0.5}}
     return {
-        "linear model": Recipe.named(
-            "demo", seed=seed, name="demo-linear", arch={"name": "softmax-regression"}, optim={"lr": 0.01}
-        ),
+        "linear model": Recipe.named("demo", seed=seed, name="demo-linear", **linear),
         "SimpleNN": Recipe.named("demo", seed=seed, name="demo-simplenn"),
-        "SimpleNN, crop and flip": Recipe.named(
-            "demo",
-            seed=seed,
-            name="demo-simplenn-aug",
-            augment={"crop": {"padding": 4}, "flip": {"p": 0.5}},
-        ),
+        "SimpleNN, crop and flip": Recipe.named("demo", seed=seed, name="demo-simplenn-aug", augment=augment),
     }
 
 

@@ -1,8 +1,7 @@
-"""What a launcher is: something that runs jobs, one training each, on slots of some machine.
+"""The protocol of launchers: a launcher runs jobs, one training each, on slots of a machine.
 
-A job's outcome is read from disk, so that it does not matter where it ran and whether anybody was watching: from its
-run folder, and where it ended before it had one, from the failure that it left. `cnnlab.launch.local` is the first
-launcher; one for a cluster needs the same five methods.
+The outcome of a job is read from disk, wherever it ran: from its run folder, or from its failure file where it ended
+before it had a folder. `cnnlab.launch.local` is the first launcher; one for a cluster needs the same five methods.
 """
 
 import json
@@ -19,7 +18,7 @@ from cnnlab.launch.options import Options
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one job at a time. `cores` are the ones to stay on, empty for all; `memory` in bytes, None: unknown."""
+    """Resources of one job at a time. `cores`: those to use, empty for all; `memory` in bytes, None: unknown."""
 
     number: int
     cores: tuple[int, ...]
@@ -30,10 +29,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Job:
-    """One training. `resume` is a stopped run to continue; `command` is what the run remembers as its command.
+    """One training. `resume` is a stopped run to continue; `command` is the command line that the run records.
 
-    `failure` is the file for what goes wrong, `log` the one for what it prints. `options.threads` None: as many as the
-    run that is continued had. Data are never downloaded by a job: whoever starts it has done so.
+    `failure` is the file for an error, `log` the file for the output. `options.threads` None: as many as the continued
+    run had. A job downloads no data: that is done before it starts.
     """
 
     name: str
@@ -56,38 +55,38 @@ class Job:
 
 
 class Launcher(Protocol):
-    """Runs jobs. Which slots there are is not decided here."""
+    """Runs jobs on slots that the caller chooses."""
 
     def start(self, slot: Slot, job: Job) -> None:
         """Start a job on a slot that is free. Raises StorageError where its log cannot be written."""
 
     def poll(self, slot: Slot) -> str | None:
-        """None while the slot's job runs; else how its process ended, for a person to read, empty if not known."""
+        """None while the slot's job runs; then how its process ended as text, empty if unknown."""
 
     def stop(self, slot: Slot) -> None:
         """Ask the slot's job to save and stop."""
 
     def end(self, slot: Slot) -> None:
-        """End the slot's job at once, and wait until it is gone."""
+        """Kill the slot's job, and wait until its process has ended."""
 
     def close(self) -> None:
-        """Give up everything that is still held. No job runs any more."""
+        """Release everything. No job runs any more."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job could not complete its run, in words, and the exit code that its kind of error has."""
+    """Why a job could not complete its run, as text, and the exit code of its kind of error."""
 
     cause: str
     exit_code: int
 
     def write(self, path: Path, job: str) -> None:
-        """Store it under the name of its job. Raises StorageError."""
+        """Store it with the name of its job. Raises StorageError."""
         write_json(path, {"job": job, **asdict(self)})
 
     @classmethod
     def read(cls, path: Path) -> "Failure | None":
-        """The one that is stored, if there is one. Raises RunError where the file is damaged."""
+        """The stored failure, None without a file. Raises RunError where the file is damaged."""
         try:
             value = json.loads(path.read_bytes())
             return cls(str(value["cause"]), int(value["exit_code"]))

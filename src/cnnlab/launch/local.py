@@ -1,4 +1,4 @@
-"""Trainings side by side on this machine: how it is divided into slots, and a launcher with a worker for each.
+"""Parallel trainings on this machine: its division into slots, and a launcher with a worker for each slot.
 
 A worker is a process that imports torch once and then takes one job after the other (`local_worker`).
 """
@@ -16,10 +16,10 @@ from cnnlab.core.cores import usable_cores
 from cnnlab.core.files import storage_errors
 from cnnlab.launch.launcher import Job, Slot
 
-# t threads are taken to be t ** 0.7 times as fast as one. Small networks gain less (SimpleNN on two cores: a third),
-# so with this power several workers are only chosen where they win anyway.
+# t threads are assumed to be t ** 0.7 times as fast as one. Small networks gain less (SimpleNN on two cores: a third),
+# so with this power several workers are chosen only where they are surely faster.
 THREADS_POWER = 0.7
-# What a worker takes of the memory of the device: weights and batches of small networks, the data set, the libraries.
+# Memory of one worker on the device: weights and batches of small networks, the data set, the libraries.
 _WORKER_BYTES = 3 * 2**29
 _SECONDS_TO_EXIT = 5.0
 
@@ -31,9 +31,9 @@ def local_slots(
     memory: int | None = None,
     device: str = "auto",
 ) -> tuple[Slot, ...]:
-    """This machine divided among that many jobs. `threads` None: as many as a slot has cores.
+    """This machine divided into slots for that many jobs. `threads` None: as many as a slot has cores.
 
-    `memory` are the free bytes of the device.
+    `memory` is the number of free bytes of the device.
     """
     cores, num_jobs = usable_cores(), max(1, num_jobs)
     if wanted == "auto":
@@ -44,10 +44,10 @@ def local_slots(
 
 
 def choose_workers(num_jobs: int, num_cores: int, memory: int | None = None) -> int:
-    """How many workers finish that many equal trainings first; one at least. `memory`: free bytes of the device.
+    """The number of workers that finish that many equal trainings first. `memory`: free bytes of the device.
 
-    Each gets `num_cores // workers` threads. Several trainings beside one another use cores better than one on all of
-    them, but where fewer trainings than cores are left, some would idle.
+    Each gets `num_cores // workers` threads. Several parallel trainings use the cores better than one training on all
+    cores, but cores are idle where fewer trainings than workers are left.
     """
 
     def rounds(workers: int) -> float:
@@ -60,54 +60,49 @@ def choose_workers(num_jobs: int, num_cores: int, memory: int | None = None) -> 
 
 
 def split_cores(cores: Sequence[int], workers: int) -> list[tuple[int, ...]]:
-    """Each worker's own cores, equally many; no cores, that is to say all, where there are more workers than cores."""
+    """The cores of each worker, equally many; none, which means all, where workers are more than cores."""
     each = len(cores) // workers
     return [tuple(cores[number * each : (number + 1) * each]) for number in range(workers)]
 
 
 class LocalLauncher:
-    """See `Launcher`. A slot's worker starts with its first job and is kept; one that is gone is replaced."""
+    """See `Launcher`. A slot's worker starts with its first job and is kept; one that has ended is replaced."""
 
     def __init__(self) -> None:
         self._workers: dict[int, _Worker] = {}
 
     def start(self, slot: Slot, job: Job) -> None:
-        """See `Launcher`."""
         with storage_errors(job.log):
             job.log.parent.mkdir(parents=True, exist_ok=True)
             job.log.touch()
         worker = self._workers.get(slot.number)
-        if worker is not None and not worker.is_alive:
+        if worker is not None and worker.process.poll() is not None:
             worker.close(0.0)
             worker = None
         self._workers[slot.number] = worker = worker or _Worker(slot, job)
         worker.begin(job)
 
     def poll(self, slot: Slot) -> str | None:
-        """See `Launcher`."""
         return self._workers[slot.number].poll()
 
     def stop(self, slot: Slot) -> None:
-        """See `Launcher`."""
         self._workers[slot.number].process.send_signal(signal.SIGTERM)
 
     def end(self, slot: Slot) -> None:
-        """See `Launcher`."""
         self._workers.pop(slot.number).close(seconds=0.0)
 
     def close(self) -> None:
-        """See `Launcher`."""
         for worker in self._workers.values():
-            worker.jobs.close()  # all of them at once: each takes a moment
+            worker.jobs.close()  # all at once, so that they end at the same time
         for worker in self._workers.values():
             worker.close(_SECONDS_TO_EXIT)
         self._workers.clear()
 
 
 class _Worker:
-    """A process that takes jobs, a line each on its standard input, and answers with a line when it is ready again.
+    """A process that reads jobs, one per line, from its standard input, and prints a line when it is ready again.
 
-    Its input stays open as long as this process lives: when it closes, the worker saves and stops.
+    When this process ends, its input closes; then the worker saves and stops.
     """
 
     def __init__(self, slot: Slot, job: Job) -> None:
@@ -119,26 +114,19 @@ class _Worker:
                 stderr=log,
                 env=os.environ | {"OMP_NUM_THREADS": str(slot.threads)},
                 bufsize=0,
-                start_new_session=True,  # Ctrl-C goes to the study alone, which stops its workers one by one
+                start_new_session=True,  # Ctrl-C reaches only the study, which stops its workers one by one
             )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.jobs, self._answers = self.process.stdin, self.process.stdout
         os.set_blocking(self._answers.fileno(), False)
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether it can take a job, once it has answered to the one before."""
-        return self.process.poll() is None
-
     def begin(self, job: Job) -> None:
-        """Give it a job."""
-        with contextlib.suppress(BrokenPipeError):  # it has died already: `poll` will tell
+        with contextlib.suppress(BrokenPipeError):  # it has ended: `poll` reports it
             self.jobs.write(job.to_line())
 
     def poll(self) -> str | None:
-        """See `Launcher.poll`."""
-        if self._answers.read():  # None: nothing yet; empty: it has closed
+        if self._answers.read():  # None: no answer yet; empty: the worker has ended
             return ""
         code = self.process.poll()
         if code is None:
@@ -147,7 +135,7 @@ class _Worker:
         return f"killed by {_signal_name(-code)}" if code < 0 else ""
 
     def close(self, seconds: float) -> None:
-        """Let it exit within that time, else kill it; it is gone afterwards."""
+        """Wait that long for its exit, then kill it."""
         self.jobs.close()
         try:
             self.process.wait(seconds)

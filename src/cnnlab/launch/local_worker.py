@@ -1,11 +1,10 @@
 """A worker of `LocalLauncher`: `python -m cnnlab.launch.local_worker CORE...`, which trains one job after the other.
 
-Standard input brings the jobs, a line of JSON each, and stays open as long as the study lives. When it closes the study
-has died, in whatever way; the worker then saves and stops as after SIGTERM. A pipe can do what no handler can: it is
-closed for a process that is killed, too.
+It reads jobs from standard input, one line of JSON each. The input closes when the study ends, also when it is killed;
+then the worker saves and stops as after SIGTERM.
 
-Every job begins in the state of a new process, but that modules are imported and data are mapped. After an error that
-may have spoilt the process (a bug, memory exhausted) the worker exits, and the launcher starts another.
+Every job begins in the state of a new process, except that modules are imported and data are mapped. After an error
+that may have damaged the process (a bug, no more memory) the worker exits, and the launcher starts another one.
 """
 
 import gc
@@ -28,11 +27,11 @@ def main(cores: list[int]) -> None:
     """Train until the input closes."""
     answers = os.dup(1)
     if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)  # before torch is imported: its threads stay where it started
+        os.sched_setaffinity(0, cores)  # before the import of torch, whose threads inherit it
     jobs = _Jobs()
-    import cnnlab.launch.one  # noqa: F401 - while the first job is on its way; it brings torch
+    import cnnlab.launch.one  # noqa: F401 - imports torch while the first job arrives
 
-    gc.freeze()  # what is imported is no garbage: no collection looks at it again
+    gc.freeze()  # modules stay: garbage collection ignores them from here on
     while (job := jobs.take()) is not None:
         is_sound = _work(job)
         jobs.done()
@@ -43,7 +42,7 @@ def main(cores: list[int]) -> None:
 
 
 class _Jobs:
-    """The jobs that come in, read by a thread of its own, which also notices the study's end while one is trained."""
+    """The incoming jobs. A thread reads them, so that the end of the study is noticed during a training."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -51,16 +50,16 @@ class _Jobs:
         threading.Thread(target=self._read, daemon=True).start()
 
     def take(self) -> Job | None:
-        """The next one; None when the study has ended."""
+        """Wait for the next job; None when the study has ended."""
         line = self._jobs.get()
         return None if line is None else Job.from_line(line)
 
     def done(self) -> None:
-        """The one that was taken has ended."""
+        """The current job has ended."""
         self._is_busy = False
 
     def _read(self) -> None:
-        """Not through `sys.stdin`: a thread that waits in its buffer would abort the interpreter's exit."""
+        """Not with `sys.stdin`: a thread that waits for its buffer makes the interpreter abort at exit."""
         rest = b""
         while part := os.read(0, 65536):
             *lines, rest = (rest + part).split(b"\n")
@@ -73,7 +72,7 @@ class _Jobs:
 
 
 def _work(job: Job) -> bool:
-    """Train a job; what goes wrong is printed into its log, and kept as its failure. Returns whether to go on."""
+    """Train a job; errors are printed to its log and stored as its failure. Returns whether the worker may continue."""
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -81,7 +80,7 @@ def _work(job: Job) -> bool:
     sys.argv = list(job.command)
     try:
         _train(job)
-    except Interrupted as ended:  # its run folder says so
+    except Interrupted as ended:  # recorded in its run folder
         print(ended, file=sys.stderr)
     except CnnlabError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
@@ -109,14 +108,14 @@ def _train(job: Job) -> None:
 
 
 def _forget() -> None:
-    """Give back what the last job held. Threads, seeds and handlers of signals are set by every training itself."""
+    """Free what the last job used. Every training sets threads, seeds and handlers of signals itself."""
     import torch
 
     gc.collect()
     torch.cuda.empty_cache()
     if "torch._dynamo" in sys.modules:
-        torch.compiler.reset()  # after a few networks it would compile no more, and say nothing
-    with suppress(OSError):  # Linux alone: the most memory held so far is counted from here
+        torch.compiler.reset()  # else it silently stops compiling after a few networks
+    with suppress(OSError):  # Linux only: restart the count of peak memory
         Path("/proc/self/clear_refs").write_text("5")
 
 

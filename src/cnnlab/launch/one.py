@@ -1,4 +1,4 @@
-"""One recipe, run to its end: assemble, train, score the best network once on test, complete the run folder."""
+"""One complete training: assemble, train, score the best network once on test, complete the run folder."""
 
 import math
 import time
@@ -10,14 +10,13 @@ from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, 
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
 from cnnlab.engines.evaluation import accuracy, cross_entropy
-from cnnlab.engines.execution import is_out_of_memory, peak_memory
+from cnnlab.engines.memory import is_out_of_memory, peak_memory
 from cnnlab.launch.assemble import Assembled, assemble
 from cnnlab.launch.options import Options
 from cnnlab.launch.recorder import Recorder
-from cnnlab.launch.watch import Silent, Watcher
 from cnnlab.recipe import Recipe
 from cnnlab.runs import Environment, RunFolder, RunResult, RunWriter, runs_root
-from cnnlab.training.hooks import HookList
+from cnnlab.training.hooks import Silent, Watcher
 from cnnlab.training.loop import Loop
 from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest, stop_on_signals
@@ -31,8 +30,8 @@ def train(
 ) -> Run:
     """Train a recipe in a new run folder. `stop.stop()`, from any thread, saves and stops, as signals do.
 
-    Raises CnnlabError for what the user can mend, DivergedError, StorageError, MemoryExceededError, and Interrupted
-    where it was stopped; the run folder then says the same in `status.json`, and can be resumed.
+    Raises CnnlabError for what the user can correct, DivergedError, StorageError, MemoryExceededError, and Interrupted
+    where it was stopped; `status.json` of the run folder then has the same cause, and the run can be resumed.
     """
     options, watcher = options or Options(), watcher or Silent()
     root = runs_root(options.runs)
@@ -52,8 +51,8 @@ def resume(
 ) -> Run:
     """Continue a stopped run from its last checkpoint, as if it had never stopped.
 
-    Bitwise on the same machine, versions and thread count. Raises as `train` does, and RunError where the run is
-    complete, in use, or where its data have changed.
+    Bitwise equal on the same machine, versions and number of threads. Raises as `train`, and RunError where the run is
+    complete, in use, or its data have changed.
     """
     with RunWriter.reopen(run.path) as writer:
         train_in(writer, options or Options(), watcher, stop)
@@ -63,14 +62,14 @@ def resume(
 def train_in(
     writer: RunWriter, options: Options, watcher: Watcher | None = None, stop: StopRequest | None = None
 ) -> None:
-    """Train the run of `writer` to its end: from its last checkpoint, or from the beginning where it has none."""
+    """Train the run of `writer` to its end, from its last checkpoint or, without one, from the beginning."""
     run = RunFolder(writer.path)
     recipe, earlier = run.recipe, run.environment if run.is_assembled else None
     if earlier is not None:
         options = replace(options, engine=earlier.engine)
     with _memory_errors_explained():
         assembled = assemble(recipe, options, earlier=earlier)
-    if earlier is None:  # nothing but the recipe was there
+    if earlier is None:  # the folder contains only the recipe
         writer.write_environment(assembled.environment)
         writer.write_splits({name: i for name, i in assembled.indices.items() if name != "test"})
     else:
@@ -101,10 +100,10 @@ def _run_to_end(
         loop = Loop(
             recipe,
             engine,
-            HookList(Recorder(writer, stop), watcher),
+            [Recorder(writer, stop), watcher],
             stop,
             progress,
-            check_every_step=assembled.prepared.execution.device == "cpu",
+            check_every_step=assembled.prepared.device.kind == "cpu",
             checkpoint_seconds=options.checkpoint_seconds,
         )
         try:
@@ -124,7 +123,7 @@ def _run_to_end(
 
 @contextmanager
 def _memory_errors_explained() -> Iterator[None]:
-    """A device or machine that refuses memory becomes a MemoryExceededError that says what to change."""
+    """Raises MemoryExceededError, with what to change, where the device or machine refuses memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -135,7 +134,7 @@ def _memory_errors_explained() -> Iterator[None]:
 
 
 def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> RunResult:
-    """Score the best network by val, read back from the disk, once on test; store its logits."""
+    """Score the best network by val, as read from the disk, once on test; store its logits."""
     start = time.perf_counter()
     predictor = Predictor.from_run(folder)
     rows = folder.metrics

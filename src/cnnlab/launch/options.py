@@ -1,7 +1,9 @@
-"""How and where a recipe is executed: what belongs to a machine, not to an experiment."""
+"""How and where a recipe is executed: settings of a machine, not of an experiment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.data.download import ProgressDisplay
@@ -9,10 +11,10 @@ from cnnlab.data.download import ProgressDisplay
 
 @dataclass(frozen=True)
 class Options:
-    """`threads` None: every core. `compile`: auto, on or off. `download`: fetch data that is not found.
+    """`threads` None: every core. `compile`: auto, on or off. `download`: fetch missing data.
 
-    `workers`: trainings that share this machine at the same time, this one included. `download_display` shows a
-    download's progress while it lasts; None stays silent.
+    `workers`: trainings that share this machine at the same time, including this one. `download_display` shows the
+    progress of a download; None shows nothing.
     """
 
     engine: str = "torch"
@@ -36,3 +38,12 @@ class Options:
             problems.append(f"workers: received {self.workers}, expected 1 or more")
         if problems:
             raise CnnlabError(*problems)
+
+    def to_json(self) -> bytes:
+        """For another process: without `download_display`."""
+        return TypeAdapter(Options).dump_json(replace(self, download_display=None))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Options":
+        """The inverse of `to_json`."""
+        return TypeAdapter(cls).validate_json(text)

@@ -1,4 +1,4 @@
-"""A recipe under one or several seeds: finished runs are kept, stopped ones continued, and only the rest is trained."""
+"""A recipe with one or several seeds: finished runs are kept, stopped ones continued, missing ones trained."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from cnnlab.data import load
 from cnnlab.deploy.run import Run
 from cnnlab.launch.one import resume, train
 from cnnlab.launch.options import Options
-from cnnlab.launch.watch import Watcher
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.seeds import seed_problems
 from cnnlab.runs import RunFolder, runs_root
 from cnnlab.runs.earlier import RunIndex, furthest
+from cnnlab.training.hooks import Watcher
 
 
 def train_seeds(
@@ -19,7 +19,7 @@ def train_seeds(
 ) -> list[Run]:
     """A complete run of `recipe` for each seed, in their order.
 
-    Raises CnnlabError for seeds that are no replicates, and as `train_or_continue` does.
+    Raises CnnlabError for invalid seeds, and as `train_or_continue`.
     """
     if problems := seed_problems(seeds):
         raise CnnlabError(*problems)
@@ -33,7 +33,7 @@ def train_seeds(
 def train_or_continue(recipe: Recipe, options: Options, watcher: Watcher | None = None) -> Run:
     """The complete run of this recipe in the runs folder; else the stopped one, continued; else a new one.
 
-    Raises as `train` and `resume` do, RunError where the finished run saw other data than there are now.
+    Raises as `train` and `resume`, and RunError where the finished run used other data than the present.
     """
     earlier = furthest(RunIndex([runs_root(options.runs)]).runs(recipe.hash))
     if earlier is None:
@@ -48,7 +48,7 @@ def _check_same_data(run: RunFolder, options: Options) -> None:
     try:
         now = load(run.recipe.data.source, options.data_dir, size=run.recipe.data.size).digest
     except DataError:
-        return  # the run is finished: it needs no data, and there are none here that could differ
+        return  # the finished run needs no data, and none are here that could differ
     before = run.environment.data.digest
     if before != now:
         raise RunError(

@@ -1,14 +1,14 @@
-"""Checkpoints: safetensors and JSON, never pickle; a checkpoint exists when its manifest does.
+"""Checkpoints: safetensors and JSON, never pickle. A checkpoint exists when its manifest exists.
 
     checkpoints/
         step-00000352/state.safetensors     the arrays
         step-00000352/manifest.json         format, size and SHA-256 of the state, meta, own digest
         last.json, best.json                pointers: a checkpoint's name and the SHA-256 of its manifest
 
-Order of a save: state, manifest, folder entry, `best`, `last`, and only then are older checkpoints removed.
-Each file is written beside its place, synced and renamed, so that a crash at any instant leaves the previous
-checkpoint or the new. A crash between the pointers leaves `best` ahead of `last`, never behind: training
-goes on from `last` and comes to that best again.
+Order of a save: state, manifest, folder entry, `best`, `last`; then older checkpoints are removed. Each file is written
+under a temporary name, synced and renamed: after a crash at any moment the previous checkpoint or the new one is valid.
+After a crash between the pointers `best` is newer than `last`, never older: training continues from `last` and reaches
+that best again.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 class _DamagedError(Exception):
-    """A checkpoint that does not hold what its manifest promises; the text says what."""
+    """The content of a checkpoint differs from its manifest; the text explains how."""
 
 
 def save(
@@ -65,13 +65,18 @@ def save(
     best: bool,
     before_pointing: Callable[[], None] = lambda: None,
 ) -> str:
-    """Save a checkpoint into the `checkpoints` folder, point (`best` and) `last` at it; returns its name.
+    """Save a checkpoint in the `checkpoints` folder, make it `last` (and `best`); returns its name.
 
-    `meta` is JSON with an integer `step`. Raises StorageError, and whatever `before_pointing` raises; then nothing of
-    the new checkpoint stays, unless it is pointed at already.
+    `meta` is JSON with an integer `step`. Raises StorageError, and the errors of `before_pointing`; then nothing of
+    the new checkpoint stays, unless a pointer already names it.
     """
     state = to_bytes(arrays)
-    manifest = _manifest_text(state, meta)
+    body = {
+        "format": FORMAT,
+        "files": {STATE: {"size": len(state), "sha256": hashlib.sha256(state).hexdigest()}},
+        "meta": dict(meta),
+    }
+    manifest = _sealed(json.loads(json.dumps(body, allow_nan=False)))  # as it is read: text keys, lists
     with storage_errors(folder):
         folder.mkdir(exist_ok=True)
         previous = next(iter(_candidates(folder, "last")), None)
@@ -94,25 +99,21 @@ def save(
 
 
 def any_saved(folder: Path) -> bool:
-    """Whether a checkpoint was ever saved, intact or not. Ask after `sweep`, which removes unfinished ones."""
+    """Whether a checkpoint was saved, intact or not. Call `sweep` first, which removes unfinished ones."""
     return any(_pointer(folder, which).exists() for which in WHICH) or bool(_saved(folder))
 
 
 def load(folder: Path, which: Which) -> Checkpoint:
-    """The checkpoint that `which` points at, or with a warning the newest intact one where that is damaged.
-
-    Raises RunError when none is intact.
-    """
+    """The checkpoint `which`, or with a warning the newest intact one where that is damaged. Raises RunError."""
     candidates = _candidates(folder, which)
     if not candidates:
         raise RunError(f"no checkpoint in {folder}; the run stopped before its first one, train it again")
     pointed = _read_pointer(folder, which)
     problems = [] if pointed else [f"the pointer {which}.json is missing or damaged"]
     for name in candidates:
+        digest = pointed["manifest"] if pointed and pointed["name"] == name else None
         try:
-            checkpoint = _read(
-                folder / name, pointed["manifest"] if pointed and pointed["name"] == name else None
-            )
+            checkpoint = _read(folder / name, digest)
         except _DamagedError as error:
             problems.append(f"{name}: {error}")
             continue
@@ -127,15 +128,15 @@ def load(folder: Path, which: Which) -> Checkpoint:
 
 
 def point(folder: Path, which: Which, name: str) -> None:
-    """Make `which` point at the checkpoint `name`. Raises StorageError."""
+    """Make the checkpoint `name` the `which`. Raises StorageError."""
     digest = hashlib.sha256((folder / name / MANIFEST).read_bytes()).hexdigest()
     write_json(_pointer(folder, which), {"name": name, "manifest": digest})
 
 
 def sweep(folder: Path) -> None:
-    """Remove what an interrupted save left behind: temporary files and checkpoints without a manifest.
+    """Remove the remains of an interrupted save: temporary files and checkpoints without a manifest.
 
-    A first checkpoint that nothing points at goes too: nobody could say whether it was the best.
+    A first checkpoint without a pointer is removed too: it is unknown whether it was the best.
     """
     with storage_errors(folder):
         for path in folder.iterdir() if folder.exists() else ():
@@ -143,28 +144,19 @@ def sweep(folder: Path) -> None:
                 _remove(path)
             elif path.name.endswith(".tmp"):
                 path.unlink()
-        match _saved(folder):
-            case [only] if not any(_pointer(folder, which).exists() for which in WHICH):
-                _remove(folder / only)
+        saved = _saved(folder)
+        if len(saved) == 1 and not any(_pointer(folder, which).exists() for which in WHICH):
+            _remove(folder / saved[0])
 
 
-def _manifest_text(state: bytes, meta: Mapping[str, Any]) -> str:
-    body = {
-        "format": FORMAT,
-        "files": {STATE: {"size": len(state), "sha256": hashlib.sha256(state).hexdigest()}},
-        "meta": dict(meta),
-    }
-    return _seal(json.loads(json.dumps(body, allow_nan=False)))  # as it will be read: text keys, lists
-
-
-def _seal(body: dict[str, Any]) -> str:
-    """The manifest's only valid text: its values and their digest, so that any changed byte is noticed."""
+def _sealed(body: dict[str, Any]) -> str:
+    """The only valid text of a manifest: its values and their digest, so that every changed byte is detected."""
     digest = hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
     return json.dumps({**body, "sha256": digest}, indent=2, allow_nan=False) + "\n"
 
 
 def _read(checkpoint: Path, manifest_digest: str | None) -> Checkpoint:
-    """Read and verify one checkpoint; `manifest_digest` is the pointer's, if any. Raises _DamagedError."""
+    """Read and verify one checkpoint; `manifest_digest` is the one in the pointer, if any. Raises _DamagedError."""
     try:
         text = (checkpoint / MANIFEST).read_bytes()
         state = (checkpoint / STATE).read_bytes()
@@ -185,9 +177,9 @@ def _read_manifest(text: bytes) -> dict[str, Any]:
     try:
         body = json.loads(text)
         body.pop("sha256")
-        intact = _seal(body).encode() == text
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise _DamagedError(f"{MANIFEST} is damaged") from error
+        intact = _sealed(body).encode() == text
+    except (ValueError, TypeError, AttributeError, KeyError):
+        intact = False
     if not intact:
         raise _DamagedError(f"{MANIFEST} is damaged")
     if body["format"] != FORMAT:
@@ -213,7 +205,7 @@ def _read_pointer(folder: Path, which: Which) -> dict[str, str] | None:
 
 
 def _candidates(folder: Path, which: Which) -> list[str]:
-    """Names to try in order: the one pointed at, the last one, then all others, newest first."""
+    """Names in the order of trial: `which`, `last`, then all others, newest first."""
     return list(dict.fromkeys([*_pointed(folder, which, "last"), *_saved(folder)]))
 
 
@@ -233,7 +225,7 @@ def _age(name: str) -> tuple[int, int]:
 
 
 def _free_name(folder: Path, step: int) -> str:
-    """A step can be saved twice, for instance after falling back past a damaged checkpoint."""
+    """A step can be saved twice, for instance after a resume from an earlier checkpoint."""
     name, attempt = f"step-{step:08}", 1
     while (folder / name).exists():
         attempt += 1
@@ -244,7 +236,7 @@ def _free_name(folder: Path, step: int) -> str:
 def _remove_older(folder: Path, keep: set[str | None]) -> None:
     best = _pointed(folder, "best")
     if not best and _pointer(folder, "best").exists():
-        return  # the pointer is damaged: nobody knows which one is the best
+        return  # the pointer is damaged: the best is unknown
     kept = keep.union(best)
     for path in folder.glob("step-*"):
         if path.name not in kept:
@@ -252,6 +244,6 @@ def _remove_older(folder: Path, keep: set[str | None]) -> None:
 
 
 def _remove(checkpoint: Path) -> None:
-    """The manifest first: without it the rest is no checkpoint, whenever the removal is interrupted."""
+    """The manifest first: after an interrupted removal the rest is not a checkpoint."""
     (checkpoint / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(checkpoint, ignore_errors=True)

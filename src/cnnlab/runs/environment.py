@@ -1,17 +1,18 @@
-"""The environment of a run as one value: on what data, machine and program it was trained, and how.
+"""The environment of a run as one value: its data, machine and program, and how it was executed.
 
-A fact that an older file does not have is None: it is not known, and nothing guesses it.
+A fact that an older file does not have is None: it is unknown, and nothing guesses it.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from cnnlab.runs.values import FileValue, Value
 
-T = TypeVar("T", str, bool)
+T = TypeVar("T", covariant=True)
+Precision = Literal["fp32", "bf16", "fp16"]
 
 # JSON has lists where these values have tuples.
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
@@ -21,9 +22,9 @@ Shape = Annotated[tuple[int, int, int], Field(strict=False)]
 
 
 class DataFacts(Value):
-    """The data set, the images of each split, and the statistics that pixels were normalised with.
+    """The data set, the number of images of each split, and the statistics of the normalisation.
 
-    `location` is where it lay: a path, or the name of a data set; None in collected or very old files.
+    `location` is a path or the name of a data set; None in collected or very old files.
     """
 
     name: str
@@ -38,7 +39,7 @@ class DataFacts(Value):
 
 
 class DeviceFacts(Value):
-    """What computed, and the bytes in use there before and after the network came."""
+    """The device, and the bytes in use there before and after the network moved to it."""
 
     kind: str
     name: str
@@ -47,7 +48,7 @@ class DeviceFacts(Value):
 
 
 class Choice(Value, Generic[T]):
-    """What was chosen, why, and the milliseconds a step that were measured."""
+    """The chosen value, the reason, and the measured milliseconds per step."""
 
     value: T
     reason: str
@@ -55,16 +56,16 @@ class Choice(Value, Generic[T]):
 
 
 class ExecutionFacts(Value):
-    """How it was run. `workers` is the number of trainings that shared the machine at the same time."""
+    """`workers` is the number of trainings that shared the machine at the same time."""
 
     threads: int
     workers: int | None
-    precision: Choice[str]
+    precision: Choice[Precision]
     compile: Choice[bool]
 
 
 class ArchitectureFacts(Value):
-    """The network as text, and what it costs for one image."""
+    """The network as text, and its cost for one image."""
 
     text: str
     parameters: int
@@ -72,7 +73,7 @@ class ArchitectureFacts(Value):
 
 
 class MachineFacts(Value):
-    """The machine and what was installed there."""
+    """The machine and its software."""
 
     host: str | None
     cpu: str | None
@@ -83,7 +84,7 @@ class MachineFacts(Value):
 
 
 class Environment(FileValue):
-    """Everything about a run but its recipe and what came out. `created` is in UTC; as text it sorts by time."""
+    """Everything about a run except its recipe and its results. `created` is in UTC; its text sorts by time."""
 
     FORMAT: ClassVar[int] = 2
 
@@ -105,9 +106,7 @@ class Environment(FileValue):
 
     @classmethod
     def upgraded(cls, values: dict[str, Any], written: int) -> dict[str, Any]:
-        """Format 1 had no number and no workers, and the machine's facts at the top, without host and cpu.
-
-        It knew one engine, and of the start the loss alone.
+        """Format 1 has no number, workers, spread, gradients, host and cpu; facts of the machine are at the top.
 
         Collected runs have their command as one text, and no location.
         """
@@ -119,7 +118,6 @@ class Environment(FileValue):
         if written > 1:
             return values
         machine = {key: values[key] for key in ("cores", "platform", "python", "versions") if key in values}
-        # The name of the device is the processor's where the processor computed.
         cpu = device.get("name") if device.get("kind") == "cpu" else None
         return {
             **values,
@@ -133,11 +131,11 @@ class Environment(FileValue):
 
 
 def now() -> str:
-    """UTC, for people to read; durations never depend on it."""
+    """UTC as text; durations never depend on it."""
     return datetime.now(UTC).isoformat()
 
 
 def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A table of the file; empty where it is missing or none, so that its fields are what is reported."""
+    """A table of the file; empty where it is missing or not a table, so that the error names its fields."""
     found = values.get(key)
     return found if isinstance(found, dict) else {}

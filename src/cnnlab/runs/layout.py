@@ -1,4 +1,4 @@
-"""The names of files in a run folder, and where run folders live."""
+"""The names of files in a run folder, and the location of run folders."""
 
 import os
 import re
@@ -23,7 +23,7 @@ ROOT_VARIABLE = "CNNLAB_RUNS"
 
 
 def runs_root(out: Path | None = None) -> Path:
-    """The folder that holds run folders: `out` if given, else `$CNNLAB_RUNS`, else `./runs`."""
+    """The folder of run folders: `out` if given, else `$CNNLAB_RUNS`, else `./runs`."""
     return out or Path(os.environ.get(ROOT_VARIABLE) or "runs")
 
 
@@ -34,7 +34,7 @@ def run_id(recipe_name: str, seed: int, recipe_hash: str, number: int) -> str:
 
 
 def is_run_folder(path: Path) -> bool:
-    """Every run folder has a recipe from its first instant; hidden folders are runs under construction."""
+    """Every run folder has a recipe from the start; hidden folders are runs under construction."""
     return not path.name.startswith(".") and (path / RECIPE).is_file()
 
 
@@ -44,5 +44,5 @@ def predictions_path(run: Path, split: str) -> Path:
 
 
 def measurement_path(run: Path, name: str) -> Path:
-    """The file with what `cnnlab inspect RUN <name>` measured."""
+    """The file with the result of `cnnlab inspect RUN <name>`."""
     return run / MEASUREMENTS / f"{name}.json"

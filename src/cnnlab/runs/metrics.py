@@ -1,7 +1,7 @@
-"""`metrics.jsonl`: one JSON object a line, one line an epoch.
+"""`metrics.jsonl`: one JSON object per line, one line per epoch.
 
-Appending is not atomic, so a crash can leave a torn last line: a line without its newline. Readers pass over
-it and a writer that reopens the run cuts it off.
+Appending is not atomic: a crash can leave an incomplete last line, without its newline. Readers ignore it, and a writer
+that reopens the run removes it.
 """
 
 import errno
@@ -33,9 +33,9 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All complete rows, in order; none when the file is missing. Raises RunError naming a damaged line."""
+    """All complete rows, in order; none where the file is missing. Raises RunError for a damaged line."""
     try:
-        *lines, _torn = path.read_bytes().split(b"\n")
+        *lines, _incomplete = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     rows = []
@@ -53,7 +53,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def keep_epochs(path: Path, epochs: int) -> None:
-    """Drop the rows after epoch `epochs`, and a torn last line. Raises RunError, StorageError."""
+    """Remove the rows after epoch `epochs`, and an incomplete last line. Raises RunError, StorageError."""
     kept = [row for row in read_rows(path) if row["epoch"] <= epochs]
     write_atomic(path, b"".join(map(_to_line, kept)))
 
@@ -71,13 +71,13 @@ def best_row(rows: Sequence[Row]) -> Row | None:
 
     None where no row has a val accuracy. The training loop keeps the best network by the same rule.
     """
+
+    def goodness(row: Row) -> tuple[float, float]:
+        loss = row.get("val_loss")
+        return float(row["val_accuracy"]), -math.inf if loss is None else -float(loss)
+
     scored = [row for row in rows if row.get("val_accuracy") is not None]
-    return max(scored, key=_goodness, default=None)
-
-
-def _goodness(row: Row) -> tuple[float, float]:
-    loss = row.get("val_loss")
-    return float(row["val_accuracy"]), -math.inf if loss is None else -float(loss)
+    return max(scored, key=goodness, default=None)
 
 
 def _to_line(row: Mapping[str, Any]) -> bytes:

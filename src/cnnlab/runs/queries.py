@@ -1,7 +1,6 @@
-"""Questions over many runs: a row for each, and SQL over all of them.
+"""Many runs as a table: a row for each, and SQL over all of them.
 
-Rows come from the plain files, so that runs of other versions and damaged ones are listed too, as far as
-they can be read.
+Rows come from the plain files: runs of other versions and damaged runs are listed too, as far as they are readable.
 """
 
 import json
@@ -29,7 +28,7 @@ METRIC_COLUMNS = ("run", "epoch", "step", "lr", "train_loss", "train_accuracy", 
 
 
 class QueryError(CnnlabError):
-    """SQL that cannot be answered."""
+    """SQL that is not valid here."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Table:
 
 
 def list_runs(root: Path) -> list[Row]:
-    """One row a run, oldest first.
+    """One row per run, oldest first.
 
-    Columns: `RUN_COLUMNS` (epochs: how many were done; created: UTC) and every value of the recipe under its
+    Columns: `RUN_COLUMNS` (epochs: number of finished ones; created: UTC) and every value of the recipe under its
     path with `_` for `.` (`optim_lr`). None where unknown.
     """
     rows = [summary(RunFolder(path)) for path in run_folders(root)]
@@ -51,9 +50,9 @@ def list_runs(root: Path) -> list[Row]:
 
 
 def query(root: Path, sql: str) -> Table:
-    """Answer DuckDB SQL over `runs` (see `list_runs`) and `metrics` (`run`, then a row of the curve).
+    """The result of DuckDB SQL over `runs` (see `list_runs`) and `metrics` (`run`, then a row of the curve).
 
-    The statement sees nothing else: no files, no network, no extensions. Raises QueryError.
+    The statement can read nothing else: no files, no network, no extensions. Raises QueryError.
     """
     import duckdb
 
@@ -66,7 +65,7 @@ def query(root: Path, sql: str) -> Table:
             connection.register("rows", rows)
             connection.execute(f"create table {name} as from rows")
             connection.unregister("rows")
-        # The second setting also ends the lookup of Python variables today; the first says that it must.
+        # The second setting also stops the lookup of Python variables at present; the first one always does.
         connection.execute("set python_enable_replacements = false")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
@@ -95,14 +94,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Row:
 def summary(run: RunFolder) -> Row:
     """The run's row of `list_runs`. Its state is `damaged` where one of its files cannot be read.
 
-    The best epoch and its val accuracy are the result's, and before the run is complete the best row's so far.
+    The best epoch and its val accuracy come from the result; before the run is complete, from the best row so far.
     """
     status, created = _readable(lambda: run.status), _readable(lambda: run.created)
     found_recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()))
     found_rows = _metrics(run)
-    is_whole, result = _readable(lambda: (True, run.result)) or (False, None)
-    found = (status, created, found_recipe, found_rows)
-    recipe, rows = found_recipe or {}, found_rows or []
+    found_result = _readable(lambda: (run.result,))  # (None,) before the run is complete
+    is_damaged = None in (status, created, found_recipe, found_rows, found_result)
+    recipe, rows, result = found_recipe or {}, found_rows or [], found_result[0] if found_result else None
     recipe.pop("schema", None)
     environment = _readable(lambda: run.environment)
     accuracy = result.accuracy if result else {}
@@ -113,7 +112,7 @@ def summary(run: RunFolder) -> Row:
         "name": recipe.get("name"),
         "seed": recipe.get("seed"),
         "hash": _readable(lambda: run.recipe_hash),
-        "state": status.state if status and is_whole and None not in found else "damaged",
+        "state": "damaged" if is_damaged or not status else status.state,
         "epochs": last.get("epoch", 0),
         "best_val_accuracy": accuracy.get("val") if result else best.get("val_accuracy"),
         "best_epoch": result.best_epoch if result else best.get("epoch"),
@@ -126,7 +125,7 @@ def summary(run: RunFolder) -> Row:
 
 
 def _readable(read: Callable[[], T]) -> T | None:
-    """What `read` finds, or None where that file of the run is missing or damaged."""
+    """The result of `read`, or None where that file of the run is missing or damaged."""
     try:
         return read()
     except (OSError, ValueError):  # ValueError: not JSON, not TOML, or our own RunError
@@ -143,7 +142,7 @@ def _all_metrics(root: Path) -> list[Row]:
 
 
 def _arrow_table(rows: Sequence[Row], first: Sequence[str]) -> "pyarrow.Table":
-    """Columns in order of appearance after `first`, each of the one type that holds all its values."""
+    """Columns in order of appearance after `first`, each of one type that suits all its values."""
     import pyarrow
 
     names = dict.fromkeys([*first, *(name for row in rows for name in row)])

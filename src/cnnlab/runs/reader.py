@@ -1,4 +1,4 @@
-"""Reading a run folder, also one still being written, stopped, copied or old: no writing, no torch."""
+"""Reading a run folder, also one that is being written, stopped, copied or old. It writes nothing, without torch."""
 
 import logging
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from cnnlab.runs.checkpoints import Checkpoint, Which
 from cnnlab.runs.environment import Environment
 from cnnlab.runs.result import RunResult
 from cnnlab.runs.tensors import from_bytes
-from cnnlab.runs.values import read_object
+from cnnlab.runs.values import FileValue, read_object
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from cnnlab.recipe import Recipe
 
+_AVERAGED, _TRAINED = "averaged_model.", "model."
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Status:
-    """How a run stands: one of `writer.STATES`, the cause in words, and when it was written (UTC)."""
+class Status(FileValue):
+    """The state of a run: one of `writer.STATES`, the cause as text, and when it was written (UTC)."""
 
     state: str
     cause: str
@@ -39,7 +39,7 @@ class Status:
 
 
 class Predictions(NamedTuple):
-    """Stored outputs: logits (N, K), labels (N,), and the images' places in the source (N,)."""
+    """Stored outputs: logits (N, K), labels (N,), and the images' positions in the source (N,)."""
 
     logits: "NDArray[np.float32]"
     labels: "NDArray[np.int64]"
@@ -47,7 +47,7 @@ class Predictions(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    """The class that was predicted for each image (N,), the true one (N,), and the images' places (N,)."""
+    """The predicted class of each image (N,), the true one (N,), and the images' positions (N,)."""
 
     classes: "NDArray[np.int64]"
     labels: "NDArray[np.int64]"
@@ -56,7 +56,7 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run as it lies on disk. Recipe and environment never change; all the rest is read at every access."""
+    """A run on disk. Recipe and environment never change; everything else is read at every access."""
 
     path: Path
 
@@ -83,9 +83,9 @@ class RunFolder:
 
     @property
     def is_assembled(self) -> bool:
-        """False while a run in the background has chosen and checked nothing yet, and if it ended then.
+        """False for a run in the background before its choices and checks are done, also when it ended then.
 
-        Any other run without its environment is damaged: only one in the background has a log.
+        Any other run without its environment is damaged: only a run in the background has a log.
         """
         began = (self.path / layout.COMPLETE).exists() or self.metrics
         early = (self.path / layout.LOG).exists() and not began
@@ -98,46 +98,42 @@ class RunFolder:
 
     @property
     def created(self) -> str:
-        """When the run was begun, UTC; as text it sorts by time. Raises RunError."""
+        """When the run began, UTC; its text sorts by time. Raises RunError."""
         return self.environment.created if self.is_assembled else self.status.updated
 
     @property
     def metrics(self) -> list[metrics.Row]:
-        """One row an epoch; a line that is just being written is passed over."""
+        """One row per epoch; a line that is still being written is ignored."""
         return metrics.read_rows(self.path / layout.METRICS)
 
     @property
     def status(self) -> Status:
-        """The recorded status, corrected if the writer died: complete needs its marker, running an owner.
-
-        Raises RunError.
-        """
+        """The recorded status, corrected: `complete` needs its marker, `running` an owner. Raises RunError."""
         status = self._recorded_status()
         if status.state == "running" and not ownership.is_owned(self.path):
-            status = self._recorded_status()  # it may have ended between the two looks
+            status = self._recorded_status()  # it may have ended between the two reads
             if status.state == "running":
-                return Status("interrupted", "owner gone", status.updated)
+                return Status(state="interrupted", cause="owner gone", updated=status.updated)
         return status
 
     def _recorded_status(self) -> Status:
-        """What the files say; `complete` without its marker is still `running`."""
-        path = self.path / layout.STATUS
-        recorded = read_object(path)
-        status = Status(*(_text_in(recorded, key, path) for key in ("state", "cause", "updated")))
+        """The status in the files; `complete` without its marker is still `running`."""
+        status = Status.read(self.path / layout.STATUS)
         if (self.path / layout.COMPLETE).exists():
-            return Status("complete", "", status.updated)
+            return Status(state="complete", cause="", updated=status.updated)
         if status.state not in ("running", "complete"):
             return status
-        return Status("running", "" if self.is_assembled else "starting", status.updated)
+        cause = "" if self.is_assembled else "starting"
+        return Status(state="running", cause=cause, updated=status.updated)
 
     @property
     def progress(self) -> dict[str, int] | None:
-        """`epoch` (from 1), `step_in_epoch` and `steps_per_epoch` of a run that trains, about a second old."""
+        """`epoch` (from 1), `step_in_epoch` and `steps_per_epoch` of a running training, about a second old."""
         path = self.path / layout.PROGRESS
         try:
             return read_object(path) if path.exists() else None
         except RunError:
-            return None  # the run has ended since, and its progress with it
+            return None  # the run has just ended and removed it
 
     @property
     def result(self) -> RunResult | None:
@@ -146,23 +142,34 @@ class RunFolder:
 
     @property
     def complete_result(self) -> RunResult:
-        """The final figures of a run that has them: it does not change any more. Raises RunError."""
+        """The final figures. Raises RunError for a run that is not complete."""
         result = self.result
         if result is None:
             raise RunError(f"run {self.id} is {self.status}; `cnnlab resume` completes it")
         return result
 
     def checkpoint(self, which: Which = "last") -> Checkpoint:
-        """The pointed checkpoint, or with a warning the newest intact one. Raises RunError without any."""
+        """The checkpoint, or with a warning the newest intact one where it is damaged. Raises RunError without any."""
         return checkpoints.load(self.path / layout.CHECKPOINTS, which)
+
+    def scored_weights(self) -> "dict[str, NDArray[Any]]":
+        """The arrays of the network that represents the run in every score, prediction, export and measurement.
+
+        It is the best checkpoint by val, the last one without val; averaged weights where the run has them. Raises
+        RunError.
+        """
+        arrays = self.checkpoint("best" if self.recipe.data.val else "last").arrays
+        prefix = _AVERAGED if any(name.startswith(_AVERAGED) for name in arrays) else _TRAINED
+        names = sorted(name for name in arrays if name.startswith(prefix))
+        return {name.removeprefix(prefix): arrays[name] for name in names}
 
     @property
     def has_weights(self) -> bool:
-        """Whether there is a checkpoint: runs that were packed for keeping (`bench/results.py`) have none."""
+        """Whether a checkpoint exists; runs that were packed for storage (`bench/results.py`) have none."""
         return checkpoints.any_saved(self.path / layout.CHECKPOINTS)
 
     def logits(self, split: str) -> Predictions:
-        """The stored predictions of `split`. Raises RunError when there are none or the file is damaged."""
+        """The stored predictions of `split`. Raises RunError when they are missing or damaged."""
         arrays = self._outputs(split)
         if "logits" not in arrays:
             raise RunError(
@@ -171,13 +178,13 @@ class RunFolder:
         return Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
 
     def predicted(self, split: str) -> Predicted:
-        """The predicted classes of `split`, which a packed run has too. Raises as `logits` does."""
+        """The predicted classes of `split`, which packed runs have too. Raises RunError as `logits`."""
         arrays = self._outputs(split)
         classes = arrays["classes"] if "classes" in arrays else arrays["logits"].argmax(axis=1)
         return Predicted(classes, arrays["labels"], arrays["indices"])
 
     def _outputs(self, split: str) -> "dict[str, NDArray[Any]]":
-        """The arrays of the file with the outputs on `split`: labels, indices, and logits or classes."""
+        """The arrays in the file of `split`: labels, indices, and logits or classes."""
         path = layout.predictions_path(self.path, split)
         if not path.exists():
             stored = [file.stem for file in sorted(path.parent.glob("*.safetensors"))]
@@ -194,7 +201,7 @@ class RunFolder:
         return arrays
 
     def places(self, split: str) -> "NDArray[np.int64]":
-        """The places in the source's train split of the images of our `split`, train or val. Raises RunError."""
+        """The positions in the source's train split of the images of `split`, train or val. Raises RunError."""
         import numpy as np
 
         path = self.path / layout.SPLITS
@@ -207,7 +214,7 @@ class RunFolder:
             ) from error
 
     def measurement(self, name: str) -> dict[str, Any] | None:
-        """What `cnnlab inspect RUN <name>` stored; None where it was not asked yet. Raises RunError when damaged."""
+        """The result of `cnnlab inspect RUN <name>`; None where it does not exist. Raises RunError when damaged."""
         path = layout.measurement_path(self.path, name)
         return read_object(path) if path.exists() else None
 
@@ -218,10 +225,10 @@ def run_folders(root: Path) -> list[Path]:
 
 
 def find_run(root: Path, text: str) -> RunFolder:
-    """The run that `text` means: a path, an id under `root`, its unique beginning, or `last` (created last).
+    """The run that `text` names: a path, an id under `root`, its unique beginning, or `last` (created last).
 
-    `last` passes over damaged runs, with a warning each. Raises RunError with the nearest id, or with all that
-    begin so.
+    `last` ignores damaged runs, with a warning for each. Raises RunError with the most similar id, or with all ids that
+    begin with `text`.
     """
     if layout.is_run_folder(Path(text).absolute()):
         return RunFolder(Path(text))
@@ -250,7 +257,7 @@ def _last(paths: Sequence[Path]) -> RunFolder:
     problems = []
     for run in map(RunFolder, paths):
         try:
-            _ = run.status  # one that cannot say how it stands is of no use to whoever asks for the last
+            _ = run.status  # a run with a damaged status is no answer to `last`
             found.append((run.created, run))
         except (OSError, ValueError) as error:
             problems.append(f"run {run.id} is passed over: {error}")
@@ -259,10 +266,3 @@ def _last(paths: Sequence[Path]) -> RunFolder:
     for problem in problems:
         _log.warning("warning: %s", problem)
     return max(found, key=lambda pair: pair[0])[1]
-
-
-def _text_in(values: dict[str, Any], key: str, path: Path) -> str:
-    value = values.get(key)
-    if not isinstance(value, str):
-        raise RunError(f"{path} is damaged: expected text under {key!r}; restore it from a copy")
-    return value

@@ -6,7 +6,7 @@ from cnnlab.runs.values import FileValue
 
 
 class RunResult(FileValue):
-    """Accuracy and loss by split, of the network of the best epoch; sizes; seconds by clock; peak memory in bytes."""
+    """Accuracy and loss per split of the network of the best epoch; sizes; seconds per clock; peak memory in bytes."""
 
     FORMAT: ClassVar[int] = 1
 
@@ -26,7 +26,7 @@ class RunResult(FileValue):
         return sum(self.seconds.values())
 
     def __getitem__(self, name: str) -> Any:
-        """`result["accuracy"]` is `result.accuracy`: programs written when a result was a dictionary go on."""
+        """`result["accuracy"]` is `result.accuracy`, for programs that expect a dictionary."""
         if name not in type(self).model_fields:
             raise KeyError(name)
         return getattr(self, name)

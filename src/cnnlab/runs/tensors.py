@@ -14,7 +14,7 @@ def to_bytes(arrays: Arrays, metadata: dict[str, str] | None = None) -> bytes:
     import numpy as np
     from safetensors.numpy import save
 
-    # safetensors copies raw memory, so it needs C order; `ascontiguousarray` would give 0-d arrays an axis.
+    # safetensors copies raw memory, so it needs C order; `ascontiguousarray` would add an axis to 0-d arrays.
     return save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
 
 

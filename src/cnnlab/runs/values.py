@@ -1,4 +1,4 @@
-"""Typed values in the JSON files of a run folder: read strictly, every damage one RunError that names the file."""
+"""Typed values in the JSON files of a run folder, read strictly; RunError names a damaged file."""
 
 import json
 from pathlib import Path
@@ -8,27 +8,27 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cnnlab.core.errors import RunError
 
-_MOST_PROBLEMS = 3  # that a message lists
+_MAX_PROBLEMS = 3  # that a message lists
 
 
 class Value(BaseModel):
-    """Frozen and strict. A key that is not known is passed over: another version may have written it."""
+    """Frozen and strict. Unknown keys are ignored: another version may have written them."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types, in the order of the fields; what is not known is null."""
+        """Plain JSON types, in the order of the fields; unknown values are null."""
         return self.model_dump(mode="json")
 
 
 class FileValue(Value):
-    """A value that is a whole file, with the number of its format."""
+    """A value that is a complete file, with the number of its format."""
 
     FORMAT: ClassVar[int] = 1
 
     @classmethod
     def upgraded(cls, values: dict[str, Any], written: int) -> dict[str, Any]:
-        """The values of a file of format `written` in today's form."""
+        """The values of a file of format `written` in the present format."""
         return values
 
     @classmethod
@@ -66,12 +66,9 @@ def _refuse(constant: str) -> None:
 
 
 def _problems(error: ValidationError) -> str:
-    found = [
-        f"{'.'.join(map(str, one['loc']))}: {_in_words(one['type'], one['msg'])}" for one in error.errors()
-    ]
-    more = len(found) - _MOST_PROBLEMS
-    return "; ".join(found[:_MOST_PROBLEMS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _in_words(kind: str, message: str) -> str:
-    return "missing" if kind == "missing" else message.replace("Input should be", "expected")
+    found = []
+    for one in error.errors():
+        text = "missing" if one["type"] == "missing" else one["msg"].replace("Input should be", "expected")
+        found.append(f"{'.'.join(map(str, one['loc']))}: {text}")
+    more = len(found) - _MAX_PROBLEMS
+    return "; ".join(found[:_MAX_PROBLEMS]) + (f" and {more} more" if more > 0 else "")

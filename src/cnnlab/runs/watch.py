@@ -1,4 +1,4 @@
-"""Watching a run from its folder alone: any process can, several at once, whoever trains it and wherever."""
+"""Watching a run by reading its folder: from any process, also several at once, wherever the run is trained."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from cnnlab.runs.reader import RunFolder, Status
 
 
 class Update(NamedTuple):
-    """How a run stands, the epochs that ended since the last update, and how much is done of all epochs, 0 to 1."""
+    """The status, the rows of epochs that ended since the last update, and the finished share of all epochs, 0 to 1."""
 
     status: Status
     rows: tuple[Row, ...]
@@ -17,21 +17,19 @@ class Update(NamedTuple):
 
 
 def watch(run: RunFolder, every: float = 0.5, since: int = 0) -> Iterator[Update]:
-    """An update now and whenever something has changed, until nobody trains the run any more: the last one says why.
+    """An update now and after each change, until no process trains the run any more; the last one has the reason.
 
-    `every`: seconds between two looks. `since`: epochs that are known already. Raises RunError.
+    `every`: seconds between two reads. `since`: epochs that are known already. Raises RunError.
     """
-    told: tuple[Status, float] | None = None
+    reported: tuple[Status, float] | None = None
     while True:
-        status = run.status  # before the rows: what was written before the end is not missed
+        status = run.status  # before the rows, so that no row of a run that has ended is missed
         rows = run.metrics
-        now, new = (status, _done(run, status, len(rows))), tuple(rows[since:])
-        since = max(
-            since, len(rows)
-        )  # a run that was resumed since may have to repeat an epoch: bitwise the same
-        if new or now != told:
-            told = now
-            yield Update(status, new, now[1])
+        current, new = (status, _done(run, status, len(rows))), tuple(rows[since:])
+        since = max(since, len(rows))  # a resumed run may repeat an epoch, bitwise equal
+        if new or current != reported:
+            reported = current
+            yield Update(status, new, current[1])
         if status.state != "running":
             return
         time.sleep(every)

@@ -1,4 +1,4 @@
-"""Writing a run folder: one owner, every file whole or absent, the completion marker last."""
+"""Writing a run folder: one owner, every file complete or absent, the completion marker last."""
 
 import errno
 import json
@@ -33,25 +33,24 @@ _log = logging.getLogger(__name__)
 
 
 class RunWriter:
-    """The one process that may write a run. Use it as a context manager: leaving it early records why.
+    """The only writer of a run. Use it as a context manager: an early exit records its cause.
 
-    Every method raises StorageError when the disk refuses; the run is then as it was before the call (see
-    `checkpoints.save` for its one exception). And each looks first whether the run still belongs to this process, and
-    raises TakenOverError where another one took it over while this one did not answer.
+    Every method raises StorageError when a write fails; the run is then as before the call (`checkpoints.save` has one
+    exception). It raises TakenOverError where another process took the run over while this one did not answer.
     """
 
     def __init__(self, path: Path, lock: FolderLock) -> None:
-        """Use `create` or `reopen`."""
+        """Use `create`, `reopen` or `inherit`."""
         self.path = path
         self._lock = lock
         self._stopped = False
 
     @classmethod
     def create(cls, root: Path, recipe: "Recipe", environment: Environment | None = None) -> "RunWriter":
-        """Start a new run under `root`. It appears whole: recipe, environment, status `running`, locked.
+        """Start a new run under `root`, which appears complete: recipe, environment, status `running`, locked.
 
-        Without `environment`, which then follows by `write_environment`, it is starting until that is there. Raises
-        StorageError, before anything else happens, when `root` cannot be written.
+        Without `environment` the run is `starting` until `write_environment`. Raises StorageError, before anything
+        else happens, when `root` cannot be written.
         """
         with storage_errors(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -59,7 +58,14 @@ class RunWriter:
             lock = None
             try:
                 lock = FolderLock(draft)
-                _write_beginning(draft, recipe, environment)
+                write_atomic(draft / layout.RECIPE, recipe.to_toml())
+                write_atomic(draft / layout.METRICS, "")
+                if environment is None:
+                    write_atomic(draft / layout.LOG, "")
+                else:
+                    _write_environment(draft, recipe, environment)
+                _write_status(draft, "running", "")
+                draft.chmod(0o755)  # mkdtemp makes folders private
                 return cls(_publish(draft, root, recipe), lock)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -69,12 +75,11 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, path: Path) -> "RunWriter":
-        """Take over a stopped run to continue it; leftovers of a crash are swept.
+        """Open a stopped run to continue it; temporary files of a crash are removed.
 
         Raises RunError when the run is missing, complete or in use, naming the process.
         """
-        if not layout.is_run_folder(path):
-            raise RunError(f"no run folder at {path}; `cnnlab runs ls` lists the runs")
+        RunFolder(path)  # raises where it is missing
         if (path / layout.COMPLETE).exists():
             raise RunError(
                 f"run {path.name} is complete, there is nothing to resume; train its recipe again instead"
@@ -93,20 +98,20 @@ class RunWriter:
 
     @classmethod
     def inherit(cls, path: Path, descriptor: int) -> "RunWriter":
-        """Take over a run in the process that its first owner started: see `leave_to_child`."""
+        """Take the run that the parent process passed to this one, see `leave_to_child`."""
         return cls(path, FolderLock.inherit(descriptor))
 
     def leave_to_child(self, start: Callable[[int], None]) -> None:
-        """Call `start` with a descriptor that makes the child process which inherits it the owner of the run."""
+        """Call `start` with a descriptor; the child process that inherits it becomes the owner of the run."""
         self._lock.leave_to_child(start)
         self._stopped = True
 
     def write_environment(self, environment: Environment) -> None:
-        """Complete a run that began without: everything is chosen and checked, and the first step is next."""
+        """Add the environment to a run that began without it: all is chosen and checked, the first step is next."""
         _write_environment(self.path, RunFolder(self.path).recipe, environment)
 
     def write_progress(self, progress: Mapping[str, Any]) -> None:
-        """Say how far the epoch under way is. A power cut may lose it: it is only for those who watch."""
+        """Write how many steps of the current epoch are done. Only for watching: a power cut may lose it."""
         write_atomic(self.path / layout.PROGRESS, json.dumps(dict(progress)) + "\n", durable=False)
 
     @property
@@ -115,37 +120,34 @@ class RunWriter:
         return (self.path / layout.STOP).exists()
 
     def write_splits(self, indices: "Mapping[str, NDArray[np.int64]]") -> None:
-        """Record which images of the source's train split each of our splits holds, by place, as JSON."""
+        """Write which images of the source's train split are in which split, by position, as JSON."""
         self._check_owner()
-        places = {split: indices_N.tolist() for split, indices_N in indices.items()}
-        write_atomic(self.path / layout.SPLITS, json.dumps(places) + "\n")
+        positions = {split: indices_N.tolist() for split, indices_N in indices.items()}
+        write_atomic(self.path / layout.SPLITS, json.dumps(positions) + "\n")
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        """Add one row of `metrics.jsonl`: an epoch (from 1), its step, losses, rates, seconds by clock."""
+        """Add one row to `metrics.jsonl`: an epoch (from 1), its step, losses, rates, seconds by clock."""
         self._check_owner()
         metrics.append_row(self.path / layout.METRICS, row)
 
     def truncate_metrics(self, epochs: int) -> None:
-        """Drop the rows after epoch `epochs`: those that a resume from an earlier checkpoint will repeat."""
+        """Remove the rows after epoch `epochs`, which a resume from an earlier checkpoint repeats."""
         self._check_owner()
         metrics.keep_epochs(self.path / layout.METRICS, epochs)
 
     def save_checkpoint(self, arrays: Arrays, meta: Mapping[str, Any], *, best: bool = False) -> str:
-        """Save the state as `last`, and as `best` if so; `meta` is JSON with `step`. Returns its name."""
+        """Save the state as `last`, and with `best` also as `best`; `meta` is JSON with `step`. Returns its name."""
         self._check_owner()
         folder = self.path / layout.CHECKPOINTS
         return checkpoints.save(folder, arrays, meta, best=best, before_pointing=self._check_owner)
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is one to continue from, intact or not; without any the run begins again."""
+        """Whether a checkpoint exists, intact or not; without one the run begins again."""
         return checkpoints.any_saved(self.path / layout.CHECKPOINTS)
 
     def load_checkpoint(self, which: Which = "last") -> Checkpoint:
-        """The pointed checkpoint, or with a warning the newest intact one. Raises RunError if there is none.
-
-        Falling back from a damaged `last` makes the one returned the `last`: training goes on from there.
-        """
+        """As `RunFolder.checkpoint`. Where `last` is damaged, the returned one becomes `last`."""
         folder = self.path / layout.CHECKPOINTS
         checkpoint = checkpoints.load(folder, which)
         if which == "last":
@@ -160,7 +162,7 @@ class RunWriter:
         labels_N: "NDArray[np.int64]",
         indices_N: "NDArray[np.int64]",
     ) -> None:
-        """Store a split's logits; `indices_N` are the images' places in the source, so that runs pair up."""
+        """Store a split's logits; `indices_N`, the images' positions in the source, make runs comparable in pairs."""
         if not len(logits_NK) == len(labels_N) == len(indices_N):
             raise ValueError(
                 f"predictions of {split}: received {len(logits_NK)} logits, {len(labels_N)} labels and "
@@ -171,9 +173,9 @@ class RunWriter:
         write_atomic(layout.predictions_path(self.path, split), content)
 
     def finish(self, result: RunResult) -> None:
-        """Write `result.json`, then status `complete`, then the marker `COMPLETE`, and let go of the run.
+        """Write `result.json`, then status `complete`, then the marker `COMPLETE`, and release the run.
 
-        The marker lists the SHA-256 of the run's files, in the form that `sha256sum --check` reads.
+        The marker lists the SHA-256 of the run's files, in the format of `sha256sum --check`.
         """
         self._check_owner()
         write_json(self.path / layout.RESULT, result.to_json())
@@ -181,17 +183,17 @@ class RunWriter:
         digests = _digests(self.path)
         self._check_owner()
         write_atomic(self.path / layout.COMPLETE, digests)
-        self._let_go()
+        self._release()
 
     def stop(self, state: State, cause: str) -> None:
-        """Record why the run ends before it is complete, and let go of it: it can then be reopened."""
+        """Record why the run ends before it is complete, and release it: it can then be reopened."""
         if state not in STATES or state in ("running", "complete"):
             raise ValueError(f"a run cannot stop as {state!r}")
         try:
             self._check_owner()
             _write_status(self.path, state, cause)
         finally:
-            self._let_go()
+            self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -208,22 +210,22 @@ class RunWriter:
         except (StorageError, TakenOverError) as refused:
             if error is None:
                 raise
-            if not isinstance(error, TakenOverError):  # the first error is the one to report
+            if not isinstance(error, TakenOverError):  # the first error is reported
                 _log.warning("warning: %s", refused)
 
     def _check_owner(self) -> None:
         self._lock.check(self.path)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._stopped = True
         _forget_session(self.path)
         self._lock.release()
 
 
 def request_stop(run: RunFolder) -> None:
-    """Ask whoever trains a run, in any process or machine that sees the folder, to save and stop.
+    """Ask the process that trains a run, on any machine with access to the folder, to save and stop.
 
-    It is done between two steps: `watch` tells when. Raises RunError where nobody trains it, StorageError.
+    It does so between two steps; `watch` reports when. Raises RunError where no process trains it, StorageError.
     """
     if run.status.state != "running":
         raise RunError(f"run {run.id} is {run.status}; there is nothing to stop")
@@ -231,26 +233,14 @@ def request_stop(run: RunFolder) -> None:
 
 
 def write_measurement(run: RunFolder, name: str, values: Mapping[str, Any]) -> Path:
-    """Store what was measured on a finished network as JSON, whole or not at all; a later one takes its place.
+    """Store a measurement of a finished network as JSON, and replace an earlier one. The marker does not list it.
 
-    It stands beside what the training left and is not listed in the marker. Raises RunError for a run that is not
-    complete, whose network still changes, and StorageError.
+    Raises RunError for a run that is not complete, as its network still changes, and StorageError.
     """
     _ = run.complete_result
     path = layout.measurement_path(run.path, name)
     write_json(path, dict(values))
     return path
-
-
-def _write_beginning(draft: Path, recipe: "Recipe", environment: Environment | None) -> None:
-    write_atomic(draft / layout.RECIPE, recipe.to_toml())
-    if environment is None:
-        write_atomic(draft / layout.LOG, "")
-    else:
-        _write_environment(draft, recipe, environment)
-    write_atomic(draft / layout.METRICS, "")
-    _write_status(draft, "running", "")
-    draft.chmod(0o755)  # mkdtemp makes folders private
 
 
 def _write_environment(run: Path, recipe: "Recipe", environment: Environment) -> None:
@@ -259,7 +249,7 @@ def _write_environment(run: Path, recipe: "Recipe", environment: Environment) ->
 
 
 def _forget_session(run: Path) -> None:
-    """Remove what was said to and by the session that has ended."""
+    """Remove the messages to and from the session that has ended."""
     for name in (layout.STOP, layout.PROGRESS):
         (run / name).unlink(missing_ok=True)
 
@@ -279,7 +269,7 @@ def _state_after(error: BaseException | None) -> State:
 
 
 def _publish(draft: Path, root: Path, recipe: "Recipe") -> Path:
-    """Rename the draft to the first free run id; the rename decides between two who want the same."""
+    """Rename the draft to the first free run id; the rename decides between two processes with the same id."""
     number = 1
     while True:
         path = root / layout.run_id(recipe.name, recipe.seed, recipe.hash, number)

@@ -1,6 +1,6 @@
-"""The books of one run: its row of metrics, its best epoch, whether it has waited long enough, when it is saved.
+"""The records of one run: its row of metrics, its best epoch, early stopping.
 
-Books know no engine. The loop drives the steps and hands each run its numbers, so that several runs can share a step.
+They know no engine: the loop runs the steps and passes each run its numbers, so that several runs can share a step.
 """
 
 import math
@@ -12,16 +12,15 @@ from cnnlab.core.errors import DivergedError
 from cnnlab.engines.protocol import EpochTotals
 from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
-from cnnlab.training.clock import Clock
 from cnnlab.training.diagnosis import likely_cause_of_divergence
-from cnnlab.training.progress import Progress
+from cnnlab.training.progress import Clock, Progress
 
 Scores = Mapping[str, tuple[float, float]]
 """Split -> its loss and accuracy."""
 
 
 class RunBooks:
-    """What is written down of one run, from `progress` on. Only `step_done`, `close_epoch` and `saved` change it."""
+    """The records of one run, starting at `progress`. Only `step_done`, `close_epoch` and `saved` change them."""
 
     def __init__(self, recipe: Recipe, steps_per_epoch: int, progress: Progress) -> None:
         self.recipe = recipe
@@ -37,23 +36,18 @@ class RunBooks:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """What is scored after each epoch."""
+        """The splits that are scored after each epoch."""
         val = ("val",) if self.recipe.data.val else ()
         return (*val, "test") if self.recipe.train.test_curve else val
 
     def lr(self, step_in_epoch: int) -> float:
-        """The learning rate of a step of the epoch under way."""
-        total_steps = self.recipe.train.epochs * self.steps_per_epoch
-        return lr_at(
-            self.recipe.schedule,
-            self.recipe.optim.lr,
-            self._step(step_in_epoch),
-            self.steps_per_epoch,
-            total_steps,
-        )
+        """The learning rate of a step of the current epoch."""
+        steps, base = self.steps_per_epoch, self.recipe.optim.lr
+        total_steps = self.recipe.train.epochs * steps
+        return lr_at(self.recipe.schedule, base, self._step(step_in_epoch), steps, total_steps)
 
     def row(self, totals: EpochTotals, scores: Scores, clock: Clock) -> dict[str, Any]:
-        """The line of metrics of the epoch under way, all its steps done. Raises DivergedError."""
+        """The line of metrics of the current epoch after its last step. Raises DivergedError."""
         last_step = self.steps_per_epoch - 1
         row: dict[str, Any] = {
             "epoch": self.progress.epoch + 1,
@@ -70,33 +64,32 @@ class RunBooks:
             "images_per_second": totals.images / clock.epoch["train"],
             "train_seconds": clock.epoch["train"],
             "eval_seconds": clock.epoch["eval"],
-            "elapsed_seconds": clock.elapsed(),
+            "elapsed_seconds": sum(clock.total.values()),
         }
 
     def step_done(self, step_in_epoch: int) -> None:
-        """Write down that a step (from 0) of the epoch under way is done."""
+        """Record that a step (from 0) of the current epoch is done."""
         self.progress = replace(self.progress, step_in_epoch=step_in_epoch + 1)
 
     def close_epoch(self, row: Mapping[str, Any]) -> bool:
-        """Write down the end of an epoch; returns whether it is the best so far by val."""
+        """Record the end of an epoch; returns whether it is the best so far by val."""
         progress, epoch = self.progress, self.progress.epoch + 1
         if "val_accuracy" in row:
             early = self.recipe.train.early_stop
-            progress = progress.with_validation(
-                epoch, row["val_accuracy"], row["val_loss"], early.min_delta if early else 0.0
-            )
+            min_delta = early.min_delta if early else 0.0
+            progress = progress.with_validation(epoch, row["val_accuracy"], row["val_loss"], min_delta)
         is_best = progress.best_epoch != self.progress.best_epoch
         self.progress = replace(progress, epoch=epoch, step_in_epoch=0)
         return is_best
 
     def saved(self, clock: Clock) -> None:
-        """Write down the seconds so far: they belong to what is saved now."""
+        """Record the seconds so far: they are part of the checkpoint."""
         self.progress = replace(
             self.progress, total_seconds=dict(clock.total), epoch_seconds=dict(clock.epoch)
         )
 
     def diverged(self, what: str, step_in_epoch: int) -> DivergedError:
-        """The error of a number that is not finite: where it was, and a likely cause."""
+        """The error for a number that is not finite, with its step and a likely cause."""
         step, lr = self._step(step_in_epoch), self.lr(step_in_epoch)
         where = f"step {step + 1} (epoch {self.progress.epoch + 1}, lr {lr:g})"
         cause = likely_cause_of_divergence(self.recipe, lr, step)

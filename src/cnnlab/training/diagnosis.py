@@ -1,12 +1,12 @@
-"""What most likely went wrong, in words: for the message of a diverged run and for the check before the first step."""
+"""Likely causes of failures, as text: for a diverged run and for the check before the first step."""
 
 import math
 
 from cnnlab.engines.protocol import Start
 from cnnlab.recipe import Recipe
 
-# Untrained networks that are initialised well predict nearly uniformly. A start this far above ln(classes), in
-# nats, means confident nonsense: a wrong scale of the pixels, a doubled softmax, a bad initialisation.
+# A good untrained network predicts nearly uniformly. A loss this far above ln(classes), in nats, means that the pixels
+# have a wrong scale, softmax is applied twice, or the initial weights are bad.
 _TOLERATED_START = 0.7
 # Of one batch of CIFAR-10: the shipped networks have spreads from 0.014 and gradients of the first layer from 0.026 of
 # the last one's; All-CNN-C, Network in Network and a plain network of nine layers, which do not start to learn from
@@ -16,7 +16,7 @@ _LEAST_GRADIENT = 8e-3
 
 
 def likely_cause_of_divergence(recipe: Recipe, lr: float, step: int) -> str:
-    """One sentence with the usual cause at this place and what to change."""
+    """One sentence: the usual cause at this step and what to change."""
     if recipe.precision == "fp16":
         return "likely cause: fp16 overflowed; try --set precision=bf16 or fp32"
     if lr >= (0.1 if recipe.optim.name == "sgd" else 0.01):
@@ -30,10 +30,10 @@ def likely_cause_of_divergence(recipe: Recipe, lr: float, step: int) -> str:
 
 
 def start_warnings(start: Start, num_classes: int) -> list[str]:
-    """Warnings where the untrained network answers as one that cannot learn, or has seen wrong pixels.
+    """Warnings where the untrained network probably cannot learn, or its pixels are wrong.
 
-    A loss near ln(classes) alone says little: a network whose signal dies on the way has it too. Such a one gives
-    all images the same logits, or passes next to no gradient on to its first layer.
+    A loss near ln(classes) is not enough: a network whose signal vanishes between the layers has it too. Such a network
+    has the same logits for all images, or nearly no gradient in its first layer.
     """
     warnings = []
     expected = math.log(num_classes)

@@ -1,5 +1,6 @@
-"""Where others join the loop. The loop itself prints, draws and stores nothing.
+"""The calls to other code during a training. The loop itself prints, draws and stores nothing.
 
+on_assembled(run, recipe, environment, notes)
 on_start(progress)
 for epoch:
     for step:
@@ -9,22 +10,31 @@ for epoch:
     evaluate val (and test curve)
     on_epoch(row)                                                               # metrics first,
     on_save(engine, progress, best)                                             # then the state after them
+on_end()
+on_result(run, result)
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cnnlab.engines.protocol import Engine
+from cnnlab.recipe import Recipe
+from cnnlab.runs import Environment, RunFolder, RunResult
 from cnnlab.training.progress import Progress
 
 Row = Mapping[str, Any]
 
 
-class Hooks(Protocol):
-    """What a run folder, a progress bar or a test implements. Errors raised here stop the training."""
+class Watcher:
+    """Each method does nothing: override those that you need. An error raised in one stops the training."""
+
+    def on_assembled(
+        self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
+    ) -> None:
+        """Everything is chosen and checked; the first step is next."""
 
     def on_start(self, progress: Progress, steps_per_epoch: int) -> None:
-        """Training is about to begin, or to go on."""
+        """Training begins or continues."""
 
     def on_step(self, epoch: int, step_in_epoch: int) -> None:
         """A step (from 1) of an epoch (from 1) is done."""
@@ -35,25 +45,11 @@ class Hooks(Protocol):
     def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
         """The state to continue from is `engine.state()` with `progress`; `best`: it is the best by val."""
 
+    def on_end(self) -> None:
+        """The loop has ended, with or without an error."""
 
-class HookList:
-    """Several hooks, called in the order given: writers before those that only show."""
+    def on_result(self, run: RunFolder, result: RunResult) -> None:
+        """The run is complete."""
 
-    def __init__(self, *hooks: Hooks) -> None:
-        self.hooks = hooks
 
-    def on_start(self, progress: Progress, steps_per_epoch: int) -> None:
-        for hook in self.hooks:
-            hook.on_start(progress, steps_per_epoch)
-
-    def on_step(self, epoch: int, step_in_epoch: int) -> None:
-        for hook in self.hooks:
-            hook.on_step(epoch, step_in_epoch)
-
-    def on_epoch(self, row: Row) -> None:
-        for hook in self.hooks:
-            hook.on_epoch(row)
-
-    def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
-        for hook in self.hooks:
-            hook.on_save(engine, progress, best)
+Silent = Watcher

@@ -1,29 +1,29 @@
 """The training loop: epochs of steps, evaluation after each, checkpoints between. Knows no framework."""
 
 import time
+from collections.abc import Sequence
 
 from cnnlab.core.errors import Interrupted
 from cnnlab.engines.evaluation import accuracy, cross_entropy
 from cnnlab.engines.protocol import Engine
 from cnnlab.recipe import Recipe
-from cnnlab.training.books import RunBooks, Scores
-from cnnlab.training.clock import Clock
-from cnnlab.training.hooks import Hooks
-from cnnlab.training.progress import Progress
+from cnnlab.training.books import RunBooks
+from cnnlab.training.hooks import Watcher
+from cnnlab.training.progress import Clock, Progress
 from cnnlab.training.signals import StopRequest
 
-# A device is asked for its first bad loss only so often: asking makes it finish what it was given.
+# The loss is checked after this many steps only: each check waits until the device has finished its work.
 _STEPS_BETWEEN_LOSS_CHECKS = 20
 
 
 class Loop:
-    """One training from `progress` to its end. `run` returns the final progress."""
+    """One training from `progress` to its end; `watchers` are called in their order: writers before displays."""
 
     def __init__(
         self,
         recipe: Recipe,
         engine: Engine,
-        hooks: Hooks,
+        watchers: Sequence[Watcher],
         stop: StopRequest,
         progress: Progress,
         *,
@@ -32,18 +32,19 @@ class Loop:
     ) -> None:
         self.books = RunBooks(recipe, engine.steps_per_epoch, progress)
         self.engine = engine
-        self.hooks = hooks
+        self.watchers = watchers
         self.stop = stop
         self.check_interval = 1 if check_every_step else _STEPS_BETWEEN_LOSS_CHECKS
         self.checkpoint_seconds = checkpoint_seconds
         self.clock = Clock(progress.total_seconds, progress.epoch_seconds)
 
     def run(self) -> Progress:
-        """Train to the last epoch or to an early stop.
+        """Train to the last epoch or to an early stop; returns the final progress.
 
         Raises DivergedError with the step and a likely cause, and Interrupted after saving.
         """
-        self.hooks.on_start(self.books.progress, self.engine.steps_per_epoch)
+        for watcher in self.watchers:
+            watcher.on_start(self.books.progress, self.engine.steps_per_epoch)
         self._saved_at = time.perf_counter()
         while not self.books.is_over:
             self._train_epoch()
@@ -62,7 +63,8 @@ class Loop:
                 if last or (step + 1) % self.check_interval == 0:
                     self._check_loss()
             self.books.step_done(step)
-            self.hooks.on_step(epoch + 1, step + 1)
+            for watcher in self.watchers:
+                watcher.on_step(epoch + 1, step + 1)
             if not last:
                 self._save_if_due()
 
@@ -70,24 +72,21 @@ class Loop:
         with self.clock.measure("train"):
             totals = self.engine.totals()  # waits for the device: its work belongs to training
         with self.clock.measure("eval"):
-            scores = self._evaluate()
+            scores = {split: self._score(split) for split in self.books.splits}
         row = self.books.row(totals, scores, self.clock)
         is_best = self.books.close_epoch(row)
-        self.clock.start_epoch()
+        self.clock.epoch.clear()
         with self.clock.measure("save"):
-            self.hooks.on_epoch(row)
+            for watcher in self.watchers:
+                watcher.on_epoch(row)
         self._save(is_best)
         if self.stop and self.books.progress.epoch < self.books.recipe.train.epochs:
             raise self._interrupted()
 
-    def _evaluate(self) -> Scores:
-        outputs = (
-            (split, self.engine.logits(split), self.engine.labels(split)) for split in self.books.splits
-        )
-        return {
-            split: (cross_entropy(logits, labels), accuracy(logits, labels))
-            for split, logits, labels in outputs
-        }
+    def _score(self, split: str) -> tuple[float, float]:
+        """Loss and accuracy."""
+        logits, labels = self.engine.logits(split), self.engine.labels(split)
+        return cross_entropy(logits, labels), accuracy(logits, labels)
 
     def _check_loss(self) -> None:
         bad = self.engine.first_bad_step()
@@ -97,7 +96,7 @@ class Loop:
     def _save_if_due(self) -> None:
         if not self.stop and time.perf_counter() - self._saved_at < self.checkpoint_seconds:
             return
-        self._check_loss()  # weights that went bad since the last check must not become a checkpoint
+        self._check_loss()  # no checkpoint of weights that have become bad since the last check
         self._save(is_best=False)
         if self.stop:
             raise self._interrupted()
@@ -105,7 +104,8 @@ class Loop:
     def _save(self, is_best: bool) -> None:
         with self.clock.measure("save"):
             self.books.saved(self.clock)
-            self.hooks.on_save(self.engine, self.books.progress, is_best)
+            for watcher in self.watchers:
+                watcher.on_save(self.engine, self.books.progress, is_best)
         self._saved_at = time.perf_counter()
 
     def _interrupted(self) -> Interrupted:

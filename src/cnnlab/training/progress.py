@@ -1,5 +1,8 @@
-"""Where a training stands: the counters that, with the engine's state, are all a resume needs."""
+"""Where a training stands: the counters that, with the engine's state, a resume needs; and the clocks of its phases."""
 
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -8,7 +11,7 @@ from cnnlab.core.errors import RunError
 
 @dataclass(frozen=True)
 class Progress:
-    """Finished epochs, finished steps of the epoch under way, and what was best on val so far.
+    """Finished epochs, finished steps of the current epoch, and the best epoch by val so far.
 
     `improved_epoch` is the last one that beat `improved_accuracy` by more than early stopping's `min_delta`.
     """
@@ -45,3 +48,22 @@ class Progress:
             return cls(**values)
         except TypeError as error:
             raise RunError(f"the checkpoint was written by another version of cnnlab: {error}") from error
+
+
+class Clock:
+    """Seconds per phase (train, eval, save): of the whole run with all its resumes, and of the current epoch."""
+
+    def __init__(self, total: Mapping[str, float], epoch: Mapping[str, float]) -> None:
+        self.total = dict(total)
+        self.epoch = dict(epoch)
+
+    @contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Add the time spent inside to `phase`, also when it ends with an exception."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            for clock in (self.total, self.epoch):
+                clock[phase] = clock.get(phase, 0.0) + seconds

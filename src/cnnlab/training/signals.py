@@ -1,4 +1,4 @@
-"""A request to stop, acted on by the loop between two steps: made by a program from any thread, or by a signal.
+"""A request to stop, which the loop obeys between two steps: from a program in any thread, or from a signal.
 
 The first Ctrl-C or SIGTERM saves and stops. A second Ctrl-C stops at once (KeyboardInterrupt), without saving.
 """
@@ -13,15 +13,15 @@ from types import FrameType
 class StopRequest:
     """Set once by `stop()`, from any thread or by a signal handler; true from then on.
 
-    It holds no lock, and needs none: one assignment sets it, and a handler that waited for a lock of the thread it
-    interrupts would wait for ever.
+    It needs no lock, as one assignment sets it. A handler must not wait for a lock: the thread that it interrupts may
+    have that lock.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Ask the training to save and stop, as the signal would."""
+        """Ask the training to save and stop, as this signal does."""
         self.signal = signal.Signals(number)
 
     def __bool__(self) -> bool:
@@ -36,9 +36,9 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals(request: StopRequest | None = None) -> Iterator[StopRequest]:
-    """`request`, or a new one, set by SIGINT and SIGTERM inside; the previous handlers are put back afterwards.
+    """`request`, or a new one; SIGINT and SIGTERM set it inside, the previous handlers return afterwards.
 
-    Outside the main thread Python allows no handlers: there only the program can stop what runs.
+    Python allows handlers in the main thread only: in another thread only the program can stop the training.
     """
     request = StopRequest() if request is None else request
     if threading.current_thread() is not threading.main_thread():

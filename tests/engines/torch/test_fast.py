@@ -6,8 +6,7 @@ import torch
 
 from cnnlab.arch import parse
 from cnnlab.engines.dropout import keep_mask, words
-from cnnlab.engines.torch.dropout import CountedDropout
-from cnnlab.engines.torch.fast import fast
+from cnnlab.engines.torch.fast import CountedDropout, fast
 from cnnlab.engines.torch.network import initialised
 
 SHAPE = (3, 13, 13)

@@ -14,8 +14,7 @@ from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.engines.torch.network import build
-from cnnlab.engines.torch.resident import ResidentSplit
-from cnnlab.engines.torch.targets import Targets
+from cnnlab.engines.torch.resident import ResidentSplit, Targets
 from cnnlab.recipe import Recipe
 
 LOGITS = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))

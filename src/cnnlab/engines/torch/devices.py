@@ -1,7 +1,7 @@
-"""Which device, which number format, how many threads: chosen on purpose, and said.
+"""Device, number formats, threads and memory of this machine.
 
-The courses ask for `nvidia-smi` evidence that the network really sits on the GPU: `memory_in_use` is read before
-and after it moves, and both numbers go into the run.
+Courses ask for proof that the network is on the GPU, as `nvidia-smi` shows it: `memory_in_use` is read before and after
+the network moves there, and the run records both numbers.
 """
 
 import os
@@ -12,13 +12,14 @@ import torch
 
 from cnnlab.core.cores import processor_name, usable_cores
 from cnnlab.core.errors import CnnlabError
-from cnnlab.engines.execution import Precision, peak_memory
+from cnnlab.engines.memory import peak_memory
+from cnnlab.runs.environment import Precision
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(requested: str = "auto") -> torch.device:
-    """`auto` is CUDA, else MPS, else CPU. Raises CnnlabError where the requested one is not there."""
+    """`auto` is CUDA, else MPS, else CPU. Raises CnnlabError where the requested device does not exist."""
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if requested == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if present[name]))
@@ -26,9 +27,9 @@ def choose_device(requested: str = "auto") -> torch.device:
     if name not in present or (index and not index.isdigit()):
         raise CnnlabError(f"--device: received {requested!r}, expected auto, cpu, cuda, cuda:INDEX or mps")
     if not present[name]:
-        there = ", ".join(name for name, is_there in present.items() if is_there)
+        available = ", ".join(name for name, is_present in present.items() if is_present)
         raise CnnlabError(
-            f"--device: {requested!r} is not available here; available: {there}; use --device auto"
+            f"--device: {requested!r} is not available here; available: {available}; use --device auto"
         )
     if name == "cuda" and index and int(index) >= torch.cuda.device_count():
         raise CnnlabError(
@@ -38,7 +39,7 @@ def choose_device(requested: str = "auto") -> torch.device:
 
 
 def choose_threads(requested: int | None) -> int:
-    """Threads of the CPU kernels: those asked for, else every core this process may use. Sets them."""
+    """Set the threads of the CPU kernels: the requested number, else every core that this process may use."""
     threads = requested or len(usable_cores())
     torch.set_num_threads(threads)
     return threads
@@ -48,19 +49,16 @@ def supported_precisions(device: torch.device) -> tuple[Precision, ...]:
     """Number formats that are fast on this device, the preferred one first."""
     if device.type == "cuda":
         return ("bf16", "fp32") if torch.cuda.is_bf16_supported() else ("fp16", "fp32")
-    if device.type == "cpu" and _cpu_multiplies_bf16():
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    if capabilities.get("avx512_bf16") or capabilities.get(
+        "amx_bf16"
+    ):  # else bf16 is emulated, slower than fp32
         return ("bf16", "fp32")
     return ("fp32",)
 
 
-def _cpu_multiplies_bf16() -> bool:
-    """AVX512-BF16 or AMX-BF16, without which bf16 is emulated and slower than fp32."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 def device_name(device: torch.device) -> str:
-    """The name a person knows the device by."""
+    """The product name of the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
@@ -82,7 +80,7 @@ def memory_in_use(device: torch.device) -> int:
 
 
 def memory_available(device: torch.device) -> int | None:
-    """Bytes that can still be had, None where the system does not say."""
+    """Free bytes; None where the system does not report them."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     meminfo = Path("/proc/meminfo")
@@ -94,7 +92,7 @@ def memory_available(device: torch.device) -> int | None:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was asked for; clocks read before that lie."""
+    """Wait until the device has finished its work: only then may a clock be read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

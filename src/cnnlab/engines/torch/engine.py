@@ -1,7 +1,7 @@
-"""The torch engine: a network, its optimizer and its resident splits behind the engine protocol.
+"""The torch engine: a network, its optimizer and its splits on the device; see `cnnlab.engines.protocol.Engine`.
 
-What makes it fast on small images, in the order of what it brings: bf16 where the processor multiplies it,
-channels-last throughout, data resident and augmented by one gather per batch, all weights in two long vectors.
+It is fast on small images because of, largest gain first: bf16 where the processor can multiply it, channels-last
+layout everywhere, data on the device and augmented by one gather per batch, all weights in two long vectors.
 
 Shape legend: B images of a batch, N of a split, C channels, H x W pixels, K classes.
 """
@@ -17,24 +17,20 @@ from torch import nn
 from cnnlab.arch import Architecture
 from cnnlab.augment import draw_epoch
 from cnnlab.engines.batches import epoch_order, step_bounds
-from cnnlab.engines.execution import Precision
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import EpochTotals
 from cnnlab.engines.torch.devices import DTYPES
-from cnnlab.engines.torch.dropout import CountedDropout
-from cnnlab.engines.torch.fast import fast
-from cnnlab.engines.torch.flat import FlatModel
-from cnnlab.engines.torch.optimizers import build_optimizer
-from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
-from cnnlab.engines.torch.targets import Targets
+from cnnlab.engines.torch.fast import CountedDropout, fast
+from cnnlab.engines.torch.flat import FlatModel, build_optimizer
+from cnnlab.engines.torch.network import EVALUATION_BATCH
+from cnnlab.engines.torch.resident import Normaliser, ResidentSplit, Targets
 from cnnlab.engines.weights import Arrays, fitted
 from cnnlab.recipe import Recipe
-
-_EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
+from cnnlab.runs.environment import Precision
 
 
 class TorchEngine:
-    """See `cnnlab.engines.protocol.Engine`."""
+    """A network and everything that training it needs."""
 
     def __init__(
         self,
@@ -46,7 +42,7 @@ class TorchEngine:
         precision: Precision = "fp32",
         compiled: bool = False,
     ) -> None:
-        """`model` is the printed network of `architecture`, initialised, on the device where the splits are."""
+        """`model` is the initialised network of `architecture`, on the device of the splits."""
         self.recipe = recipe
         self.architecture = architecture
         self.model = model
@@ -56,9 +52,8 @@ class TorchEngine:
         self.device = train.labels.device
         self.image_shape = (train.num_channels, train.height, train.width)
         arrays = architecture.trace(self.image_shape).arrays
-        self.flat = FlatModel(
-            model, {each.name for each in arrays if each.is_weight}, recipe.optim.decay_norm_and_bias
-        )
+        weights = {each.name for each in arrays if each.is_weight}
+        self.flat = FlatModel(model, weights, recipe.optim.decay_norm_and_bias)
         self.optimizer = build_optimizer(recipe.optim, self.flat.groups(recipe.optim.weight_decay))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self.average = [t.clone() for t in self.flat.averaged_tensors()] if recipe.train.ema else []
@@ -69,8 +64,6 @@ class TorchEngine:
         self.steps_per_epoch = recipe.train.steps_per_epoch(len(train))
         self.updates = 0
         self._set_totals(0.0, 0, 0)
-
-    # ------------------------------------------------------------------------------------------ training
 
     def start_epoch(self, epoch: int) -> None:
         train, seed = self.splits["train"], self.recipe.seed
@@ -92,7 +85,7 @@ class TorchEngine:
         self._images += stop - start
 
     def backward(self, images: torch.Tensor, targets: Targets, step_in_epoch: int) -> None:
-        """Add one batch's gradient to the cleared gradient vectors, and its loss and hits to the totals."""
+        """Compute one batch's gradient, and add its loss and hits to the totals."""
         with self._autocast():
             logits = self._forward(images)
         logits = logits.float()
@@ -105,7 +98,7 @@ class TorchEngine:
             self._bad_step.masked_fill_(bad, step_in_epoch)
 
     def update(self, lr: float) -> None:
-        """One optimizer step with the gradients that are there, then clear them."""
+        """One optimizer step with the present gradients, then clear them."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.scaler.unscale_(self.optimizer)
@@ -116,7 +109,7 @@ class TorchEngine:
         self.flat.clear_gradients()
         self.updates += 1
         if self.recipe.train.ema:
-            # Early on the average follows quickly, so that it does not remember the initial weights (Adam's idea).
+            # A small decay at first, so that the average forgets the initial weights (as in Adam).
             decay = min(self.recipe.train.ema, (1 + self.updates) / (10 + self.updates))
             torch._foreach_lerp_(self.average, self.flat.averaged_tensors(), 1 - decay)
 
@@ -146,15 +139,13 @@ class TorchEngine:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
 
-    # ---------------------------------------------------------------------------------------- evaluation
-
     def logits(self, split: str) -> NDArray[np.float32]:
         resident = self.splits[split]
         batches = []
         self._fast.eval()
         with self._averaged(), torch.inference_mode(), self._autocast():
-            for start in range(0, len(resident), _EVALUATION_BATCH):
-                packed = resident.stored(start, min(start + _EVALUATION_BATCH, len(resident)))
+            for start in range(0, len(resident), EVALUATION_BATCH):
+                packed = resident.stored(start, min(start + EVALUATION_BATCH, len(resident)))
                 batches.append(self._fast(self._normalise(packed)).float())
         self._fast.train()
         return torch.cat(batches).cpu().numpy()
@@ -164,7 +155,7 @@ class TorchEngine:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Evaluate with the averaged weights where the recipe keeps them; training goes on with its own."""
+        """Inside, the network has the averaged weights where the recipe keeps them; afterwards its own again."""
         if not self.average:
             yield
             return
@@ -176,13 +167,11 @@ class TorchEngine:
         finally:
             torch._foreach_copy_(current, kept)
 
-    # --------------------------------------------------------------------------------------------- state
-
     def state(self) -> Arrays:
         arrays = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for index, vector in enumerate(self.flat.vectors):
             for name, value in self.optimizer.state.get(vector, {}).items():
-                if value is not None:  # SGD without momentum keeps an empty place
+                if value is not None:  # SGD without momentum has an empty entry
                     arrays[f"optim.{index}.{name}"] = value
         for index, average in enumerate(self.average):
             arrays[f"average.{index}"] = average

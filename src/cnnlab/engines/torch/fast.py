@@ -1,18 +1,24 @@
-"""The form in which a network is trained: the printed network's own layers, put together to run faster.
+"""The form in which a network is trained: the layers of the printed network, in an order that runs faster.
 
-Nothing outside the torch engine sees it. Parameters and buffers are those of the printed network, so that whatever
-changes one changes the other; values and gradients are the same.
+Only the torch engine uses it. It shares parameters and buffers with the printed network, so a change of one changes
+the other; values and gradients are the same.
+
+Shape legend: N images of a split, B of a batch, J units of a layer.
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cnnlab.arch.layers import Dropout, Layer, LeakyReLU, MaxPool, ReLU, Residual
 from cnnlab.arch.shapes import Shape
-from cnnlab.engines.torch.dropout import CountedDropout
+from cnnlab.engines.dropout import MULTIPLIERS, RESOLUTION_BITS, SHIFT, SHIFT_MASK, threshold, words
 from cnnlab.engines.torch.network import ResidualBlock
 
 
@@ -31,6 +37,41 @@ def fast(model: nn.Sequential, layers: Sequence[Layer], shape: Shape, prefix: st
         shape = layer.output_shape(shape)
     for index, (first, second) in enumerate(pairwise(layers)):
         if isinstance(first, ReLU | LeakyReLU) and isinstance(second, MaxPool):
-            # Rising functions and maxima commute: the same values and gradients, on a quarter of the numbers.
+            # Increasing functions and maxima commute: the same values and gradients, on a quarter of the numbers.
             modules[index], modules[index + 1] = modules[index + 1], modules[index]
     return nn.Sequential(OrderedDict(modules))
+
+
+class CountedDropout(nn.Module):
+    """Dropout with the masks of `engines/dropout.py`, computed on the device for a whole batch.
+
+    `path` is the layer's path and `shape` the shape of its input. Before the first `draw` it works as `nn.Dropout`.
+    """
+
+    def __init__(self, p: float, path: str, shape: Shape) -> None:
+        super().__init__()
+        self.p, self.path, self.shape = p, path, shape
+        self.mask: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        if self.mask is None:
+            return F.dropout(x, self.p)
+        return x * self.mask * (1 / (1 - self.p) if self.p < 1 else 0.0)
+
+    def start_epoch(self, seed: int, epoch: int, order_N: NDArray[np.int64], device: torch.device) -> None:
+        """Compute the words of this epoch, those of the images in its order."""
+        images_N, units_J = words(seed, self.path, epoch, len(order_N), int(np.prod(self.shape)))
+        self._images = torch.from_numpy(images_N[order_N]).to(device)
+        units = torch.from_numpy(units_J).to(device).view(1, *self.shape)
+        # The memory layout of activations, so that masks have it too.
+        self._units = units.contiguous(memory_format=torch.channels_last) if units.ndim == 4 else units
+
+    def draw(self, start: int, stop: int) -> None:
+        """Compute the mask of the images start..stop of the epoch's order."""
+        x = self._images[start:stop].view(-1, *(1 for _ in self.shape)) ^ self._units
+        x.mul_(MULTIPLIERS[0])
+        x.bitwise_xor_((x >> SHIFT).bitwise_and_(SHIFT_MASK))
+        x.mul_(MULTIPLIERS[1])
+        self.mask = x.bitwise_right_shift_(32 - RESOLUTION_BITS) >= threshold(self.p)

@@ -1,8 +1,7 @@
-"""A split as torch's tutorials know it: a `Dataset` of single images, to be served by a `DataLoader`.
+"""A split as torch's `Dataset` of single images for a `DataLoader`: for users who write the training loop themselves.
 
-For those who write the loop themselves. Augmentation draws are those of the torch engine, so that image 17 of epoch 3
-is the same image here and there. Every image passes through Python on its own: the engine, which moves whole batches on
-the device (`engines/torch/resident.py`), is many times faster.
+Augmentation draws equal those of the torch engine: image 17 of epoch 3 is the same in both. Python handles every image
+separately; the engine handles whole batches on the device (`engines/torch/resident.py`) and is many times faster.
 
 Shape legend: H x W pixels, C channels.
 """
@@ -38,16 +37,16 @@ class ToTensor:
 
 
 class ImageDataset(torch.utils.data.Dataset[Any]):
-    """Pairs of image and label, or images alone where the split has no labels.
+    """Pairs of image and label, or images only where the split has no labels.
 
-    `indices` are the images of the split that belong to this data set, in order (`split_indices` gives them); None
-    means all. An image is augmented as `augment` says, if there is one, then given to `transform` as uint8 H W C: any
-    callable, `ToTensor(mean, std)` for one. Cutout comes last, and needs C x H x W from `transform`. Say
-    `set_epoch(epoch)` before each epoch, as for torch's `DistributedSampler`: another epoch, other draws; worker
-    processes hear it, persistent ones too.
+    `indices` are the images of the split that belong to this data set, in order (see `split_indices`); None means all.
+    Each image is augmented by `augment`, if given, then passed to `transform` as uint8 H W C. `transform` is any
+    callable, for example `ToTensor(mean, std)`. Cutout comes last, and needs C x H x W from `transform`. Call
+    `set_epoch(epoch)` before each epoch, as for torch's `DistributedSampler`: each epoch has other draws. It also
+    reaches worker processes, persistent ones too.
 
     Processes started by `spawn` must be able to import `transform`; they map the images of a loaded data set from the
-    cache, no copy is made. Raises DataError for indices outside the split.
+    cache without a copy. Raises DataError for indices outside the split.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
             )
         self.split, self.transform, self.indices = split, transform, indices
         self.augment, self.seed = augment, seed
-        # Shared memory: worker processes that live on see the epoch that is set here.
+        # Shared memory: persistent worker processes see the epoch that is set here.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._drawn: tuple[int, EpochDraws] | None = None
@@ -75,7 +74,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         return len(self.split if self.indices is None else self.indices)
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch, counted from 0, whose draws come next."""
+        """Set the epoch, from 0, whose draws are used next."""
         self._epoch.fill_(epoch)
 
     def __getitem__(self, index: int) -> Any:
@@ -92,7 +91,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         return image if self.split.labels is None else (image, int(self.split.labels[place]))
 
     def _draws(self) -> EpochDraws:
-        """This epoch's draws. All images are drawn at once, at the first of an epoch."""
+        """This epoch's draws, made for all images at the first image of an epoch."""
         assert self.augment is not None
         epoch = int(self._epoch)
         if self._drawn is None or self._drawn[0] != epoch:
@@ -101,14 +100,14 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         return self._drawn[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the draws: each process makes its own."""
+        """Without the draws: each process makes them again."""
         return self.__dict__ | {"_drawn": None}
 
 
 def _without_box(
     image: Any, shape_HW: tuple[int, ...], rows_and_columns: tuple[slice, slice]
 ) -> torch.Tensor:
-    """`image` with the box 0. Raises DataError where it is no tensor of the image's size."""
+    """`image` with 0 in the box. Raises DataError where it is not a tensor of the image's size."""
     if not isinstance(image, torch.Tensor) or image.shape[-2:] != shape_HW:
         received = tuple(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
         raise DataError(

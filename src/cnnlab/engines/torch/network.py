@@ -1,6 +1,6 @@
-"""From an architecture to a torch module, plainly: one line per layer type.
+"""From an architecture to a torch module, one line per layer type; and a trained network for prediction.
 
-Parameters are named by the paths of the layers, as the rows of `Architecture.trace` are: `conv 3x3 8 |
+Names of parameters are the paths of the layers, as the rows of `Architecture.trace` are: `conv 3x3 8 |
 residual(conv 3x3 16 pad 1; shortcut B)` has the keys `0.weight`, `1.body.0.weight`, `1.shortcut.conv.weight`.
 
 Shapes: N images, C channels, H height, W width, K classes.
@@ -41,14 +41,13 @@ from cnnlab.core.errors import CnnlabError
 from cnnlab.engines.initial import initial_weights
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.devices import choose_device
-from cnnlab.engines.torch.normalise import Normalise
 from cnnlab.engines.weights import Arrays
 
-_EVALUATION_BATCH = 500  # large enough to fill two cores, small enough to stay in their caches
+EVALUATION_BATCH = 500  # large enough for two busy cores, small enough for their caches
 
 
 def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
-    """The module, one child for each layer: normalised images_NCHW to logits_NK. Its weights are torch's own.
+    """The module, one child for each layer: normalised images_NCHW to logits_NK. It has torch's initial weights.
 
     Raises ArchitectureError where the layers do not fit `input_shape`, (channels, height, width).
     """
@@ -66,8 +65,8 @@ def initialised(
 def with_weights(
     architecture: Architecture, input_shape: Shape, weights: Mapping[str, NDArray[Any]]
 ) -> nn.Sequential:
-    """The module with these weights, copied. They must fit (`engines/weights.py` says whether they do)."""
-    with torch.device("meta"):  # shapes without memory: torch's own initial weights are never drawn
+    """The module with copies of these weights, which must fit (`engines.weights.fitted` checks that)."""
+    with torch.device("meta"):  # shapes without memory: torch draws no initial weights
         model = build(architecture, input_shape)
     model.load_state_dict(
         {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}, assign=True
@@ -75,8 +74,24 @@ def with_weights(
     return model
 
 
+class Normalise(nn.Module):
+    """Pixels 0..`levels`, ... x C x H x W, normalised: for whole images in predictions and exports.
+
+    Training batches are packed, and `resident.Normaliser` normalises them.
+    """
+
+    def __init__(self, values: Normalisation, levels: int) -> None:
+        super().__init__()
+        scale, shift = values.affine(levels)
+        self.scale = nn.Buffer(torch.tensor(scale).view(-1, 1, 1), persistent=False)
+        self.shift = nn.Buffer(torch.tensor(shift).view(-1, 1, 1), persistent=False)
+
+    def forward(self, pixels_NCHW: Tensor) -> Tensor:
+        return pixels_NCHW * self.scale + self.shift
+
+
 class TorchNetwork:
-    """A trained network, ready to answer: see `engines.protocol.Network`. `module` is in evaluation mode."""
+    """See `engines.protocol.Network`. `module` is in evaluation mode."""
 
     def __init__(self, module: nn.Sequential, normalisation: Normalisation, device: torch.device) -> None:
         self.module = module.eval().to(device)
@@ -84,22 +99,20 @@ class TorchNetwork:
         self.device = device
 
     def weights(self) -> Arrays:
-        """Every array of the network, by name."""
         return {name: value.cpu().numpy() for name, value in self.module.state_dict().items()}
 
     def normalised(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
-        """What the network sees of decoded images: float32, N x C x H x W, on its device."""
+        """Decoded images as the network's input: float32, N x C x H x W, on its device."""
         pixels_NCHW = torch.from_numpy(np.array(images_NHWC)).permute(0, 3, 1, 2)
-        seen: Tensor = self.normalise(pixels_NCHW.to(self.device).float())
-        return seen
+        normalised: Tensor = self.normalise(pixels_NCHW.to(self.device).float())
+        return normalised
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits N x K of decoded images."""
         batches = []
         with torch.inference_mode(), _whole_float32(self.device):
-            for start in range(0, len(images_NHWC), _EVALUATION_BATCH):
-                seen = self.normalised(images_NHWC[start : start + _EVALUATION_BATCH])
-                batches.append(self.module(seen).cpu())
+            for start in range(0, len(images_NHWC), EVALUATION_BATCH):
+                images_NCHW = self.normalised(images_NHWC[start : start + EVALUATION_BATCH])
+                batches.append(self.module(images_NCHW).cpu())
         return torch.cat(batches).numpy()
 
 
@@ -120,7 +133,7 @@ def network(
 
 @contextmanager
 def _whole_float32(device: torch.device) -> Iterator[None]:
-    """CUDA's convolutions round their inputs to 10 bits unless they are told not to."""
+    """Turn off TF32, in which CUDA's convolutions round their inputs to 10 bits by default."""
     if device.type != "cuda":
         yield
         return
@@ -136,16 +149,16 @@ class GlobalAveragePool(nn.Module):
 
 
 class PadSubsample(nn.Module):
-    """Shortcut A: every s-th row and column, and zero channels, half of them before and half behind."""
+    """Shortcut A: every s-th row and column, and new channels of zeros, half of them before and half after."""
 
     def __init__(self, stride: tuple[int, int], new_channels: int) -> None:
         super().__init__()
         self.stride = stride
-        self.before, self.behind = new_channels // 2, new_channels - new_channels // 2
+        self.before, self.after = new_channels // 2, new_channels - new_channels // 2
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         x_NCHW = x_NCHW[:, :, :: self.stride[0], :: self.stride[1]]
-        return F.pad(x_NCHW, (0, 0, 0, 0, self.before, self.behind))
+        return F.pad(x_NCHW, (0, 0, 0, 0, self.before, self.after))
 
 
 class ResidualBlock(nn.Module):
@@ -177,13 +190,9 @@ def _batchnorm(layer: BatchNorm, shape: Shape) -> nn.Module:
 
 
 def _residual(layer: Residual, shape: Shape) -> nn.Module:
-    return ResidualBlock(
-        body=_sequence(layer.body, shape),
-        shortcut=_shortcut(layer, shape),
-        activation=nn.Identity()
-        if layer.activation == "none"
-        else _module(ACTIVATIONS[layer.activation](), shape),
-    )
+    none = layer.activation == "none"
+    activation = nn.Identity() if none else _module(ACTIVATIONS[layer.activation](), shape)
+    return ResidualBlock(_sequence(layer.body, shape), _shortcut(layer, shape), activation)
 
 
 def _shortcut(layer: Residual, shape: Shape) -> nn.Module:
@@ -214,7 +223,7 @@ MODULES: dict[type[Layer], Lowering] = {
     Linear: lambda layer, shape: nn.Linear(shape[0], layer.features, bias=layer.bias),
     Residual: _residual,
 }
-"""Layer type to its module for an input of that shape."""
+"""Layer type -> its module for an input of that shape."""
 
 
 def _module(layer: Layer, shape: Shape) -> nn.Module:

@@ -1,13 +1,11 @@
 """From a recipe and its data to a torch engine ready for its first step, and how it will execute."""
 
 import torch
-from torch import nn
 
 from cnnlab.arch import Architecture
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import MemoryExceededError
-from cnnlab.engines.execution import Choice, Execution, ExecutionOptions, Settled
-from cnnlab.engines.protocol import Parts, Prepared
+from cnnlab.engines.protocol import ExecutionOptions, Parts, Prepared
 from cnnlab.engines.torch import devices, trial
 from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.engines.torch.fast import fast
@@ -15,8 +13,9 @@ from cnnlab.engines.torch.network import initialised
 from cnnlab.engines.torch.pages import prepare_heap
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.recipe import Recipe
+from cnnlab.runs.environment import DeviceFacts, ExecutionFacts
 
-# Weights, gradients and at least one state of the optimizer, 4 bytes each, and as much again to work with.
+# Weights, gradients, at least one state of the optimizer, and as much again for working memory; 4 bytes each.
 _BYTES_PER_PARAMETER = 16
 
 
@@ -25,7 +24,7 @@ def prepare(
     architecture: Architecture,
     parts: Parts,
     options: ExecutionOptions,
-    settled: Settled | None,
+    settled: ExecutionFacts | None,
 ) -> Prepared:
     """See `engines.protocol.EngineModule`. Raises CnnlabError, MemoryExceededError."""
     prepare_heap()
@@ -41,20 +40,31 @@ def prepare(
     batch = _first_batch(recipe, splits["train"], parts)
     trial.check_model(model, trace, batch[0])
     start = trial.start_of(model, *batch)
-    steps = recipe.train.epochs * recipe.train.steps_per_epoch(len(splits["train"]))
-    runnable = fast(model, architecture.layers, parts.image_shape)
-    precision, compiled = _settle(recipe, options, runnable, batch, steps, settled)
+    if settled:
+        precision, compiled = settled.precision, settled.compile
+    else:
+        steps = recipe.train.epochs * recipe.train.steps_per_epoch(len(splits["train"]))
+        runnable = fast(model, architecture.layers, parts.image_shape)
+        candidates = devices.supported_precisions(device)
+        precision = trial.choose_precision(recipe.precision, candidates, runnable, *batch)
+        compiled = trial.choose_compile(options.compile, precision.value, runnable, *batch, steps)
     engine = TorchEngine(
         recipe, architecture, model, splits, parts.normalisation, precision.value, compiled.value
     )
-    execution = Execution(
-        str(device), devices.device_name(device), before, after, threads, precision, compiled
+    used = DeviceFacts(
+        kind=device.type,
+        name=devices.device_name(device),
+        memory_before_model=before,
+        memory_after_model=after,
     )
-    return Prepared(engine, execution, start)
+    execution = ExecutionFacts(
+        threads=threads, workers=options.workers, precision=precision, compile=compiled
+    )
+    return Prepared(engine, used, execution, start)
 
 
 def _check_memory(trace: Trace, device: torch.device) -> None:
-    """Whether the weights and what training keeps beside them can be held at all. Raises MemoryExceededError."""
+    """Whether the device can store the weights and what training needs for them. Raises MemoryExceededError."""
     needed, available = trace.parameters * _BYTES_PER_PARAMETER, devices.memory_available(device)
     if available is not None and needed > available:
         raise MemoryExceededError(
@@ -68,21 +78,3 @@ def _first_batch(recipe: Recipe, train: ResidentSplit, parts: Parts) -> tuple[to
     size = min(recipe.train.batch_size, len(train))
     normalise = Normaliser(parts.normalisation, train.height, train.width, torch.float32, train.labels.device)
     return normalise(train.stored(0, size)), train.labels[:size]
-
-
-def _settle(
-    recipe: Recipe,
-    options: ExecutionOptions,
-    model: nn.Module,
-    batch: tuple[torch.Tensor, torch.Tensor],
-    total_steps: int,
-    settled: Settled | None,
-) -> tuple[Choice, Choice]:
-    """Precision and compilation: measured, or as an earlier session of this run settled them."""
-    if settled is not None:
-        return settled.precision, settled.compile
-    images, labels = batch
-    candidates = devices.supported_precisions(images.device)
-    precision = trial.choose_precision(recipe.precision, candidates, model, images, labels)
-    compiled = trial.choose_compile(options.compile, precision.value, model, images, labels, total_steps)
-    return precision, compiled

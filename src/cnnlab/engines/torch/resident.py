@@ -1,11 +1,11 @@
-"""A split that lives on the device as packed pixels; a training batch is one gather and one normalisation.
+"""A split on the device as packed pixels; a training batch is one gather and one normalisation, and its targets.
 
-Three-channel pixels are packed with a fourth, unused byte into one 32-bit word. Moving whole words instead of
-single bytes makes crop and flip about five times cheaper, and the unused channel is dropped when the batch is
-normalised. The first word is black: every position outside the image points at it.
+Three-channel pixels are packed with a fourth, unused byte into one 32-bit word. Copying whole words instead of
+single bytes makes crop and flip about five times cheaper; normalisation drops the unused channel. The first word is
+black: every position outside the image points at it.
 
 Shape legend: N images of the split, B images of the batch, H x W pixels, C channels, P bytes of a packed pixel,
-X = H W P bytes of a packed image; V and D as in `cnnlab.augment.draws`.
+X = H W P bytes of a packed image, K classes; V and D as in `cnnlab.augment.draws`.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,6 @@ from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.pages import hold_in_huge_pages
 from cnnlab.engines.torch.sampling import bilinear_words, nearest_words
-from cnnlab.engines.torch.targets import Targets
 
 _WORDS: dict[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
@@ -36,8 +35,8 @@ class Normaliser:
         self.num_channels = len(scale)
         self.shape = (height, width, packed_bytes(self.num_channels))
         padding = [0.0] * (self.shape[2] - self.num_channels)
-        # One value for every byte of an image: plain element-wise arithmetic is several times faster than
-        # broadcasting over a last axis of three or four.
+        # One value for every byte of an image: that is several times faster than broadcasting over a last axis of
+        # three or four.
         repeat = height * width
         self.scale = torch.tensor((scale + padding) * repeat, dtype=dtype, device=device)
         self.shift = torch.tensor((shift + padding) * repeat, dtype=dtype, device=device)
@@ -49,13 +48,13 @@ class Normaliser:
         colours_BCD: torch.Tensor | None = None,
         boxes_B4: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Packed bytes B x (H W P) -> normalised B x C x H x W, channels-last; recoloured, the boxes 0."""
+        """Packed bytes B x (H W P) -> normalised B x C x H x W, channels-last, with colours changed and boxes 0."""
         dtype = self.scale.dtype
         values_BX = packed_BX.to(dtype) if tables_BCV is None else self._looked_up(packed_BX, tables_BCV)
         if colours_BCD is None:
             batch = torch.addcmul(self.shift, values_BX, self.scale)
         else:
-            batch = self._recoloured(values_BX, colours_BCD)
+            batch = self._coloured(values_BX, colours_BCD)
         if boxes_B4 is not None:
             kept_BHY = self._outside_of(boxes_B4)
             batch = batch.view_as(kept_BHY).mul_(kept_BHY)
@@ -64,17 +63,17 @@ class Normaliser:
         return images_BCHW.contiguous(memory_format=torch.channels_last)
 
     def _looked_up(self, packed_BX: torch.Tensor, tables_BCV: torch.Tensor) -> torch.Tensor:
-        """The tables' value of every byte."""
+        """The value of every byte in the tables."""
         size, device, num_bytes = len(packed_BX), packed_BX.device, self.shape[2]
-        # The unused bytes take any table: their scale is 0.
+        # Unused bytes may use any table: their scale is 0.
         channel_X = torch.arange(packed_BX.shape[1], device=device, dtype=torch.int32).remainder_(num_bytes)
         table_X = channel_X.clamp_max_(self.num_channels - 1)
         table_BX = table_X + torch.arange(size, device=device, dtype=torch.int32)[:, None] * self.num_channels
         index_BX = table_BX.mul_(256).add_(packed_BX)
         return tables_BCV.to(self.scale.dtype).view(-1)[index_BX.view(-1)].view_as(index_BX)
 
-    def _recoloured(self, values_BX: torch.Tensor, colours_BCD: torch.Tensor) -> torch.Tensor:
-        """The colour matrices and the normalisation as one matrix product, cut off where pixels 0 and 255 lie."""
+    def _coloured(self, values_BX: torch.Tensor, colours_BCD: torch.Tensor) -> torch.Tensor:
+        """The colour matrices and the normalisation as one matrix product, clamped to the range of pixels 0..255."""
         num_bytes = self.shape[2]
         scale_P, shift_P = self.scale[:num_bytes].float(), self.shift[:num_bytes].float()
         padding = num_bytes - self.num_channels
@@ -98,11 +97,43 @@ class Normaliser:
         return torch.maximum(other_rows[:, :, None], other_columns[:, None, :])
 
 
+class Targets(NamedTuple):
+    """The labels of a batch, and those of the images mixed into it.
+
+    `weights`: share of the image's own label, the rest is its partner's. None where nothing is mixed.
+    """
+
+    labels: torch.Tensor
+    partners: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+
+    def part(self, start: int, stop: int) -> "Targets":
+        further = (None if tensor is None else tensor[start:stop] for tensor in self[1:])
+        return Targets(self.labels[start:stop], *further)
+
+    def loss(self, logits_BK: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+        """Mean cross-entropy; of a mixed image, the weighted mean of both labels' (Zhang et al., "mixup", 2018)."""
+        if self.partners is None or self.weights is None:
+            return F.cross_entropy(logits_BK, self.labels, label_smoothing=label_smoothing)
+        own, other = (
+            F.cross_entropy(logits_BK, labels, label_smoothing=label_smoothing, reduction="none")
+            for labels in (self.labels, self.partners)
+        )
+        return torch.lerp(other, own, self.weights).mean()
+
+    def hits(self, logits_BK: torch.Tensor) -> torch.Tensor:
+        """The number of correct answers; for a mixed image the label with the larger share is correct."""
+        labels = self.labels
+        if self.partners is not None and self.weights is not None:
+            labels = torch.where(self.weights < 0.5, self.partners, labels)
+        return (logits_BK.argmax(1) == labels).sum()
+
+
 class _Arranged(NamedTuple):
     """Draws on the device, in the order of an epoch; see `EpochDraws`.
 
     `starts_NH`: the word where the input row of each output row begins; `steps_NW`: words from there. Both are very
-    negative where nothing is seen. `matrices_N23` in fixed point.
+    negative for positions outside the image. `matrices_N23` in fixed point.
     """
 
     starts_NH: torch.Tensor
@@ -134,7 +165,7 @@ class ResidentSplit:
         return self.num_images
 
     def arrange(self, order_N: NDArray[np.int64], draws: EpochDraws) -> None:
-        """Fix order and draws of one epoch; `gather` then serves places of this order."""
+        """Set order and draws of one epoch; `gather` returns images by their position in this order."""
         self._own, self._partners = self._on_device(order_N, draws), None
         self._bilinear = draws.bilinear
         self._targets = Targets(self._labels_of(order_N))
@@ -145,7 +176,7 @@ class ResidentSplit:
             self._targets = Targets(self._targets.labels, self._labels_of(partners_N), weights)
 
     def gather(self, start: int, stop: int, normalise: Normaliser) -> tuple[torch.Tensor, Targets]:
-        """The places start..stop of the arranged epoch: augmented images B x C x H x W, and what they are."""
+        """The positions start..stop of the arranged epoch: augmented images B x C x H x W, and their targets."""
         assert self._own is not None, "arrange() comes before gather()"
         targets = self._targets.part(start, stop)
         images = self._augmented(self._own.part(start, stop), normalise)
@@ -155,7 +186,7 @@ class ResidentSplit:
         return images, targets
 
     def stored(self, start: int, stop: int) -> torch.Tensor:
-        """Packed bytes B x (H W P) of images start..stop as they are stored, without augmentation."""
+        """Packed bytes B x (H W P) of the stored images start..stop, without augmentation."""
         area = self.height * self.width
         return self._bytes(self.words[1 + start * area : 1 + stop * area], stop - start)
 
@@ -167,12 +198,14 @@ class ResidentSplit:
         here = draws.at(positions_N)
         rows_NH = np.arange(self.height)[None] if here.rows_NH is None else here.rows_NH
         columns_NW = np.arange(self.width)[None] if here.columns_NW is None else here.columns_NW
-        # Negative whatever row or column is added to it, so that one clamp finds every outside position.
+        # Negative also after any row or column is added, so that one clamp finds every outside position.
         outside = -self.words.numel()
         first_N1 = 1 + positions_N[:, None] * (self.height * self.width)
         starts_NH = np.where(rows_NH == OUTSIDE, outside, first_N1 + rows_NH * self.width)
         steps_NW = np.where(columns_NW == OUTSIDE, outside, columns_NW)
-        index = np.int32 if self.words.numel() < 2**30 else np.int64  # half the memory traffic where it fits
+        index = (
+            np.int32 if self.words.numel() < 2**30 else np.int64
+        )  # half the memory traffic where int32 is enough
 
         def placed(array: NDArray[np.generic]) -> torch.Tensor:
             return torch.from_numpy(array).to(self.words.device)
@@ -200,7 +233,7 @@ class ResidentSplit:
 
 
 def packed_bytes(num_channels: int) -> int:
-    """Bytes of one packed pixel: the next size that is a machine word."""
+    """Bytes of one packed pixel: the next size of a machine word."""
     return next(size for size in _WORDS if size >= num_channels)
 
 

@@ -1,8 +1,8 @@
-"""Which words of a resident split the pixels of rotated images are: a whole batch in one gather, or four if bilinear.
+"""Rotated images of a resident split: the pixels of a whole batch by one gather, or by four if bilinear.
 
-Positions are whole 65536ths of a pixel (`cnnlab.augment.rotate.fixed_point`) and weights whole 256ths: the same pixels
-on every device, and those of `cnnlab.augment.reference`. Measured on one AVX-512 core, 32x32 colour, microseconds an
-image: nearest 2, bilinear 11; torch's affine_grid and grid_sample 13 and 16 or more.
+Positions are integers in units of 1/65536 pixel (`cnnlab.augment.rotate.fixed_point`) and weights in units of 1/256:
+equal pixels on every device and in `cnnlab.augment.reference`. Measured on one AVX-512 core, 32x32 colour,
+microseconds per image: nearest 2, bilinear 11; torch's affine_grid and grid_sample 13 and 16 or more.
 
 Shape legend: B images, H x W pixels. `starts_BH`, `steps_BW`: see `resident.py`; a negative sum is outside.
 """
@@ -16,7 +16,7 @@ _LANES = 0x00FF00FF  # every second byte of a word: room for products of 16 bits
 def nearest_words(
     words: torch.Tensor, starts_BH: torch.Tensor, steps_BW: torch.Tensor, matrices_B23: torch.Tensor
 ) -> torch.Tensor:
-    """The words at the nearest pixels, B H W in one row."""
+    """The words of the nearest pixels, B H W in one row."""
     x_BHW, y_BHW = _positions(matrices_B23, starts_BH.shape[1], steps_BW.shape[1])
     starts, steps = (F.pad(table, (1, 1), value=-words.numel()) for table in (starts_BH, steps_BW))
     (start,), (step,) = _looked_up(starts, y_BHW >> 16, 1), _looked_up(steps, x_BHW >> 16, 1)
@@ -26,12 +26,12 @@ def nearest_words(
 def bilinear_words(
     words: torch.Tensor, starts_BH: torch.Tensor, steps_BW: torch.Tensor, matrices_B23: torch.Tensor
 ) -> torch.Tensor:
-    """Mixed from the four nearest pixels. As in Pillow, a pixel beyond the border is the pixel at the border."""
+    """Words mixed from the four nearest pixels. As in Pillow, pixels outside the border equal those at the border."""
     height, width = starts_BH.shape[1], steps_BW.shape[1]
     x_BHW, y_BHW = _positions(matrices_B23, height, width)
     inside = (x_BHW >= 0).logical_and_(x_BHW < width << 16)
     inside.logical_and_(y_BHW >= 0).logical_and_(y_BHW < height << 16)
-    x_BHW -= 32768  # half a pixel: positions are now those of centres
+    x_BHW -= 32768  # half a pixel: positions now count from the centres of pixels
     y_BHW -= 32768
     right, below = ((p & 0xFFFF).add_(128).bitwise_right_shift_(8).view(-1) for p in (x_BHW, y_BHW))
     both = (right * below).add_(128).bitwise_right_shift_(8)
@@ -64,7 +64,7 @@ def _positions(matrices_B23: torch.Tensor, height: int, width: int) -> tuple[tor
 
 
 def _looked_up(table_BL: torch.Tensor, places_BHW: torch.Tensor, number: int) -> list[torch.Tensor]:
-    """Entries of each image's row of the table at its places -1, 0 ..., and `number` - 1 entries after those."""
+    """Entries of each image's row of the table at positions from -1 on, and the `number` - 1 entries after each."""
     num_images, length = table_BL.shape
     first_B = torch.arange(num_images, dtype=torch.int32, device=table_BL.device) * length
     index = places_BHW.clamp_(-1, length - 1 - number).add_((first_B + 1)[:, None, None]).view(-1)

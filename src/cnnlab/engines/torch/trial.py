@@ -1,11 +1,12 @@
-"""Before the first step: is the network what its architecture says, and what is the fastest way to run it here?
+"""Checks before the first step: is the network correct, can it learn, and how does it run fastest here?
 
-Everything is tried on copies of the network, with the first training batch; the network itself is left untouched.
+Each trial uses a copy of the network and the first training batch; the network itself does not change.
 """
 
 import copy
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,18 +14,18 @@ from torch import nn
 
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.engines.execution import Choice, Precision
 from cnnlab.engines.protocol import Start
 from cnnlab.engines.torch.devices import DTYPES, synchronise
+from cnnlab.runs.environment import Choice, Precision
 
 _WARM_STEPS, _TIMED_STEPS = 1, 3
 _ROUNDS = 2
-# Compiling takes about half a minute; below this much training it cannot pay.
+# Compiling takes about half a minute: too long for shorter trainings.
 _SHORTEST_TRAINING_TO_COMPILE = 15 * 60.0
-# A step must get this much shorter before a compiled one is preferred: less is within what two trials differ by.
+# A compiled step must take at most this share of an eager one: smaller gains are within the noise of two trials.
 _WORTHWHILE = 0.9
-# The preferred number format is given up only where another is this much faster. A close race decided by the clock
-# would train one recipe in two formats on one machine, and its runs could not be compared bit by bit.
+# Only a format that is this much faster replaces the preferred one. With two formats of nearly equal speed, noise would
+# decide: runs of one recipe on one machine would use different formats and could not be compared bit by bit.
 _CLEARLY_FASTER = 1.5
 
 
@@ -44,7 +45,7 @@ def check_model(model: nn.Module, trace: Trace, images: torch.Tensor) -> None:
 
 
 def start_of(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> Start:
-    """How the untrained network answers one batch, in training mode as the first step sees it."""
+    """Loss, spread and gradients of the untrained network on one batch, in training mode as in the first step."""
     model = copy.deepcopy(model).train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # dropout, if there is any
@@ -60,27 +61,29 @@ def start_of(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -
 
 
 def choose_precision(
-    requested: str,
+    requested: Precision | Literal["auto"],
     candidates: Sequence[Precision],
     model: nn.Module,
     images: torch.Tensor,
     labels: torch.Tensor,
-) -> Choice:
-    """The first of `candidates`, the preferred format, unless another is clearly faster here; or what the recipe says.
+) -> Choice[Precision]:
+    """The recipe's number format; for `auto` the first candidate, or a much faster one on this machine.
 
-    The formats take their measured steps in turns, so that a busy moment of the machine falls on all of them.
+    The formats are measured in turns, so that a busy moment of the machine affects all of them.
     """
     if requested != "auto":
-        return Choice(requested, "set by the recipe")
+        return Choice(value=requested, reason="set by the recipe", milliseconds={})
     preferred = candidates[0]
     if len(candidates) == 1:
-        return Choice(preferred, "the only fast one on this device")
+        return Choice(value=preferred, reason="the only fast one on this device", milliseconds={})
     rounds = [{p: _milliseconds(model, images, labels, p) for p in candidates} for _ in range(_ROUNDS)]
     measured: dict[str, float] = {p: min(times[p] for times in rounds) for p in candidates}
     fastest = min(candidates, key=lambda p: measured[p])
-    if measured[preferred] > _CLEARLY_FASTER * measured[fastest]:
-        return Choice(fastest, f"{preferred} is more than {_CLEARLY_FASTER} times slower here", measured)
-    return Choice(preferred, "native on this device, and not clearly slower", measured)
+    if measured[preferred] <= _CLEARLY_FASTER * measured[fastest]:
+        reason = "native on this device, and not clearly slower"
+        return Choice(value=preferred, reason=reason, milliseconds=measured)
+    reason = f"{preferred} is more than {_CLEARLY_FASTER} times slower here"
+    return Choice(value=fastest, reason=reason, milliseconds=measured)
 
 
 def choose_compile(
@@ -90,26 +93,30 @@ def choose_compile(
     images: torch.Tensor,
     labels: torch.Tensor,
     total_steps: int,
-) -> Choice:
-    """Whether `torch.compile` saves more time over the whole training than it costs. `on` and `off` are obeyed."""
+) -> Choice[bool]:
+    """Whether to use `torch.compile`; for `auto`, whether it saves more time over the training than it takes."""
     if requested != "auto":
-        return Choice(requested == "on", "set by --compile")
+        return Choice(value=requested == "on", reason="set by --compile", milliseconds={})
     eager = _milliseconds(model, images, labels, precision)
     expected_seconds = eager * total_steps / 1000
     if expected_seconds < _SHORTEST_TRAINING_TO_COMPILE:
-        return Choice(False, f"the whole training takes about {expected_seconds:.0f} s", {"eager": eager})
+        reason = f"the whole training takes about {expected_seconds:.0f} s"
+        return Choice(value=False, reason=reason, milliseconds={"eager": eager})
     start = time.perf_counter()
     try:
         compiled = _milliseconds(model, images, labels, precision, compiled=True)
-    except Exception as error:  # whatever the compiler raises, the answer is the same: it does not pay here
-        return Choice(False, f"torch.compile failed: {type(error).__name__}", {"eager": eager})
+    except Exception as error:  # the compiler raises many kinds; each of them means: do not compile here
+        reason = f"torch.compile failed: {type(error).__name__}"
+        return Choice(value=False, reason=reason, milliseconds={"eager": eager})
     cost = time.perf_counter() - start
-    # Once more after the long compilation: other programs may have come or gone meanwhile.
+    # Measured again after the long compilation: the load of the machine may have changed.
     eager = min(eager, _milliseconds(model, images, labels, precision))
     saved = (eager - compiled) * total_steps / 1000
-    pays = compiled < _WORTHWHILE * eager and saved > cost
-    reason = f"compiling took {cost:.0f} s and would save {saved:.0f} s"
-    return Choice(pays, reason, {"eager": eager, "compiled": compiled})
+    return Choice(
+        value=compiled < _WORTHWHILE * eager and saved > cost,
+        reason=f"compiling took {cost:.0f} s and would save {saved:.0f} s",
+        milliseconds={"eager": eager, "compiled": compiled},
+    )
 
 
 def _milliseconds(
