@@ -16,6 +16,7 @@ from cnnlab.compare.noise import Noise, decompose
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.confusion_difference import confusion_difference
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.numbers import accuracies, values
 from cnnlab.report.study.wording import code, effect, effect_interval, plain, seeds
@@ -35,9 +36,9 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
     classes = facts.runs[0].environment.data.classes
     left_KK, right_KK = _mean_shares(arm, len(classes)), _mean_shares(reference, len(classes))
     title = f"{arm.name} minus {reference.name}, test"
-    path = confusion_difference(left_KK - right_KK, classes, figures / "confusion-difference.svg", title)
+    figure = confusion_difference(left_KK - right_KK, classes, title)
     picture = Picture(
-        path,
+        save_vector(figure, figures / "confusion-difference.svg"),
         f"How the shares of each true class move from {code(reference.name)} to {code(arm.name)}, in points "
         "(mean over seeds). On the diagonal more is better, elsewhere less.",
         "Difference of two confusion matrices",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cnnlab.report.document import Block, Paragraph, Picture, Section
 from cnnlab.report.figures.bands import Quantity, learning_panels, mean_curves
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.study.facts import StudyFacts
 
 
@@ -18,13 +19,13 @@ def curves_section(facts: StudyFacts, figures: Path) -> Section | None:
     blocks: list[Block] = [Paragraph(_before_training(facts))]
     rows = [row for runs in arms.values() for run in runs for row in run]
     if any(row.get("val_accuracy") is not None for row in rows):
-        path = mean_curves(arms, figures / "curves.svg")
+        path = save_vector(mean_curves(arms), figures / "curves.svg")
         caption = f"Accuracy on val by epoch. {seeds}"
         blocks.append(Picture(path, caption, "Val accuracy against the epoch, a line for each arm"))
     note = "Train is measured while training, on augmented images and with dropout where there is any."
     texts: dict[Quantity, str] = {"accuracy": note, "loss": ""}
     for quantity, text in texts.items():
-        path = learning_panels(arms, figures / f"learning-{quantity}.svg", quantity)
+        path = save_vector(learning_panels(arms, quantity), figures / f"learning-{quantity}.svg")
         caption = f"{quantity.capitalize()} on train and val, arm by arm. {text}".rstrip()
         alt = f"{quantity} on train and val against the epoch, a panel for each arm"
         blocks.append(Picture(path, caption, alt))

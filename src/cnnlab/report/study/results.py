@@ -7,6 +7,7 @@ from cnnlab.compare.summary import Summary
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.intervals import Dots, interval_plot
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.numbers import Difference, accuracies, differences, pairs_of, summaries, values
 from cnnlab.report.study.wording import (
@@ -73,7 +74,7 @@ def _figure(facts: StudyFacts, found: Found, figures: Path) -> Picture:
             _dots(name, [*table[name].values()], summary, published.get(name))
             for name, summary in summaries(table).items()
         ]
-    path = interval_plot(panels, figures / "accuracy.svg")
+    path = save_vector(interval_plot(panels), figures / "accuracy.svg")
     spread = " Whiskers are 95% intervals for the mean over seeds (Student's t)."
     caption = "Accuracy of each arm: every seed a dot." + (
         spread if any(len(arm.runs) > 1 for arm in facts.arms) else ""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cnnlab.compare.metrics import best_weights
 from cnnlab.report.document import Paragraph, Picture, Section, Table
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.figures.weights import share_near_zero, weight_histograms
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.wording import code
@@ -33,7 +34,7 @@ def weights_section(facts: StudyFacts, figures: Path) -> Section | None:
     weights = _by_layer(arms)
     drawn = sorted(weights, key=lambda layer: -_size(weights[layer]))[:_MOST_LAYERS]
     shown = {layer: weights[layer] for layer in weights if layer in drawn}
-    path = weight_histograms(shown, NEAR_ZERO, figures / "weights.svg")
+    path = save_vector(weight_histograms(shown, NEAR_ZERO), figures / "weights.svg")
     caption = (
         "Distributions of the weights of each layer, all seeds of an arm together, of the network with the best val "
         f"accuracy; in each panel the share of weights smaller than {NEAR_ZERO:g} in size."
