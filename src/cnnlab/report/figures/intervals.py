@@ -23,7 +23,12 @@ from cnnlab.report.figures.style import (
 
 _LONGEST_NAME = 30
 _SEED: dict[str, Any] = {"color": ARM_COLOURS[0], "alpha": 0.55, "markersize": 4, "markeredgewidth": 0}
-_PUBLISHED: dict[str, Any] = {"markersize": 6, "markerfacecolor": "white", "markeredgewidth": 1.4, "zorder": 5}
+_PUBLISHED: dict[str, Any] = {
+    "markersize": 6,
+    "markerfacecolor": "white",
+    "markeredgewidth": 1.4,
+    "zorder": 5,
+}
 # An arm is off the scale if the gap to the next one is this many times the range of the others, and this wide.
 _FAR, _LEAST_GAP = 2.0, 0.2
 
@@ -88,15 +93,7 @@ def _draw_panel(axes: Axes, rows: Sequence[Dots]) -> None:
         elif row.values:
             _draw_arm(axes, place, row)
         if row.published is not None and row.name not in off_scale:
-            axes.plot(
-                row.published,
-                place,
-                "D",
-                markeredgecolor=ARM_COLOURS[1],
-                label="published",
-                zorder=5,
-                **_PUBLISHED,
-            )
+            axes.plot(row.published, place, "D", mec=ARM_COLOURS[1], label="published", **_PUBLISHED)
     axes.margins(x=0.06)
     if off_scale:  # room for the text of the arrows
         low, high = axes.get_xlim()
