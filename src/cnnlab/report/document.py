@@ -101,7 +101,7 @@ class Document:
 class InlineWriter:
     """Writes running text in another language, by functions for plain text and for code.
 
-    `marks` has the names of Markdown's tokens as keys (`strong_open`, ...); `link` gives the texts before and after one.
+    The keys of `marks` are names of Markdown's tokens (`strong_open`, ...); `link` gives the texts before and after it.
     """
 
     marks: Mapping[str, str]
