@@ -81,8 +81,8 @@ class StudyFacts:
         try:
             TopologicalSorter({arm.name: [arm.against] for arm in self.arms if arm.against}).prepare()
         except CycleError as error:
-            circle = " and ".join(map(repr, error.args[1][1:]))
-            problems.append(f"arm to compare with: {circle} is compared with itself, directly or by others")
+            circle = " with ".join(map(repr, error.args[1]))
+            problems.append(f"arm to compare with: an arm is compared with itself by others: {circle}")
         if not names:
             problems.append("a report needs a study with at least one arm")
         if problems:

@@ -162,10 +162,10 @@ def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
     if any(map(_has_dropout, (base, *recipes))):
         left_out.append("the engine's own draws of dropout (torch makes others)")
     return (
-        "The runs were made by cnnlab's own engine. With the version that wrote this report, the programs below make "
-        "the run of the base recipe again: the same initial weights, the same images in the same order, the same "
-        f"updates but for rounding. Not in them: {listed(left_out)}."
-        + (f" {code('recipe.toml')} holds the base recipe above." if "recipe.toml" in reference else "")
+        "The runs were made by cnnlab's own engine. With the version that wrote this report, the programs below repeat "
+        "the run of the base recipe: the same initial weights, the same images in the same order, the same updates "
+        f"except for rounding. Not in them: {listed(left_out)}."
+        + (f" {code('recipe.toml')} contains the base recipe above." if "recipe.toml" in reference else "")
     )
 
 
