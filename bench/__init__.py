@@ -1,1 +1,1 @@
-"""Benchmarks of cnnlab, no part of the package. From the repository root: `python -m bench.train_speed`."""
+"""Benchmarks of cnnlab; not part of the package. From the repository root: `python -m bench.train_speed`."""

@@ -1,14 +1,14 @@
-"""What augmentation costs: microseconds an image, from an epoch's draws to the normalised batch.
+"""What augmentation costs: microseconds per image, from an epoch's draws to the normalised batch.
 
     python -m bench.augment_speed --threads 2
 
-Random images of CIFAR's size, batches of 128. The methods take turns, so that a drifting machine is fair to all; the
-median of the turns is printed. Nothing is trained.
+Random images of CIFAR's size, batches of 128. The methods alternate, so a change of the machine's speed affects all of
+them. The median over the rounds is printed. Nothing is trained.
 """
 
-import argparse
 import statistics
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +38,7 @@ _STATISTICS = Normalisation((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 def epoch_microseconds(
     split: ResidentSplit, augment: Augment, normalise: Normaliser, epoch: int
 ) -> tuple[float, float]:
-    """Microseconds an image for one epoch: to draw and arrange it, and to make its whole batches."""
+    """Microseconds per image for one epoch: to draw and arrange it, and to make its full batches."""
     start = time.perf_counter()
     order = np.random.default_rng(epoch).permutation(len(split))
     split.arrange(order, draw_epoch(augment, 1, epoch, len(split), split.height, split.width))
@@ -52,9 +52,7 @@ def epoch_microseconds(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=int, default=45_000)
     parser.add_argument("--rounds", type=int, default=9)

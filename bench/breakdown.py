@@ -1,10 +1,10 @@
-"""Where the time of an epoch goes, and what bounds the speed: the torch engine's own parts, timed one by one.
+"""Which part of an epoch takes how long, and what limits the speed: parts of the torch engine, timed one by one.
 
     python -m bench.breakdown simplenn-aug --threads 2
     python -m bench.breakdown simplenn-aug --threads 2 --pages off      # without huge pages (engines/torch/pages.py)
 
-Each part is timed on the real recipe, the device synchronised before and after it, in a loop without
-checkpoints, hooks and output. Prints one JSON object.
+Each part is timed on the real recipe, in a loop without checkpoints, hooks and output. The device is synchronised
+before and after each part. Prints one JSON object.
 """
 
 import argparse
@@ -12,8 +12,9 @@ import json
 import os
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 from torch.autograd import DeviceType  # type: ignore[attr-defined]  # torch does not list it
 from torch.profiler import ProfilerActivity, profile
@@ -28,93 +29,61 @@ _NUM_OPERATORS = 8
 _LR = 1e-3  # speed does not depend on it; a small one keeps the weights finite
 
 
-@dataclass(frozen=True)
-class Breakdown:
-    """One recipe's epoch taken apart.
-
-    `milliseconds`: median of each part per step; `step_milliseconds`: of a whole `train_step`.
-    `seconds`: what each part adds to one epoch; `shares`: the same as shares of the epoch.
-    `bound_images_per_second`: the speed if all but forward and backward were free.
-    `operators`: the largest shares of the time in forward and backward, by torch's own profiler;
-    `convolution_share`: all convolution operators in it together.
-    """
-
-    recipe: str
-    precision: str
-    compiled: bool
-    steps_per_epoch: int
-    milliseconds: dict[str, float]
-    step_milliseconds: float
-    seconds: dict[str, float]
-    shares: dict[str, float]
-    step_images_per_second: float
-    bound_images_per_second: float
-    convolution_share: float
-    operators: dict[str, float]
-
-
-def break_down(recipe: Recipe, threads: int, rounds: int) -> Breakdown:
+def break_down(recipe: Recipe, threads: int, rounds: int) -> dict[str, Any]:
     """Assemble the recipe as `train` does and time `rounds` steps. Needs a val split. Raises CnnlabError."""
     prepared = assemble(recipe, Options(threads=threads)).prepared
     engine = prepared.engine
     assert isinstance(engine, TorchEngine)
-    epoch_start = _start_epoch(engine)
+    epochs = iter((1, 0))
+    epoch_start = _second_time(engine, lambda: engine.start_epoch(next(epochs)))
     parts, whole = _time_steps(engine, rounds)
-    evaluation = _evaluate(engine)
+    evaluation = _second_time(engine, lambda: engine.logits("val"))
     steps, batch_size = engine.steps_per_epoch, recipe.train.batch_size
-    seconds = {
-        "augmentation": epoch_start + steps * parts["augmentation"],
-        "forward and backward": steps * parts["forward and backward"],
-        "optimizer": steps * parts["optimizer"],
-        "evaluation": evaluation,
-    }
+    seconds = {part: steps * value for part, value in parts.items()} | {"evaluation": evaluation}
+    seconds["augmentation"] += epoch_start
     operators = _operator_shares(engine, max(1, rounds // 5))
-    return Breakdown(
-        recipe=recipe.name,
-        precision=prepared.execution.precision.value,
-        compiled=prepared.execution.compile.value,
-        steps_per_epoch=steps,
-        milliseconds={part: 1000 * value for part, value in parts.items()},
-        step_milliseconds=1000 * whole,
-        seconds=seconds,
-        shares={part: value / sum(seconds.values()) for part, value in seconds.items()},
-        step_images_per_second=batch_size / whole,
-        bound_images_per_second=batch_size / parts["forward and backward"],
-        convolution_share=sum(share for name, share in operators.items() if "convolution" in name),
-        operators=dict(list(operators.items())[:_NUM_OPERATORS]),
-    )
+    return {
+        "recipe": recipe.name,
+        "precision": prepared.execution.precision.value,
+        "compiled": prepared.execution.compile.value,
+        "steps_per_epoch": steps,
+        # The median of each part of a step, and of a whole `train_step`.
+        "milliseconds": {part: 1000 * value for part, value in parts.items()},
+        "step_milliseconds": 1000 * whole,
+        # What each part adds to one epoch.
+        "seconds": seconds,
+        "shares": {part: value / sum(seconds.values()) for part, value in seconds.items()},
+        "step_images_per_second": batch_size / whole,
+        # The speed if everything but forward and backward took no time.
+        "bound_images_per_second": batch_size / parts["forward and backward"],
+        # Of the time in forward and backward, by torch's profiler: all convolutions, and the largest operators.
+        "convolution_share": sum(share for name, share in operators.items() if "convolution" in name),
+        "operators": dict(list(operators.items())[:_NUM_OPERATORS]),
+    }
 
 
 def _now(engine: TorchEngine) -> float:
-    """The time when the device has done all it was asked for."""
+    """The time after the device has finished all its work."""
     synchronise(engine.device)
     return time.perf_counter()
 
 
-def _start_epoch(engine: TorchEngine) -> float:
-    """Seconds to draw order and augmentation of one epoch, the second one: the first finds its memory."""
-    engine.start_epoch(1)
+def _second_time(engine: TorchEngine, action: Callable[[], object]) -> float:
+    """Seconds of an action that is done twice: the first time allocates its memory."""
+    action()
     start = _now(engine)
-    engine.start_epoch(0)
-    return _now(engine) - start
-
-
-def _evaluate(engine: TorchEngine) -> float:
-    """Seconds of one evaluation on val, the second one likewise."""
-    engine.logits("val")
-    start = _now(engine)
-    engine.logits("val")
+    action()
     return _now(engine) - start
 
 
 def _time_steps(engine: TorchEngine, rounds: int) -> tuple[dict[str, float], float]:
     """Median seconds of each part of a step, and of a whole step.
 
-    Whole steps alternate with those taken apart: the speed of a machine drifts within seconds.
+    Whole steps alternate with steps in parts, because the speed of a machine changes within seconds.
     """
     apart: list[dict[str, float]] = []
     whole: list[float] = []
-    # An incomplete last batch would count as a fast one.
+    # An incomplete last batch would seem fast.
     full_batches = len(engine.splits["train"]) // engine.recipe.train.batch_size
     for number in range(rounds):
         place = number % full_batches
@@ -122,13 +91,13 @@ def _time_steps(engine: TorchEngine, rounds: int) -> tuple[dict[str, float], flo
         start = _now(engine)
         engine.train_step(place, _LR)
         whole.append(_now(engine) - start)
-    warm = rounds // 10  # in the first steps memory is still being found
+    warm = rounds // 10  # the first steps still allocate memory
     parts = {part: statistics.median(step[part] for step in apart[warm:]) for part in PARTS}
     return parts, statistics.median(whole[warm:])
 
 
 def _step_apart(engine: TorchEngine, place: int) -> dict[str, float]:
-    """What `train_step` does, with the seconds of each part."""
+    """The work of `train_step`, with the seconds of each part."""
     size = engine.recipe.train.batch_size
     times = [_now(engine)]
     images, targets = engine.splits["train"].gather(place * size, (place + 1) * size, engine._normalise)
@@ -150,7 +119,7 @@ def _operator_shares(engine: TorchEngine, num_steps: int) -> dict[str, float]:
         for step in range(num_steps):
             engine.backward(images, targets, step)
         synchronise(engine.device)
-    # On CUDA the kernels are listed once more under their own names; the operators' rows hold them already.
+    # On CUDA the kernels are also listed under their own names; the rows of the operators already contain them.
     rows = [event for event in profiler.key_averages() if event.device_type == DeviceType.CPU]
     times = {row.key: row.self_device_time_total if on_device else row.self_cpu_time_total for row in rows}
     total = sum(times.values())
@@ -168,7 +137,7 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["CNNLAB_HUGE_PAGES"] = "1" if args.pages == "on" else "0"
     recipe = Recipe.load(args.recipe, args.overrides)
-    print(json.dumps(asdict(break_down(recipe, args.threads, args.rounds))))
+    print(json.dumps(break_down(recipe, args.threads, args.rounds)))
 
 
 if __name__ == "__main__":

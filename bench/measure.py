@@ -1,7 +1,7 @@
-"""Run one training program in a fresh process, and see from outside how fast, how soon and how large it is.
+"""Run one training program in a new process and measure from outside its speed, start time and memory.
 
-A program is measured by the JSON lines it prints, one an epoch, with `train_s`, `eval_s` and `images_per_s`.
-The yardstick prints them, and `bench.worker` does so for cnnlab: both are measured in the same way.
+A program prints one JSON line per epoch, with `train_s`, `eval_s` and `images_per_s`. The yardstick prints them, and
+`bench.worker` does so for cnnlab: both are measured in the same way.
 """
 
 import json
@@ -33,7 +33,7 @@ class Measurement:
 
 
 class ProgramError(CnnlabError):
-    """A measured program failed; the message holds the end of what it wrote to stderr."""
+    """A measured program failed; the message contains the end of its stderr."""
 
 
 def measure(command: Sequence[str], threads: int) -> Measurement:
@@ -57,7 +57,7 @@ def measure(command: Sequence[str], threads: int) -> Measurement:
 def _watched(
     command: Sequence[str], threads: int, errors: IO[str], epochs: list[tuple[float, Mapping[str, float]]]
 ) -> tuple[int, int | None]:
-    """Run to the end, adding each epoch's line with the seconds it came after; exit code and peak memory."""
+    """Run to the end; append each epoch's line and its time in seconds. Returns exit code and peak memory."""
     start = time.perf_counter()
     with subprocess.Popen(
         command,
@@ -66,7 +66,7 @@ def _watched(
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
-        start_new_session=True,  # so that its workers can be told from other processes, and ended with it
+        start_new_session=True,  # a process group of its own, to measure and end it with its workers
     ) as process:
         watch = MemoryWatch(process.pid)
         watch.start()

@@ -1,9 +1,8 @@
-"""Peak memory of a program with all its worker processes, watched from outside.
+"""Peak memory of a program with all its worker processes, measured from outside.
 
-The measure is PSS, a process's own pages plus its part of the shared ones: the sum over a process group then
-counts every page once, also those that forked data loaders share with their parent. PSS can only be sampled,
-so a short peak may be missed; the highest resident size of a single process, which the kernel keeps itself,
-counts where it is larger.
+The measure is PSS: a process's own pages plus its part of the shared ones. The sum over a process group counts every
+page once, also pages that forked data loaders share with their parent. PSS can only be sampled, so a short peak may be
+missed. The highest resident size of a single process, which the kernel records, is used where it is larger.
 """
 
 import re
@@ -13,12 +12,12 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _SHORTEST_PAUSE = 0.2
-# Adding up PSS walks every page table and holds the program up meanwhile: at most 2% of the time.
+# Reading PSS walks every page table and stops the program meanwhile: at most 2% of the time.
 _PAUSE_PER_COST = 50
 
 
 class MemoryWatch(threading.Thread):
-    """Watches a process group from `start()` to `stop()`."""
+    """Samples a process group from `start()` to `stop()`."""
 
     def __init__(self, process_group: int) -> None:
         super().__init__(daemon=True)
@@ -38,7 +37,7 @@ class MemoryWatch(threading.Thread):
             pause = max(_SHORTEST_PAUSE, _PAUSE_PER_COST * (time.perf_counter() - start))
 
     def stop(self) -> int | None:
-        """Bytes of the highest sample; None where the system has no /proc to ask."""
+        """Bytes of the highest sample; None on systems without /proc."""
         self._ended.set()
         self.join()
         return self._peak or None
@@ -47,7 +46,7 @@ class MemoryWatch(threading.Thread):
 def _group_members(process_group: int) -> list[Path]:
     members = []
     for process in _PROC.glob("[0-9]*"):
-        # "pid (name) state parent group ..."; the name may hold spaces and brackets itself.
+        # "pid (name) state parent group ..."; the name may contain spaces and brackets.
         fields = _read(process / "stat").rpartition(")")[2].split()
         if len(fields) > 2 and int(fields[2]) == process_group:
             members.append(process)

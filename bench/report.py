@@ -1,4 +1,4 @@
-"""From measurements to a report: pure functions to a JSON value, and from that to Markdown."""
+"""From measurements to a report: pure functions to a JSON value, and from it to Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +14,7 @@ SIDES = ("ours", "yardstick")
 
 
 def summarise(case: Case, yardstick: Sequence[Measurement], ours: Sequence[Measurement]) -> Json:
-    """Medians of both sides and what they come to; `yardstick` is empty where it was not measured."""
+    """Medians of both sides and their ratios; `yardstick` is empty if it was not measured."""
     theirs_median, ours_median = _medians(yardstick), _medians(ours)
     return {
         **asdict(case),
@@ -23,17 +23,14 @@ def summarise(case: Case, yardstick: Sequence[Measurement], ours: Sequence[Measu
         "yardstick": theirs_median,
         "speed_ratio": _ratio(ours_median, theirs_median, "images_per_second"),
         "memory_ratio": _ratio(ours_median, theirs_median, "peak_memory"),
-        "measurements": {
-            "ours": [asdict(one) for one in ours],
-            "yardstick": [asdict(one) for one in yardstick],
-        },
+        "measurements": {"ours": list(map(asdict, ours)), "yardstick": list(map(asdict, yardstick))},
     }
 
 
 def _medians(measurements: Sequence[Measurement]) -> Json | None:
     if not measurements:
         return None
-    rows = [asdict(one) for one in measurements]
+    rows = list(map(asdict, measurements))
     return {key: None if rows[0][key] is None else median(row[key] for row in rows) for key in rows[0]}
 
 
@@ -44,7 +41,7 @@ def _ratio(ours: Json | None, yardstick: Json | None, key: str) -> float | None:
 
 
 def to_markdown(report: Json) -> str:
-    """The report as a page: what was measured where, the race, the readiness, the breakdown."""
+    """The report as a page: setting, speeds, time until the first step, breakdown."""
     sections = [
         "# Training speed",
         _setting(report),
@@ -71,12 +68,12 @@ def _setting(report: Json) -> str:
         f"- Yardstick: {report['yardstick'] or 'not found, so not measured'}",
     ]
     if report["quick"]:
-        lines.append("- **A quick look at a handful of images: these figures mean nothing.**")
+        lines.append("- **A quick test with a few images: these figures mean nothing.**")
     return "\n".join(lines)
 
 
 def speed_table(cases: Sequence[Json]) -> str:
-    """Images per second of training, both sides, against what was asked."""
+    """Images per second of training of both sides, and the required multiples."""
     header = ("model", "yardstick images/s", "cnnlab images/s", "ratio", "asked", "goal", "medians of")
     rows = [
         (
@@ -93,15 +90,8 @@ def speed_table(cases: Sequence[Json]) -> str:
 
 
 def _readiness_table(cases: Sequence[Json]) -> str:
-    header = (
-        "model",
-        "data loaded",
-        "asked",
-        "first step after",
-        "yardstick's",
-        "peak memory",
-        "yardstick's",
-    )
+    times = ("data loaded", "asked", "first step after", "yardstick's")
+    header = ("model", *times, "peak memory", "yardstick's", "ratio", "asked")
     rows = [
         (
             case["model"],
@@ -114,7 +104,7 @@ def _readiness_table(cases: Sequence[Json]) -> str:
         )
         for case in cases
     ]
-    return "\n".join(markdown_lines((*header, "ratio", "asked"), rows, words=1))
+    return "\n".join(markdown_lines(header, rows, words=1))
 
 
 def _breakdown_section(breakdown: Json) -> str:
@@ -142,5 +132,5 @@ def _show(side: Mapping[str, Any] | None, key: str, form: str, unit: float = 1) 
 
 
 def _reached(larger: float | None, smaller: float | None) -> str:
-    """Whether what must be larger is; nothing where one of the two was not measured."""
+    """Whether `larger` is at least `smaller`; empty if one of them was not measured."""
     return "" if larger is None or smaller is None else ": yes" if larger >= smaller else ": no"

@@ -1,19 +1,18 @@
-"""Do two workers beat one? The same SimpleNN trainings as a study, one after the other and side by side.
+"""Are two workers faster than one? The same SimpleNN trainings as a study, one after the other and in parallel.
 
-    python -m bench.study_speed                  # real CIFAR-10 from $CNNLAB_DATA, some minutes; wants an idle machine
-    python -m bench.study_speed --quick          # a handful of images: shows that the benchmark itself works
+    python -m bench.study_speed                  # real CIFAR-10 from $CNNLAB_DATA, some minutes, on an idle machine
+    python -m bench.study_speed --quick          # a few images: shows that the benchmark itself works
 
-Serial is one worker with all cores, as `cnnlab train` runs. Both go through `study.runner`, in turns, each time in a
-fresh runs folder; what counts is the time from the start to the last finished run. Prints one JSON object and writes
+Serial is one worker with all cores, as in `cnnlab train`. Serial and parallel studies alternate, each in a new runs
+folder. Measured is the time from the start to the last finished run. Prints the medians as one JSON object and writes
 `study_speed.json`.
 """
 
-import argparse
 import json
 import tempfile
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +20,7 @@ from cnnlab.core.cores import usable_cores
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_json
 from cnnlab.launch.options import Options
+from cnnlab.runs import RunResult
 from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.record import CellRecord, StudyRuns
@@ -28,20 +28,6 @@ from cnnlab.study.runner import run_study
 from cnnlab.study.session import StudyOptions
 
 ASKED = 1.15
-
-
-@dataclass(frozen=True)
-class Result:
-    """Medians of the seconds for all trainings, and how many times the workers are faster than one."""
-
-    trainings: int
-    epochs: int
-    cores: int
-    workers: int
-    serial_seconds: float
-    workers_seconds: float
-    speedup: float
-    asked: float = ASKED
 
 
 class Silent:
@@ -56,9 +42,7 @@ class Silent:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--trainings", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
@@ -69,20 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.quick:
         args.trainings, args.epochs, args.repeats = 2, 1, 1
     study = replicates(args.trainings, args.epochs, args.quick)
-    serial, parallel = [], []
-    for _ in range(args.repeats):
-        serial.append(_seconds(study, 1))
-        parallel.append(_seconds(study, args.workers))
-    one, several = median(serial), median(parallel)
-    cores = len(usable_cores())
-    result = Result(args.trainings, args.epochs, cores, args.workers, one, several, one / several)
-    print(json.dumps(asdict(result), indent=2))
-    write_json(args.out / "study_speed.json", asdict(result))
+    pairs = [(run_timed(study, 1)[0], run_timed(study, args.workers)[0]) for _ in range(args.repeats)]
+    serial, parallel = (median(seconds) for seconds in zip(*pairs, strict=True))
+    result = {
+        "trainings": args.trainings,
+        "epochs": args.epochs,
+        "cores": len(usable_cores()),
+        "workers": args.workers,
+        "serial_seconds": serial,
+        "workers_seconds": parallel,
+        "speedup": serial / parallel,
+        "asked": ASKED,
+    }
+    print(json.dumps(result, indent=2))
+    write_json(args.out / "study_speed.json", result)
     return 0
 
 
 def replicates(trainings: int, epochs: int, quick: bool) -> Study:
-    """As many replicates of `simplenn-aug` as there are to be trainings."""
+    """A study of one arm, `simplenn-aug`, under as many seeds as trainings are wanted."""
     base = {"extends": "simplenn-aug", "train": {"epochs": epochs}}
     if quick:
         base |= {"data": {"source": "shapes", "val": 100, "train_limit": 640}}
@@ -90,8 +79,8 @@ def replicates(trainings: int, epochs: int, quick: bool) -> Study:
     return Study.from_dict(values | {"seeds": trainings})
 
 
-def _seconds(study: Study, workers: int) -> float:
-    """Wall seconds of the whole study in a fresh folder. Raises CnnlabError where a training failed."""
+def run_timed(study: Study, workers: int) -> tuple[float, list[RunResult]]:
+    """Run a study in a new folder: wall seconds, results of the runs. Raises CnnlabError if a training failed."""
     with tempfile.TemporaryDirectory(prefix="cnnlab-bench-") as runs:
         options = StudyOptions(Options(runs=Path(runs), compile="off"), workers=workers)
         start = time.perf_counter()
@@ -99,7 +88,8 @@ def _seconds(study: Study, workers: int) -> float:
         seconds = time.perf_counter() - start
         if standing.failures:
             raise CnnlabError(*(f"{record.cell}: {record.cause}" for record in standing.failures))
-        return seconds
+        complete = [run for arm in standing.finished.values() for run in arm.values()]
+        return seconds, [run.complete_result for run in complete]
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""How fast cnnlab trains, side by side with a plain PyTorch script, in one run on one machine.
+"""The training speed of cnnlab compared with a plain PyTorch script, in one run on one machine.
 
     python -m bench.train_speed                  # real CIFAR-10 from $CNNLAB_DATA/cifar10, about ten minutes
-    python -m bench.train_speed --quick          # a handful of images: shows that the benchmark itself works
+    python -m bench.train_speed --quick          # a few images: shows that the benchmark itself works
 
-Yardstick and cnnlab take turns, each time in a fresh process, on the same cores, images, batch size and kind
-of augmentation. Prints the table and writes `train_speed.md` and `train_speed.json`.
+Yardstick and cnnlab alternate, each time in a new process, on the same cores, images, batch size and kind of
+augmentation. Prints the table and writes `train_speed.md` and `train_speed.json`.
 """
 
-import argparse
 import json
 import os
 import shlex
 import sys
 import tempfile
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ YARDSTICK = Path("../shared/bench/plain_pytorch.py")
 
 @dataclass(frozen=True)
 class Setting:
-    """What all measurements of one benchmark share. `yardstick` is None where there is none to run."""
+    """What all measurements of one benchmark share. `yardstick` is None if the script was not found."""
 
     data: Path
     runs: Path
@@ -44,12 +44,12 @@ class Setting:
 
     @property
     def source(self) -> str:
-        """The `--set` text for the images, which both sides read from the same files."""
+        """The `--set` text for the images; both sides read the same files."""
         return f"data.source={json.dumps(str(self.data))}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark of the command line. Exit codes are those of `cnnlab`."""
+    """Run the benchmark of the command line. The exit codes are those of `cnnlab`."""
     given = sys.argv[1:] if arguments is None else arguments
     args = _parse(given)
     with tempfile.TemporaryDirectory(prefix="cnnlab-bench-") as temporary:
@@ -68,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _set_up(args: argparse.Namespace, temporary: Path) -> Setting:
-    """Find or make the images, look for the yardstick, confine this process to its cores."""
+def _set_up(args: Namespace, temporary: Path) -> Setting:
+    """Find or make the images, look for the yardstick, limit this process to its cores."""
     data = temporary / "data" if args.quick else args.data.resolve()
     if args.quick:
         write_quick_data(data)
@@ -91,20 +91,12 @@ def _set_up(args: argparse.Namespace, temporary: Path) -> Setting:
     )
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.train_speed",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parse(arguments: Sequence[str]) -> Namespace:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     models = [case.model for case in CASES]
     data = Path(os.environ.get("CNNLAB_DATA", "data")) / "cifar10"
-    parser.add_argument(
-        "--data", type=Path, default=data, help="folder with CIFAR-10 as Parquet (%(default)s)"
-    )
-    parser.add_argument(
-        "--yardstick", type=Path, default=YARDSTICK, help="from the repository root (%(default)s)"
-    )
+    parser.add_argument("--data", type=Path, default=data, help="CIFAR-10 as Parquet (%(default)s)")
+    parser.add_argument("--yardstick", type=Path, default=YARDSTICK, help="from the root (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="report folder (%(default)s)")
     parser.add_argument("--cores", type=int, default=2, help="processor cores to use (%(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="processes per side and model (%(default)s)")
@@ -114,7 +106,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _keep_to_cores(wanted: int) -> int:
-    """Confine this process, and so all it starts, to `wanted` cores; returns how many it has."""
+    """Limit this process and all that it starts to `wanted` cores; returns how many it has."""
     if not hasattr(os, "sched_setaffinity"):  # macOS: the number of threads is all that can be chosen
         return min(wanted, os.cpu_count() or 1)
     cores = sorted(os.sched_getaffinity(0))[:wanted]
@@ -123,10 +115,10 @@ def _keep_to_cores(wanted: int) -> int:
 
 
 def _measure_all(setting: Setting, cases: Sequence[Case]) -> Json:
-    # The breakdowns come first: they leave the decoded images in the cache, and the race starts with it warm.
+    # The breakdowns come first: they put the decoded images into the cache, where the comparison finds them.
     breakdowns = [_break_down(setting, case) for case in cases]
-    races = [_race(setting, case) for case in cases]
-    environment = races[0][1]
+    compared = [_compare(setting, case) for case in cases]
+    environment = compared[0][1]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": setting.quick,
@@ -139,7 +131,7 @@ def _measure_all(setting: Setting, cases: Sequence[Case]) -> Json:
             "cnnlab": environment.cnnlab,
             "code_sha256": environment.code_sha256,
         },
-        "cases": [summary for summary, _ in races],
+        "cases": [summary for summary, _ in compared],
         "breakdowns": breakdowns,
     }
 
@@ -152,8 +144,8 @@ def _break_down(setting: Setting, case: Case) -> Json:
     return run_json(command, setting.threads)
 
 
-def _race(setting: Setting, case: Case) -> tuple[Json, Environment]:
-    """The summary of one case, and the environment that cnnlab recorded in its last run."""
+def _compare(setting: Setting, case: Case) -> tuple[Json, Environment]:
+    """The summary of one case, and the environment of cnnlab's last run."""
     yardstick: list[Measurement] = []
     ours: list[Measurement] = []
     environments: list[Environment] = []

@@ -1,4 +1,4 @@
-"""One training by cnnlab's public interface, printing an epoch the way the yardstick does.
+"""One training by cnnlab's public interface that prints each epoch as the yardstick does.
 
 python -m bench.worker simplenn-aug --runs FOLDER --threads 2 --set train.epochs=2
 """
@@ -12,7 +12,7 @@ from cnnlab.training.hooks import Row, Silent
 
 
 class PrintEpochs(Silent):
-    """One JSON line an epoch on stdout."""
+    """One JSON line per epoch on stdout."""
 
     def on_epoch(self, row: Row) -> None:
         """Print the row under the yardstick's names."""

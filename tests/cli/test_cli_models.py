@@ -115,7 +115,7 @@ def test_known_weights_come_from_the_cache(
     monkeypatch.setitem(KNOWN, "net", known.KnownWeights(official, "http://127.0.0.1:9/"))
     answer = cnnlab("import-weights", "--known", "net")
     assert answer.code == 2
-    assert "no file of weights" in answer.err  # verified and found there, so it is opened
+    assert "not a file of weights" in answer.err  # verified and found there, so it is opened
 
 
 def test_the_help_lists_all_known_weights(cnnlab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_all_problems_at_once_with_their_lines(tmp_path):
     whole = "expected a whole number from 0 to"
     assert problems(tmp_path, text, num_images=12, num_classes=10) == [
         "line 1: received 'ID;Label', expected the header id,label",
-        "line 3: id 0 stands in line 2 already",
+        "line 3: id 0 is already in line 2",
         f"line 4: label 'cat', {whole} 9",
         f"line 5: label '10', {whole} 9",
         f"line 6: label '-1', {whole} 9",
@@ -88,9 +88,9 @@ def test_all_problems_at_once_with_their_lines(tmp_path):
         (
             "id,label\na,1\nb,1\n",
             {"ids": ["a", "c"]},
-            ["line 3: id 'b' is none of the 2 that are expected", "no line for 1 ids: c"],
+            ["line 3: id 'b' is not one of the 2 expected", "no line for 1 ids: c"],
         ),
-        ("id,label\na,1\na,1\n", {"named": True}, ["line 3: id a stands in line 2 already"]),
+        ("id,label\na,1\na,1\n", {"named": True}, ["line 3: id a is already in line 2"]),
     ],
 )
 def test_single_problems(tmp_path, text, expected, found):

@@ -149,7 +149,7 @@ def test_a_bare_pickle_is_not_executed(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\x80\x02", b"not weights", b"PK\x03\x04" + bytes(50)])
 def test_other_files_are_refused_in_one_line(tmp_path, content):
     (tmp_path / "file.pt").write_bytes(content)
-    with pytest.raises(WeightsError, match="damaged or no file of weights"):
+    with pytest.raises(WeightsError, match="damaged or not a file of weights"):
         import_weights(tmp_path / "file.pt")
 
 

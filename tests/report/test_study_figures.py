@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from cnnlab.core.errors import RunError
-from cnnlab.report.figures import bands, confusion_difference, intervals, weights
-from cnnlab.report.figures.bands import learning_panels, seed_curves
+from cnnlab.report.figures import bands
+from cnnlab.report.figures.bands import learning_panels, mean_curves, seed_curves
+from cnnlab.report.figures.confusion_difference import confusion_difference
 from cnnlab.report.figures.intervals import Dots, far_below, interval_plot
-from cnnlab.report.figures.style import arm_styles
-from cnnlab.report.figures.weights import share_near_zero
+from cnnlab.report.figures.style import arm_styles, save_vector
+from cnnlab.report.figures.weights import share_near_zero, weight_histograms
 
 
 def rows(*accuracies: float | None) -> list[dict]:
@@ -49,9 +50,7 @@ def outside(figure) -> list[str]:
 
 
 def test_a_curve_is_the_mean_and_its_band_spans_the_seeds():
-    axes = bands.draw_means({"a": [rows(0.1, 0.4), rows(0.3, 0.5, 0.9)], "b": [rows(0.7, 0.8)]}, "val").axes[
-        0
-    ]
+    axes = mean_curves({"a": [rows(0.1, 0.4), rows(0.3, 0.5, 0.9)], "b": [rows(0.7, 0.8)]}).axes[0]
     by_label = {line.get_label(): line for line in axes.lines}
     assert list(by_label) == ["b  80.0%", "a  45.0%"], "ordered by the last mean"
     np.testing.assert_allclose(by_label["a  45.0%"].get_ydata(), [0.2, 0.45])
@@ -68,21 +67,19 @@ def test_curves_end_with_the_shortest_run_and_gaps_stay_gaps():
 
 def test_a_loss_that_blows_up_is_cut_off_and_others_are_not():
     tame, wild = [rows(2.0, 1.0), rows(2.0, 0.9)], [rows(2.0, 1e6)]
-    assert bands._highest_shown([tame]) is None
-    assert bands._highest_shown([tame, wild]) == 4 * 2.0
-    assert bands._highest_shown([[rows(None)]]) is None
+    assert bands._highest_shown({"a": tame}) is None
+    assert bands._highest_shown({"a": tame, "b": wild}) == 4 * 2.0
+    assert bands._highest_shown({"a": [rows(None)]}) is None
 
 
 @pytest.mark.parametrize(
     "figure",
     [
-        lambda: bands.draw_means(TWELVE, "val"),
-        lambda: bands._draw_panels(TWELVE, "accuracy"),
-        lambda: intervals._draw({"val": [Dots(name, (0.1 * n, 0.2)) for n, name in enumerate(TWELVE)]}),
-        lambda: weights._draw({"7: linear 120": {"a": np.linspace(-1, 1, 99), "b": np.zeros(99)}}, 1e-3),
-        lambda: confusion_difference._draw(
-            np.eye(10) * 0.5, [f"class number {k}" for k in range(10)], "a minus b"
-        ),
+        lambda: mean_curves(TWELVE),
+        lambda: learning_panels(TWELVE, "accuracy"),
+        lambda: interval_plot({"val": [Dots(name, (0.1 * n, 0.2)) for n, name in enumerate(TWELVE)]}),
+        lambda: weight_histograms({"7: linear 120": {"a": np.linspace(-1, 1, 99), "b": np.zeros(99)}}, 1e-3),
+        lambda: confusion_difference(np.eye(10) * 0.5, [f"class number {k}" for k in range(10)], "a minus b"),
     ],
     ids=["means", "panels", "intervals", "weights", "confusion"],
 )
@@ -91,7 +88,7 @@ def test_no_text_is_cut_off(figure):
 
 
 def test_twelve_arms_have_twelve_looks():
-    lines = bands.draw_means(TWELVE, "val").axes[0].lines
+    lines = mean_curves(TWELVE).axes[0].lines
     assert (
         len({(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in lines}) == 12
     )
@@ -110,7 +107,7 @@ def test_twelve_arms_have_twelve_looks():
 def test_only_arms_far_below_most_others_are_off_the_scale(means, left_out):
     rows_of = [Dots(str(n), (mean,)) for n, mean in enumerate(means)]
     assert far_below([*rows_of, Dots("empty", ())]) == left_out
-    drawn = intervals._draw({"val": rows_of}).axes[0]
+    drawn = interval_plot({"val": rows_of}).axes[0]
     assert len([text for text in drawn.texts if "◂" in text.get_text()]) == len(left_out)
 
 
@@ -132,14 +129,14 @@ def test_arms_of_no_grid_have_a_colour_each(names):
 
 
 def test_shares_on_axes_have_no_more_decimals_than_their_steps():
-    axes = intervals._draw({"val": [Dots("a", (0.641, 0.683)), Dots("b", (0.7,))]}).axes[0]
+    axes = interval_plot({"val": [Dots("a", (0.641, 0.683)), Dots("b", (0.7,))]}).axes[0]
     axes.figure.draw_without_rendering()
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert all(re.fullmatch(r"\d+%", label) for label in labels)
 
 
 def test_dollars_in_names_are_no_mathematics():
-    axes = bands.draw_means({"a $x_i$ $": [rows(0.1, 0.2)]}, "val").axes[0]
+    axes = mean_curves({"a $x_i$ $": [rows(0.1, 0.2)]}).axes[0]
     (label,) = axes.get_legend().get_texts()
     label.figure.draw_without_rendering()
     assert label._preprocess_math(label.get_text()) == ("a $x_i$ $  20.0%", False)
@@ -152,16 +149,15 @@ def test_share_near_zero_counts_sizes_below_the_threshold():
 def test_equal_figures_are_equal_files(tmp_path):
     dots = [Dots("a", (0.1, 0.2), (0.05, 0.3), 0.15)]
     for name in ("one", "two"):
-        path = interval_plot({"val": dots}, tmp_path / f"{name}.svg")
+        path = save_vector(interval_plot({"val": dots}), tmp_path / f"{name}.svg")
     for suffix in (".svg", ".pdf"):
         first, second = (tmp_path / f"{name}{suffix}" for name in ("one", "two"))
         assert first.read_bytes() == second.read_bytes()
     assert path.read_text().startswith("<?xml")
 
 
-def test_nothing_to_draw_is_an_error(tmp_path):
+def test_nothing_to_draw_is_an_error():
     with pytest.raises(RunError, match="no learning curve"):
-        learning_panels({"a": [[]]}, tmp_path / "x.svg", "loss")
+        learning_panels({"a": [[]]}, "loss")
     with pytest.raises(RunError, match="no run has an accuracy on val"):
-        bands.mean_curves({"a": [rows(None)]}, tmp_path / "x.svg")
-    assert not list(tmp_path.iterdir())
+        mean_curves({"a": [rows(None)]})

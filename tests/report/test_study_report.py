@@ -141,7 +141,7 @@ def test_one_seed_decides_nothing_and_says_so(runs, tmp_path):
     one = {name: {1: of_arm[1]} for name, of_arm in runs.items()}
     facts = make_facts(one)
     text = said(answer(facts))
-    assert "With one seed an arm nothing is known" in text
+    assert "With one seed per arm, the effect of another seed is unknown" in text
     assert "none is established" in text
     assert {row[2] for row in claims_section(facts).blocks[0].rows} == {"**undecided**"}
     arms, _, compared = results_section(facts, tmp_path).blocks

@@ -1,1 +1,1 @@
-"""A trained network put to use: predictions, scores, model files, ONNX, latency; published weights read."""
+"""Use of a trained network: predictions, scores, model files, ONNX, latency; import of published weights."""

@@ -1,4 +1,4 @@
-"""Ways of running one trained network, all from the same pixels to the same logits.
+"""Backends that run one trained network, all from the same pixels to the same logits.
 
     eager     the torch module, layer by layer
     compiled  the same under `torch.compile`
@@ -24,12 +24,12 @@ from cnnlab.deploy.predictor import Predictor
 
 
 class NotRunnableError(CnnlabError):
-    """A backend that is not installed, or failed to take the network; the message says which and why."""
+    """A backend that is not installed or cannot run the network; the message names it and the cause."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every backend is given: the network, also as a module on `device`, the image, and how many threads."""
+    """The input of every backend: the network, also as a module on `device`, the image, the number of threads."""
 
     predictor: Predictor
     network: FromPixels
@@ -39,13 +39,13 @@ class Setting:
 
 
 class Runner(NamedTuple):
-    """One call computes the logits of the image, on `device`; it may return before the device has finished."""
+    """A call computes the logits of the image on `device`; it may return before the device has finished."""
 
     call: Callable[[], Tensor | NDArray[np.float32]]
     device: torch.device
 
     def logits(self) -> NDArray[np.float32]:
-        """The logits, 1 x K, once they are there."""
+        """The logits, 1 x K, when the device has finished."""
         logits_1K = self.call()
         return logits_1K.cpu().numpy() if isinstance(logits_1K, Tensor) else logits_1K
 
@@ -58,17 +58,17 @@ def eager(setting: Setting) -> Runner:
 
 def compiled(setting: Setting) -> Runner:
     """The whole network in one graph, compiled here. Raises NotRunnableError."""
-    # Forget other networks: beyond eight of one class, torch would run a network uncompiled without a word.
+    # Forget other networks: after eight of one class, torch runs a network uncompiled without a warning.
     torch.compiler.reset()
     network = torch.compile(setting.network, fullgraph=True, dynamic=False)
     pixels_1CHW = torch.from_numpy(setting.pixels_1CHW).to(setting.device)
     try:
         with warnings.catch_warnings():
-            # The compiler warns that parts of torch which it uses itself are deprecated (torch 2.13).
+            # The compiler warns of deprecated parts of torch that it uses itself (torch 2.13).
             warnings.simplefilter("ignore", DeprecationWarning)
             network(pixels_1CHW)
     except Exception as error:  # compilers fail in many ways, most often because there is no C++ compiler
-        cause = getattr(error, "inner_exception", error)  # torch wraps what the compiler said
+        cause = getattr(error, "inner_exception", error)  # torch wraps the compiler's error
         raise NotRunnableError(_failure("torch.compile", cause)) from error
     return Runner(lambda: network(pixels_1CHW), setting.device)
 
@@ -79,7 +79,7 @@ def onnx(setting: Setting) -> Runner:
         session = open_session(onnx_bytes(setting.predictor), setting.threads)
     except ExportError as error:
         raise NotRunnableError(str(error)) from None
-    except Exception as error:  # exporter and runtime fail in many ways on what they cannot express
+    except Exception as error:  # exporter and runtime fail in many ways
         raise NotRunnableError(_failure("ONNX export", error)) from error
     inputs = {INPUT: setting.pixels_1CHW}
     return Runner(lambda: session.run([OUTPUT], inputs)[0], torch.device("cpu"))
@@ -91,4 +91,3 @@ def _failure(what: str, error: Exception) -> str:
 
 
 BACKENDS: dict[str, Callable[[Setting], Runner]] = {"eager": eager, "compiled": compiled, "onnx": onnx}
-"""Every way of running a network, by the name it is asked for."""

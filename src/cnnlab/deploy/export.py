@@ -1,7 +1,7 @@
-"""Networks for other programs: a model file, or ONNX, which is written only once it answers as torch does.
+"""Networks for other programs: a model file, or ONNX, which is written only if its logits agree with torch's.
 
-The ONNX graph takes `pixels`, float32 N x C x H x W from 0 to 1, with N free, and gives `logits`, N x K;
-the normalisation is inside. Its metadata hold the classes as JSON, the architecture and this contract in words.
+The input of the ONNX graph is `pixels`, float32 N x C x H x W from 0 to 1, for any N; its output is `logits`, N x K. It
+includes the normalisation. Its metadata contain the classes as JSON, the architecture and this contract in words.
 
 Shape legend: N images, C channels, H x W pixels, K classes.
 """
@@ -29,36 +29,36 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 ONNX_SUFFIX = ".onnx"
-OPSET = 18  # of December 2022: onnxruntime reads it since 1.14, and the exporter needs no conversion for it
+OPSET = 18  # of December 2022: onnxruntime reads it since 1.14, and the exporter needs no conversion
 INPUT, OUTPUT = "pixels", "logits"
-TOLERANCE = 1e-4  # largest difference over largest logit; float32 in another order of summation is near 1e-6
+TOLERANCE = 1e-4  # largest difference / largest logit; float32 sums in another order differ by about 1e-6
 
 _CONTRACT = (
     "pixels: float32 0..1, batch x channels x height x width, channels in RGB order or one gray; "
     "logits: float32, batch x classes; the normalisation is inside"
 )
-_TORCHVISION_LOGGER = "torch.onnx._internal.exporter._registration"  # regrets that torchvision is not there
+_TORCHVISION_LOGGER = "torch.onnx._internal.exporter._registration"  # warns that torchvision is missing
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 class ExportError(CnnlabError):
-    """A network that cannot be exported here, or whose export does not answer as it does."""
+    """A network that cannot be exported here, or whose export gives other logits."""
 
 
 class Parity(NamedTuple):
-    """How far an exported network is from the original on the same images, in logits."""
+    """The difference in logits between an exported network and the original on the same images."""
 
     max_difference: float
     scale: float
 
     @property
     def relative(self) -> float:
-        """The largest difference as a share of the largest logit."""
+        """The largest difference divided by the largest logit."""
         return self.max_difference / self.scale if self.scale else self.max_difference
 
 
 def export(predictor: Predictor, path: Path, origin: Mapping[str, Any]) -> Parity | None:
-    """Write the form that the suffix of `path` names, `.safetensors` or `.onnx`; for ONNX, how alike it answers.
+    """Write a model file or ONNX, by the suffix of `path`; returns the parity of ONNX.
 
     `origin` goes into a model file. Raises ExportError, StorageError.
     """
@@ -71,12 +71,12 @@ def export(predictor: Predictor, path: Path, origin: Mapping[str, Any]) -> Parit
 
 
 def onnx_bytes(predictor: Predictor) -> bytes:
-    """The network as an ONNX model with weights inside. Raises ExportError where a package is missing."""
+    """The network as an ONNX model that includes the weights. Raises ExportError if a package is missing."""
     require_packages()
-    # Two images: torch.export would take a batch of one for a constant.
+    # Two images: torch.export would treat a batch of one as a constant.
     example_NCHW = torch.zeros(2, *predictor.image_shape)
     with warnings.catch_warnings(), _quiet(_TORCHVISION_LOGGER):
-        # torch's exporter copies its own tree specifications in a way it deprecates itself (torch 2.13).
+        # torch's exporter uses a function that torch itself deprecates (torch 2.13).
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         program = torch.onnx.export(
             FromPixels(predictor),
@@ -97,7 +97,7 @@ def onnx_bytes(predictor: Predictor) -> bytes:
 
 
 def open_session(content: bytes, threads: int = 0) -> "InferenceSession":
-    """An ONNX model under onnxruntime on the CPU; 0 threads are all cores. Raises ExportError."""
+    """An ONNX model in onnxruntime on the CPU; 0 threads means all cores. Raises ExportError."""
     require_packages()
     import onnxruntime
 
@@ -107,7 +107,7 @@ def open_session(content: bytes, threads: int = 0) -> "InferenceSession":
 
 
 def parity(predictor: Predictor, session: "InferenceSession") -> Parity:
-    """Compare a session with the network on eight images of noise, at once and one of them alone."""
+    """Compare a session with the network on eight images of noise together, and on one of them."""
     channels, height, width = predictor.image_shape
     noise = derive_generator(0, "export-parity")
     images_NHWC = noise.integers(0, 256, (8, height, width, channels), dtype=np.uint8)
@@ -120,7 +120,7 @@ def parity(predictor: Predictor, session: "InferenceSession") -> Parity:
 
 
 def require_packages() -> None:
-    """Raise ExportError naming the packages of the extra `export` that are not there, and the remedy."""
+    """Raise ExportError with the missing packages of the extra `export`, and the remedy."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise ExportError(f'ONNX needs {", ".join(missing)}: pip install "cnnlab[export]"')
@@ -129,7 +129,7 @@ def require_packages() -> None:
 def _write_onnx(predictor: Predictor, path: Path) -> Parity:
     content = onnx_bytes(predictor)
     found = parity(predictor, open_session(content))
-    if not found.relative <= TOLERANCE:  # so that NaN is no parity either
+    if not found.relative <= TOLERANCE:  # also true for NaN
         raise ExportError(
             f"{path} was not written: its logits differ from torch's by {found.max_difference:.2g}, "
             f"{found.relative:.2g} of the largest; expected at most {TOLERANCE:g}. "
@@ -141,7 +141,7 @@ def _write_onnx(predictor: Predictor, path: Path) -> Parity:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Hold back a logger's warnings."""
+    """Suppress a logger's warnings."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""A network with its normalisation built in, as it is exported and timed.
+"""A network that includes its normalisation, as it is exported and timed.
 
 Shape legend: N images, C channels, H x W pixels, K classes.
 """
@@ -12,7 +12,7 @@ from cnnlab.engines.torch.network import Normalise
 
 
 class FromPixels(nn.Module):
-    """Pixels 0..1, N x C x H x W, to logits N x K, by a copy of a predictor's network."""
+    """From pixels 0..1, N x C x H x W, to logits N x K, by a copy of a predictor's network."""
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()

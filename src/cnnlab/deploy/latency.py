@@ -1,7 +1,7 @@
-"""How long one image takes: a batch of one, timed call by call, by several ways of running the same network.
+"""The time for one image: a batch of one, timed call by call, by several backends of the same network.
 
-Pixels already are where the network is; reading, decoding and moving an image are not timed. Each call is timed on a
-monotonic clock that is read after the device has finished. The first calls (compilation, caches, memory pools,
+The pixels are already on the network's device: reading, decoding and copying an image are not timed. Each call is timed
+with a monotonic clock, read after the device has finished. The first calls (compilation, caches, memory pools,
 processor clock) are warm-up and not counted.
 """
 
@@ -32,10 +32,10 @@ from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.devices import choose_device, choose_threads, device_name, synchronise
 
 WARMUP, ITERATIONS = 20, 500
-_WARMUP_RANGE, _ITERATIONS_RANGE = (1, 100_000), (10, 100_000)
+_MOST_CALLS = 100_000
 
 TOLERANCE = 1e-3
-"""Logits agree up to this part of the largest one: wider than for an export, as a GPU may multiply in TF32 here."""
+"""Largest difference / largest logit: more than for an export, because a GPU may multiply in TF32."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,9 @@ class Timing:
 
 @dataclass(frozen=True)
 class Backend:
-    """One way of running the network. Without `timing`, `problem` says why it could not be run.
+    """One backend. Without `timing`, `problem` is the cause.
 
-    `difference` is the largest between its logits and the eager ones on the same image; `agrees` says whether that is
-    within `TOLERANCE`.
+    `difference` is the largest between its logits and the eager ones on the same image; it `agrees` within `TOLERANCE`.
     """
 
     name: str
@@ -69,7 +68,7 @@ class Backend:
 
 @dataclass(frozen=True)
 class Latency:
-    """All backends of one network, and how they were measured. `devices` are the full names of their devices."""
+    """All backends of one network, and the conditions. `devices` are the full names of their devices."""
 
     architecture: str
     input_shape: tuple[int, int, int]
@@ -80,7 +79,7 @@ class Latency:
     backends: tuple[Backend, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """All values, for JSON."""
         return asdict(self)
 
 
@@ -91,7 +90,7 @@ def time_calls(
     synchronise: Callable[[], None] = lambda: None,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> Timing:
-    """Time `call`, after `warmup` calls that are not counted. `clock` tells nanoseconds.
+    """Time `call`, after `warmup` calls that are not counted. `clock` returns nanoseconds.
 
     Percentiles are interpolated between calls; the deviation has n - 1 in its denominator.
     """
@@ -121,10 +120,10 @@ def measure_latency(
     backends: Sequence[str] = tuple(BACKENDS),
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> Latency:
-    """Time the network on one image, a seeded random one without `image`, by each of `backends`.
+    """Time the network on one image (default: a seeded random one) with each of `backends`.
 
-    `threads` (all cores without) hold for torch and onnxruntime during the measurement alone. A backend that is not
-    installed or fails is a row that says so. Raises CnnlabError with all bad values, ImageError.
+    `threads` (default: all cores) apply to torch and onnxruntime, only during the measurement. A backend that is not
+    installed or fails has a row with the cause. Raises CnnlabError with all bad values, ImageError.
     """
     check_timing(warmup, iterations, threads, backends)
     target = choose_device(device)
@@ -162,9 +161,9 @@ def _measure(
 
 
 def untrained(architecture: Architecture, input_shape: Shape) -> Predictor:
-    """A network of that architecture with initial weights, which takes as long as a trained one.
+    """A network of that architecture with initial weights, as fast as a trained one.
 
-    Raises ArchitectureError where it does not make logits of an image of `input_shape`, (channels, height, width).
+    Raises ArchitectureError if it does not make logits from an image of `input_shape`, (channels, height, width).
     """
     output_shape = architecture.trace(input_shape).output_shape
     if len(input_shape) != 3 or len(output_shape) != 1:
@@ -180,7 +179,7 @@ def untrained(architecture: Architecture, input_shape: Shape) -> Predictor:
 
 
 def latency_table(measured: Mapping[str, Latency]) -> str:
-    """Networks side by side as text, by name: milliseconds, agreement with eager, and what could not be measured."""
+    """A table of all networks as text: milliseconds, agreement with eager, and problems."""
     columns = ("network", "backend", "device", "mean", "median", "p95", "p99", "min", "std", "logits off by")
     pairs = [(name, latency, row) for name, latency in measured.items() for row in latency.backends]
     lines = table_lines(columns, [_cells(name, row) for name, _, row in pairs], words=3)
@@ -196,7 +195,7 @@ def latency_table(measured: Mapping[str, Latency]) -> str:
 
 
 def problems(measured: Mapping[str, Latency]) -> list[str]:
-    """A line for every backend that could not be run, or whose logits are not the eager ones."""
+    """A line for every backend that could not be run, or whose logits differ from the eager ones."""
     pairs = [(name, row) for name, latency in measured.items() for row in latency.backends]
     failed = [f"{name}, {row.name}: {row.problem}" for name, row in pairs if row.problem]
     differ = [
@@ -219,23 +218,19 @@ def _cells(network: str, row: Backend) -> tuple[str, ...]:
 def check_timing(
     warmup: int, iterations: int, threads: int | None = None, backends: Sequence[str] = tuple(BACKENDS)
 ) -> None:
-    """Raises CnnlabError with every value that `measure_latency` would not take."""
-    found = []
-    for name, value, (low, high) in (
-        ("warmup", warmup, _WARMUP_RANGE),
-        ("iterations", iterations, _ITERATIONS_RANGE),
-    ):
-        if not low <= value <= high:
-            found.append(f"{name}: received {value:,}, expected {low:,} to {high:,}")
+    """Raises CnnlabError with every value that `measure_latency` does not accept."""
+    ranges = (("warmup", warmup, 1), ("iterations", iterations, 10))
+    found = [
+        f"{name}: received {value:,}, expected {low:,} to {_MOST_CALLS:,}"
+        for name, value, low in ranges
+        if not low <= value <= _MOST_CALLS
+    ]
     if threads is not None and threads < 1:
         found.append(f"threads: received {threads}, expected at least 1")
     if not backends:
         found.append(f"backends: received none, expected some of {', '.join(BACKENDS)}")
-    found += [
-        f"backend: unknown {name!r}{did_you_mean(name, BACKENDS)}"
-        for name in backends
-        if name not in BACKENDS
-    ]
+    unknown = [name for name in backends if name not in BACKENDS]
+    found += [f"backend: unknown {name!r}{did_you_mean(name, BACKENDS)}" for name in unknown]
     if found:
         raise CnnlabError(*found)
 

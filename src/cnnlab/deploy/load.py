@@ -1,4 +1,4 @@
-"""A network ready to answer, from wherever it lies: a run or a model file."""
+"""Load a trained network from a run or a model file."""
 
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from cnnlab.runs import RunFolder, find_run, runs_root
 def load_predictor(place: str | Path, runs: Path | None = None) -> Predictor:
     """The network of a model file (`*.safetensors`), else of the run that `load_run` finds: its best by val.
 
-    Raises WeightsError for a file that is not a model file, RunError for a run that is not there or damaged.
+    Raises WeightsError for a file that is not a model file, RunError for a run that is missing or damaged.
     """
     return load_network(place, runs).predictor
 
 
 def load_network(place: str | Path, runs: Path | None = None) -> TrainedNetwork:
-    """As `load_predictor`, with the network's origin: what the model file says, or which run it is."""
+    """As `load_predictor`, with the network's origin: that in the model file, or the run."""
     if is_model_file(place):
         return open_model(Path(place))
     if Path(place).is_file():
@@ -31,10 +31,10 @@ def load_network(place: str | Path, runs: Path | None = None) -> TrainedNetwork:
 
 
 def origin_of(run: RunFolder) -> dict[str, Any]:
-    """Which run a network is from, as a model file keeps it."""
+    """The run of a network, as a model file stores it."""
     return {"run": run.id, "recipe_hash": run.environment.recipe_hash, "created": run.created}
 
 
 def is_model_file(place: str | Path) -> bool:
-    """Whether `place` means a model file rather than a run."""
+    """Whether `place` is a model file rather than a run."""
     return Path(place).suffix == SUFFIX

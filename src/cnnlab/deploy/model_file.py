@@ -1,8 +1,8 @@
-"""A model file: one safetensors file that is a whole network, readable without the run it came from.
+"""A model file: one safetensors file with a whole network, readable without its run.
 
-Tensors are named as the layers are (`engines/torch/network.py`), and the safetensors metadata hold one JSON text under
-the key `cnnlab`: the architecture, the shape and normalisation of images, the classes, and where all of it came from.
-Reading one runs nothing and trusts nothing: every tensor is compared with the architecture first.
+Tensors have the names of the layers (`engines/torch/network.py`). The safetensors metadata contain one JSON text under
+the key `cnnlab`: the architecture, the shape and normalisation of images, the classes, and the origin. Reading a file
+executes nothing in it, and every tensor is compared with the architecture first.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Card(BaseModel):
-    """The JSON text of the metadata: what the tensors alone do not say."""
+    """The JSON text of the metadata."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -45,14 +45,14 @@ class _Card(BaseModel):
 
 
 class TrainedNetwork(NamedTuple):
-    """A network and where it came from."""
+    """A network and its origin."""
 
     predictor: Predictor
     origin: dict[str, Any]
 
 
 def write_model(path: Path, predictor: Predictor, origin: Mapping[str, Any]) -> None:
-    """Write the whole network, all or nothing. `origin` is any JSON object. Raises StorageError."""
+    """Write the whole network or nothing. `origin` is any JSON object. Raises StorageError."""
     card = _Card(
         architecture=str(predictor.architecture),
         input_shape=predictor.image_shape,
@@ -65,12 +65,12 @@ def write_model(path: Path, predictor: Predictor, origin: Mapping[str, Any]) -> 
 
 
 def read_model(path: Path) -> Predictor:
-    """The network of a model file, ready to answer. Raises WeightsError with all that is wrong with it."""
+    """The network of a model file. Raises WeightsError with all problems of the file."""
     return open_model(path).predictor
 
 
 def open_model(path: Path) -> TrainedNetwork:
-    """The network of a model file, and its origin. Raises WeightsError with all that is wrong with it."""
+    """The network of a model file, and its origin. Raises WeightsError with all problems of the file."""
     metadata, arrays = _read(path)
     if KEY not in metadata:
         raise WeightsError(
@@ -90,12 +90,11 @@ def open_model(path: Path) -> TrainedNetwork:
 
 
 def _read(path: Path) -> tuple[dict[str, str], Arrays]:
-    """Metadata and arrays, the latter in memory of their own. Raises WeightsError."""
+    """Metadata, and arrays that are copies. Raises WeightsError."""
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {
-                name: as_array(file.get_tensor(name)) for name in file.offset_keys()
-            }
+            arrays = {name: as_array(file.get_tensor(name)) for name in file.offset_keys()}
+            return file.metadata() or {}, arrays
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file; expected a model file") from None
     except (SafetensorError, OSError) as error:
@@ -103,17 +102,15 @@ def _read(path: Path) -> tuple[dict[str, str], Arrays]:
 
 
 def _checked(path: Path, text: str) -> tuple[_Card, Architecture]:
-    """The card of a file and its architecture, which fit each other. Raises WeightsError."""
+    """The card of a file and its architecture, if they fit each other. Raises WeightsError."""
     try:
         card = _Card.model_validate_json(text)
     except ValidationError as error:
-        raise WeightsError(
-            *(
-                f"{path}: {KEY}.{'.'.join(map(str, found['loc']))}: {found['msg']}"
-                for found in error.errors(include_url=False)
-            ),
-            f"this cnnlab reads model files of format {FORMAT}; perhaps a newer one wrote this file",
-        ) from None
+        problems = [
+            f"{path}: {KEY}.{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()
+        ]
+        remedy = f"this cnnlab reads model files of format {FORMAT}; perhaps a newer one wrote this file"
+        raise WeightsError(*problems, remedy) from None
     architecture = parse(card.architecture)
     try:
         outputs = architecture.trace(card.input_shape).output_shape

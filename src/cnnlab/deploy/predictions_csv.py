@@ -1,6 +1,6 @@
-"""`predictions.csv` as the courses ask for it: a header `id,label`, then a line per image with its class's number.
+"""`predictions.csv` in the form of the courses: a header `id,label`, then a line per image with its class's number.
 
-The ids are 0..n-1, each once. Files of images can also be known by their names: then these are the ids.
+The ids are 0..n-1, each once, or the names of the image files.
 """
 
 import csv
@@ -26,13 +26,13 @@ Ids = Literal["number", "position", "name"]
 
 
 class PredictionsError(CnnlabError):
-    """A file of predictions that does not have the form it must have; a line for every problem."""
+    """A file of predictions in a wrong form; a line for every problem."""
 
 
 def write_predictions_csv(
     path: Path, logits_NK: NDArray[np.float32], ids: Sequence[str] | None = None
 ) -> None:
-    """Write the predicted class's number of every image; `ids` None: 0..n-1. Numbers ascend. Raises StorageError."""
+    """Write the predicted class's number of every image; `ids` None: 0..n-1, sorted if numbers. Raises StorageError."""
     labels = logits_NK.argmax(axis=1).tolist()
     rows = list(zip(map(str, range(len(labels))) if ids is None else ids, labels, strict=True))
     if all(one.isdecimal() for one, _ in rows):
@@ -41,11 +41,11 @@ def write_predictions_csv(
 
 
 def ids_of(names: Sequence[str], kind: Ids | None = None) -> tuple[Ids, list[str]]:
-    """What image files are called in a table, in their order, and which kind of id that is.
+    """The kind of id in a table, and the ids of image files in their order.
 
-    `number` is the whole number that a file is named by: 17 for `test/17.png`. `position` counts from 0, `name` is the
-    file's name. By default the numbers, where every name is one: sorted by name, 10.png stands before 2.png, and
-    positions would be wrong without anybody noticing. Raises PredictionsError.
+    `number` is the whole number in a file's name: 17 for `test/17.png`. `position` counts from 0, `name` is the file's
+    name. The default is the number if every name is one: sorted by name, 10.png is before 2.png, so positions would be
+    wrong. Raises PredictionsError.
     """
     stems = [PurePath(name).stem for name in names]
     is_number = [stem.isascii() and stem.isdigit() for stem in stems]
@@ -77,9 +77,9 @@ def read_predictions_csv(
 ) -> dict[str, int]:
     """The label of every id, in the file's order.
 
-    The ids must be 0..num_images-1 (without `num_images`: up to the largest there is), or the given `ids`, or, where
-    they are `named`, just differ; labels must lie below `num_classes`. Raises PredictionsError with the problems,
-    line by line; of very many the first, and how many more there are.
+    The ids must be 0..num_images-1 (without `num_images`: up to the largest id), or the given `ids`, or, if they are
+    `named`, only differ; labels must be below `num_classes`. Raises PredictionsError with the problems, line by line;
+    if there are very many, the first ones and the number of others.
     """
     numbered = ids is None and not named
     rows, problems = _rows(path)
@@ -87,23 +87,18 @@ def read_predictions_csv(
     first_line: dict[str, int] = {}
     for line, (one, label) in rows.items():
         if one in first_line:
-            problems[line].append(f"id {one} stands in line {first_line[one]} already")
+            problems[line].append(f"id {one} is already in line {first_line[one]}")
         elif numbered and not _is_index(one, num_images):
             problems[line].append(f"id {one!r}, expected a whole number{_up_to(num_images)}")
         elif ids is not None and one not in ids:
-            problems[line].append(f"id {one!r} is none of the {len(ids):,} that are expected")
+            problems[line].append(f"id {one!r} is not one of the {len(ids):,} expected")
         first_line.setdefault(one, line)
         if _is_index(label, num_classes):
             labels.setdefault(one, int(label))
         else:
             problems[line].append(f"label {label!r}, expected a whole number{_up_to(num_classes)}")
-    found = listed(
-        [
-            f"{path}, line {line}: {problem}"
-            for line, several in sorted(problems.items())
-            for problem in several
-        ]
-    )
+    lines = sorted(problems.items())
+    found = listed([f"{path}, line {line}: {problem}" for line, several in lines for problem in several])
     if rows and (missing := _missing(first_line, num_images, ids, numbered)):
         found.append(f"{path}: {missing}")
     if found:
@@ -112,7 +107,7 @@ def read_predictions_csv(
 
 
 def _rows(path: Path) -> tuple[dict[int, tuple[str, str]], dict[int, list[str]]]:
-    """The cells of every line that has two, by line number from 1, and the problems of all lines."""
+    """The cells of lines with two cells, by line number from 1, and the problems of all lines."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -133,7 +128,7 @@ def _rows(path: Path) -> tuple[dict[int, tuple[str, str]], dict[int, list[str]]]
                 rows[line] = cells[0], cells[1]
             else:
                 problems[line].append(f"received {_short(cells)}, expected two cells, id,label")
-    except csv.Error as error:  # a cell without end: the file is no table
+    except csv.Error as error:  # such as a cell without end
         problems.setdefault(reader.line_num, []).append(f"{error}; expected lines of id,label")
     if not rows and set(problems) <= {1}:
         problems.setdefault(1, []).append("no line with a prediction follows")
@@ -141,13 +136,13 @@ def _rows(path: Path) -> tuple[dict[int, tuple[str, str]], dict[int, list[str]]]
 
 
 def _short(cells: Sequence[str]) -> str:
-    """The cells of a line as they stood there, cut where they are many."""
+    """The text of a line, cut if it is long."""
     text = ",".join(cells)
     return repr(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!r}..."
 
 
 def _is_index(text: str, end: int | None) -> bool:
-    """Whether the text is a whole number from 0 to below `end`, written plainly: no sign, no spaces, no 007."""
+    """Whether the text is a whole number from 0 to below `end`, without sign, spaces or leading zeros."""
     plain = text.isascii() and text.isdigit() and len(text) < 19 and text == str(int(text))
     return plain and (end is None or int(text) < end)
 
@@ -159,13 +154,13 @@ def _up_to(end: int | None) -> str:
 def _missing(
     found: Mapping[str, int], num_images: int | None, ids: Collection[str] | None, numbered: bool
 ) -> str:
-    """Which ids have no line, in words; empty where none is missing."""
+    """The ids without a line, as text; empty if none is missing."""
     if not numbered:
         absent = [one for one in ids or () if one not in found]
         return f"no line for {len(absent):,} ids: {', '.join(listed(absent))}" if absent else ""
-    there = sorted(int(one) for one in found if _is_index(one, num_images))
-    end = num_images if num_images is not None else (there[-1] + 1 if there else 0)
-    gaps = [(low + 1, high - 1) for low, high in pairwise([-1, *there, end]) if high - low > 1]
+    present = sorted(int(one) for one in found if _is_index(one, num_images))
+    end = num_images if num_images is not None else (present[-1] + 1 if present else 0)
+    gaps = [(low + 1, high - 1) for low, high in pairwise([-1, *present, end]) if high - low > 1]
     count = sum(high - low + 1 for low, high in gaps)
     spans = [str(low) if low == high else f"{low}..{high}" for low, high in gaps]
     return f"no line for {count:,} ids: {', '.join(listed(spans))}" if gaps else ""

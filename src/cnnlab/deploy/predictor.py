@@ -1,4 +1,4 @@
-"""A trained network, ready to answer: always float32, so that every machine gives the same answer.
+"""A trained network that predicts, always in float32, so every machine gives the same answer.
 
 Shape legend: N images, H x W pixels, C channels, K classes.
 """
@@ -41,7 +41,7 @@ class Prediction:
 
 
 class Predictor:
-    """A network with the classes and the normalisation it was trained with, run by the engine `engine` on `device`."""
+    """A network with the classes and normalisation of its training, run by the engine `engine` on `device`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Predictor:
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "Predictor":
-        """The network that stands for the run, see `runs/weights.py`, on its device if it is here. Raises RunError."""
+        """The network of a run, see `runs/weights.py`, on the run's device if this machine has it. Raises RunError."""
         environment, data = run.environment, run.environment.data
         shape = data.image_shape
         architecture = run.recipe.arch.build(shape, len(data.classes))
@@ -80,7 +80,7 @@ class Predictor:
 
     @cached_property
     def torch(self) -> "TorchNetwork":
-        """The network in torch, whatever engine trained it."""
+        """The network in torch, for a network of any engine."""
         from cnnlab.engines.torch.network import TorchNetwork, network
 
         if isinstance(self.network, TorchNetwork):
@@ -99,7 +99,7 @@ class Predictor:
     def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
         """Classes and probabilities of image files, or of all images in a folder, by name.
 
-        Raises ImageError naming every file it cannot take.
+        Raises ImageError with every file that cannot be read.
         """
         channels, height, width = self.image_shape
         files = image_files(images)
@@ -107,7 +107,7 @@ class Predictor:
         return self.predict_decoded(np.stack(decoded), [str(file) for file in files])
 
     def predict_decoded(self, images_NHWC: NDArray[np.uint8], names: Sequence[str]) -> list[Prediction]:
-        """Classes and probabilities of decoded images; `names` are what the predictions call them."""
+        """Classes and probabilities of decoded images; `names` are their names in the predictions."""
         probabilities = softmax(self.logits(images_NHWC))
         return [Prediction(name, self._ranking(row)) for name, row in zip(names, probabilities, strict=True)]
 
@@ -127,7 +127,7 @@ def softmax(logits_NK: NDArray[np.float32]) -> NDArray[np.float64]:
 def decode_files(
     files: Sequence[str | Path], size: tuple[int, int], channels: int
 ) -> list[NDArray[np.uint8]]:
-    """Every file through the one decoder. Raises ImageError with the problems of all that fail."""
+    """Decode every file. Raises ImageError with the problems of all files that fail."""
     decoded: list[NDArray[np.uint8]] = []
     problems: list[str] = []
     for file in files:
@@ -141,7 +141,7 @@ def decode_files(
 
 
 def image_files(places: Sequence[str | Path]) -> list[Path]:
-    """Every file named, and for a folder the images in it, sorted by name. Raises ImageError if that is none."""
+    """The given files, and for a folder the images in it, sorted by name. Raises ImageError if there are none."""
     files: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():

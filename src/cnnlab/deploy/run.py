@@ -1,4 +1,4 @@
-"""A run in Python: what happened in it, and its network at work.
+"""A run in Python: its metrics and results, and its network.
 
 run = cnnlab.load_run("last")
 run.metrics, run.accuracy("val"), run.predict("photo.png"), run.model()
@@ -83,7 +83,7 @@ class Run:
 
     @cached_property
     def predictor(self) -> "Predictor":
-        """The best network, ready to answer."""
+        """The best network, for predictions."""
         from cnnlab.deploy.predictor import Predictor
 
         return Predictor.from_run(self.folder)

@@ -1,4 +1,4 @@
-"""The images that a run was trained on, found again and known to be the same.
+"""The images that a run was trained on, found again and checked.
 
 Shape legend: N images.
 """
@@ -14,7 +14,7 @@ from cnnlab.runs import RunFolder
 
 
 def source_of(run: RunFolder) -> str:
-    """Where the run's data are: a name, or the path they had when the run began."""
+    """The source of the run's data: a name, or their path when the run began."""
     source = run.recipe.data.source
     return source if source in NAMED_SOURCES else run.environment.data.location or source
 
@@ -25,14 +25,14 @@ def dataset_of(
     download: bool = False,
     progress: ProgressDisplay | None = None,
 ) -> Dataset:
-    """The data set of a run. Raises DataError where it is not found, or is not what the run saw."""
+    """The data set of a run. Raises DataError if it is not found, or differs from that of the run."""
     dataset = load(source_of(run), data_dir, download, size=run.recipe.data.size, progress=progress)
     check_same(run, dataset)
     return dataset
 
 
 def check_same(run: RunFolder, dataset: Dataset) -> None:
-    """Raises DataError where a run was trained on other data than these, by digest."""
+    """Raises DataError if the run was trained on other data, by digest."""
     data = run.environment.data
     if dataset.digest != data.digest:
         raise DataError(

@@ -1,4 +1,4 @@
-"""A whole labelled split through a network: its logits, and how good they are.
+"""Score a whole labelled split: logits, accuracy and loss.
 
 Shape legend: N images, K classes.
 """
@@ -17,7 +17,7 @@ from cnnlab.engines.evaluation import accuracy, cross_entropy
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What a network answered for N images, and what would have been right. Logits N x K, labels N."""
+    """The logits N x K of a network for N images, and their labels N."""
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -34,7 +34,7 @@ class Score:
 
 
 def score(predictor: Predictor, split: Split) -> Score:
-    """Score every image of a split. Raises DataError when the network cannot take it or it has no labels."""
+    """Score every image of a split. Raises DataError if it does not fit the network or has no labels."""
     if split.labels is None:
         raise DataError(
             "the split has no labels, so nothing can be scored; `predict` takes unlabelled images"
@@ -54,7 +54,7 @@ def score(predictor: Predictor, split: Split) -> Score:
 
 
 def scored_split(predictor: Predictor, dataset: Dataset, name: str) -> Split:
-    """The published split `name` of a data set with the network's own classes, in their order. Raises DataError."""
+    """The split `name` of a data set with the network's classes in the same order. Raises DataError."""
     if dataset.classes != predictor.classes:
         raise DataError(
             f"{dataset.name} has the classes {_some(dataset.classes)}, the network {_some(predictor.classes)}; "

@@ -1,4 +1,4 @@
-"""Several variants side by side: a Markdown table and one figure, from their finished runs."""
+"""Several variants compared: a Markdown table and one figure, from their finished runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from statistics import fmean
 
 from cnnlab.core.files import write_atomic
 from cnnlab.core.tables import markdown_lines
-from cnnlab.report.figures.bands import draw_means
+from cnnlab.report.figures.bands import mean_curves
 from cnnlab.report.figures.style import save_both
 from cnnlab.runs import RunFolder
 
@@ -19,10 +19,8 @@ def write_comparison(arms: Mapping[str, Sequence[RunFolder]], folder: Path) -> N
     picture = "![Validation accuracy by epoch](comparison.png)"
     runs_list = [f"- {name}: {', '.join(run.id for run in runs)}" for name, runs in arms.items()]
     lines = ["# Comparison", "", *table, "", picture, "", "Runs:", "", *runs_list]
-    save_both(
-        draw_means({name: [run.metrics for run in runs] for name, runs in arms.items()}, "val"),
-        folder / "comparison.png",
-    )
+    curves = mean_curves({name: [run.metrics for run in runs] for name, runs in arms.items()})
+    save_both(curves, folder / "comparison.png")
     write_atomic(folder / "comparison.md", "\n".join(lines) + "\n")
 
 

@@ -1,7 +1,7 @@
 """A report as a value: sections of paragraphs, tables, figures and code. `html.py` and `pdf.py` render it.
 
-Running text is Markdown's inline part: `code`, *emphasis*, **strong** and [links](https://...). Everything else a
-report shows is a block of its own, so that both renderers say the same.
+Running text is inline Markdown: `code`, *emphasis*, **strong** and [links](https://...). Everything else is a block of
+its own, so all renderers show the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-# What looks like HTML or an image in running text is text.
+# HTML and images in running text are shown as text.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 
 
@@ -46,7 +46,7 @@ class Table:
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """For each column whether it holds numbers; empty cells and dashes do not count."""
+        """For each column whether it contains numbers; empty cells and dashes do not count."""
         return tuple(
             all(_is_number(row[column]) for row in self.rows) and any(row[column] for row in self.rows)
             for column in range(len(self.header))
@@ -55,7 +55,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure from a file (SVG stays vector, PNG). `alt` says what is seen, for those who cannot see it."""
+    """A figure from a file, SVG or PNG. `alt` describes it for those who cannot see it."""
 
     file: Path
     caption: str
@@ -65,7 +65,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Commands, a program or its output, word by word."""
+    """Commands, a program or its output, unchanged."""
 
     text: str
     caption: str = ""
@@ -76,7 +76,7 @@ Block = Paragraph | Bullets | Table | Picture | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading and its content."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -99,9 +99,9 @@ class Document:
 
 @dataclass(frozen=True)
 class InlineWriter:
-    """Running text in some language: how it marks what, and how it shows `plain` text and `code` as they stand.
+    """Writes running text in another language, by functions for plain text and for code.
 
-    `marks` are by the names of Markdown's tokens (`strong_open`, ...); `link` gives what stands before and after one.
+    The keys of `marks` are names of Markdown's tokens (`strong_open`, ...); `link` gives the texts before and after it.
     """
 
     marks: Mapping[str, str]
@@ -110,7 +110,6 @@ class InlineWriter:
     link: Callable[[str], tuple[str, str]]
 
     def __call__(self, text: str) -> str:
-        """The text in that language."""
         parts, link_end = [], ""
         for token in inline_tokens(text):
             match token.type:
@@ -136,6 +135,6 @@ def inline_tokens(text: str) -> Sequence[Token]:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a cell holds a number, with unit or deviation: 85.1%, 1,024, 0.3 ± 0.1, 12 ms, -3."""
+    """Whether a cell is a number, also with unit or deviation: 85.1%, 1,024, 0.3 ± 0.1, 12 ms, -3."""
     first = cell.strip().lstrip("+-−<≈")[:1]
     return cell.strip() in ("", "-", "–") or first.isdigit()

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: style and figures are inside it."""
+"""A report as one HTML file with style and figures inside."""
 
 import base64
 from pathlib import Path
@@ -18,7 +18,7 @@ def write_html(document: Document, path: Path) -> None:
 
 
 def inline_html(text: str) -> Markup:
-    """Running text as HTML; whatever looks like HTML in it is shown, not obeyed."""
+    """Running text as HTML; HTML in it is shown, not interpreted."""
     return Markup(MARKDOWN.renderInline(text))
 
 

@@ -1,6 +1,6 @@
 """A report as LaTeX: one source and its figures in a folder, for pdfLaTeX, XeLaTeX and LuaLaTeX with common packages.
 
-LaTeX reads no SVG: of such a figure the PDF of the same name beside it is taken, or else the PNG.
+LaTeX cannot read SVG: for such a figure, the PDF or else the PNG of the same name next to it is used.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from cnnlab.report.templating import copy_figures, render
 
 SOURCE = "report.tex"
 
-# LaTeX is full of braces: the template marks its own words with angles.
+# LaTeX uses many braces, so the template marks its own words with angle brackets.
 _SYNTAX = {
     "block_start_string": "<%",
     "block_end_string": "%>",
@@ -36,18 +36,14 @@ def write_latex(document: Document, folder: Path) -> Path:
 
 
 def latex_source(document: Document, figures: dict[Path, str]) -> str:
-    """The report as LaTeX; `figures` maps each picture's file to its name beside the source."""
-    filters = {
-        "inline": inline_latex,
-        "escape_latex": escape_latex,
-        "verbatim": verbatim,
-        "columns": columns,
-    }
+    """The report as LaTeX; `figures` maps each picture's file to its name next to the source."""
+    functions = (escape_latex, verbatim, columns)
+    filters = {"inline": inline_latex, **{function.__name__: function for function in functions}}
     return render("document.tex.j2", filters, syntax=_SYNTAX, document=document, figures=figures)
 
 
 def readable_figure(file: Path) -> Path:
-    """The file that LaTeX can read: for an SVG the PDF beside it, else the PNG."""
+    """The file that LaTeX can read: for an SVG the PDF next to it, else the PNG."""
     if file.suffix != ".svg":
         return file
     others = [file.with_suffix(suffix) for suffix in (".pdf", ".png")]

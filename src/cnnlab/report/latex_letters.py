@@ -1,7 +1,7 @@
-"""Every letter as LaTeX: what TeX would obey is shown, what the usual fonts lack is taken from mathematics.
+"""Every letter as LaTeX: TeX's special letters are escaped, letters missing in the usual fonts come from mathematics.
 
-The commands are pylatexenc's, of the letters for which a small TeX installation has them (`inputenc`, T1, `textcomp`);
-what is in neither is shown as its code point, as pdfLaTeX would stop at it, or leave it out in silence.
+The commands are pylatexenc's, for letters that a small TeX installation has (`inputenc`, T1, `textcomp`). Any other
+letter is written as its code point, because pdfLaTeX would stop at it or omit it.
 """
 
 import unicodedata
@@ -20,14 +20,14 @@ _OURS = {
     '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
-    "-": "-{}",  # two hyphens side by side would be a dash
-    "[": "{[}",  # an item or a row that began with one would be read as its option
+    "-": "-{}",  # two hyphens together would be a dash
+    "[": "{[}",  # at the beginning of an item or a row it would start an option
     "]": "{]}",
 }
 
 
 def _command(letter: str) -> str:
-    """The letter's command in the table, safe before any other letter."""
+    """The letter's command in the table; any letter may follow it."""
     found = str(_TABLE[ord(letter)])
     if found.isalpha():  # a Greek letter that looks like a Latin one
         return rf"\ensuremath{{{found}}}"
@@ -39,14 +39,14 @@ SPECIAL = {letter: _command(letter) for letter in _FROM_TABLE} | _OURS
 
 
 def escape_latex(text: str) -> str:
-    """Text as LaTeX that shows it letter by letter; of what the usual fonts lack it shows the code point."""
+    """Text as LaTeX that shows it letter by letter; a letter missing in the usual fonts is its code point."""
     escaped = "".join(SPECIAL.get(letter) or _letter(letter) for letter in unicodedata.normalize("NFC", text))
-    return escaped.replace(",,", ",{},")  # T1 fonts make a quotation mark of two commas
+    return escaped.replace(",,", ",{},")  # in T1 fonts two commas become a quotation mark
 
 
 def _letter(letter: str) -> str:
     if letter.isspace():
         return " "
-    # Latin letters, accents included, are what inputenc and T1 fonts know, but for a few.
+    # inputenc and T1 fonts have nearly all Latin letters, also with accents.
     known = letter.isprintable() and ord(letter) < 0x180 and letter not in _NOT_IN_T1
     return letter if known else f"{{[}}U+{ord(letter):04X}{{]}}"

@@ -1,7 +1,7 @@
-"""A table's columns in LaTeX: as wide as their cells where that fits on the line; else columns of words share the rest.
+"""A table's columns in LaTeX: as wide as their cells if that fits on the line, else columns of words are narrower.
 
-TeX could measure better, but the packages that let it and break tables over pages are in no small TeX installation, so
-widths are estimated, in em of the table's font.
+The packages in which TeX measures columns and breaks tables over pages are not in a small TeX installation, so widths
+are estimated here, in em of the table's font.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from cnnlab.report.document import Table, inline_tokens
 from cnnlab.report.latex_text import inline_latex
 
-_LINE = 47.0  # the text's width, 162 mm, a little less than it is
+_LINE = 47.0  # the text's width, 162 mm, a little reduced
 _GAP = 1.08  # between two columns
 _LETTER, _CODE_LETTER, _BOLD_LETTER = 0.49, 0.53, 0.58
-_WORDS = (9.0, 6.0)  # of a header: longer ones are broken, the shorter limit where the other does not fit
-_LEAST = 5.5  # of a column of words that gives way
+_WORDS = (9.0, 6.0)  # the longest word of a header; the second limit if the table does not fit with the first
+_LEAST = 5.5  # the narrowest column of words
 
 
 @dataclass(frozen=True)
 class Column:
-    """How a column is written: its letter for `longtable`, and its header."""
+    """A column's letter for `longtable`, and its header."""
 
     kind: str
     header: str
@@ -50,18 +50,18 @@ def _column(head: str, is_number: bool, is_broken: bool, width: float, limit: fl
 
 
 def _shared(widths: Sequence[float], numeric: Sequence[bool]) -> list[float]:
-    """Widths that fit: the widest columns of words are cut to one width, the others stay."""
+    """Widths that fit: the widest columns of words all get one smaller width, the others keep theirs."""
     words = sorted(width for width, is_number in zip(widths, numeric, strict=True) if not is_number)
     rest = _LINE - _GAP * (len(widths) - 1) - (sum(widths) - sum(words))
-    share = rest
+    limit = rest
     for place, width in enumerate(words):
-        share = rest / (len(words) - place)
-        if width > share:
+        limit = rest / (len(words) - place)
+        if width > limit:
             break
         rest -= width
-    share = max(share, _LEAST)
+    limit = max(limit, _LEAST)
     return [
-        width if is_number else min(width, share) for width, is_number in zip(widths, numeric, strict=True)
+        width if is_number else min(width, limit) for width, is_number in zip(widths, numeric, strict=True)
     ]
 
 
@@ -80,7 +80,7 @@ def _width(text: str, letter: float = _LETTER) -> float:
 
 
 def _narrowest(head: str, most: float) -> float:
-    """How wide a header is at least: as its longest word, code taken apart at its spaces too, but not above `most`."""
+    """The least width of a header: that of its longest word (code also breaks at spaces), at most `most`."""
     contents = " ".join(token.content for token in inline_tokens(head))
     longest = max((_BOLD_LETTER * len(word) for word in contents.split()), default=0.0)
     return min(max(longest, _LEAST), most, _width(head, _BOLD_LETTER))

@@ -1,4 +1,4 @@
-"""Running text and lines of code as LaTeX; whatever looks like a command in them is shown, not obeyed."""
+"""Running text and lines of code as LaTeX; TeX commands in them are shown, not executed."""
 
 from urllib.parse import quote
 
@@ -11,14 +11,14 @@ _LONGEST_WORD, _LONGEST_CODE, _LONGEST_LISTED = 24, 10, 60  # in text, in code i
 
 
 def breakable(text: str, longest: int) -> str:
-    """Text whose words of more than `longest` letters may break: behind punctuation, else after every few letters."""
+    """Text whose words of more than `longest` letters may break: after punctuation, else after every few letters."""
     return " ".join(
         _breakable_word(word) if len(word) > longest else escape_latex(word) for word in text.split(" ")
     )
 
 
 def _url(address: str) -> str:
-    r"""An address inside \href: what TeX would obey is percent-encoded, and the percent signs escaped."""
+    r"""An address inside \href: TeX's special letters are percent-encoded, and the percent signs escaped."""
     encoded = quote(address, safe=":/?=&@+,;~-._()#%")
     return "".join(f"\\{letter}" if letter in "%#&_" else letter for letter in encoded)
 
@@ -29,7 +29,6 @@ inline_latex = InlineWriter(
     code=lambda text: rf"\code{{{breakable(text, _LONGEST_CODE)}}}",
     link=lambda address: (rf"\href{{{_url(address)}}}{{", "}"),
 )
-"""Running text as LaTeX; whatever looks like a command in it is shown, not obeyed."""
 
 
 def verbatim(text: str) -> str:
@@ -38,7 +37,7 @@ def verbatim(text: str) -> str:
     for line in text.expandtabs(4).splitlines():
         body = line.strip(" ")
         indent = r"\ " * (len(line.rstrip(" ")) - len(body))
-        # A space is a place to break; further ones beside it are control spaces, which TeX does not swallow.
+        # A line may break at a space; further spaces are control spaces, which TeX does not drop.
         shown = " ".join(breakable(word, _LONGEST_LISTED) or "\\" for word in body.split(" ")) if body else ""
         lines.append(rf"\mbox{{}}{indent}{shown}\par")
     return "\n".join(lines)

@@ -11,9 +11,9 @@ from cnnlab.report.document import Block, Bullets, Code, Document, InlineWriter,
 from cnnlab.report.templating import MEDIA_TYPES, read_figure
 
 _COMMANDS = ("cnnlab ", "python ", "make ", "pip ")
-# As entities, because Jupyter reads HTML, and mathematics between dollars, before it reads Markdown.
+# As entities: Jupyter interprets HTML, and mathematics between dollars, before Markdown.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}
-# Up to where a paragraph would be taken for a numbered list, a list or a rule.
+# The beginning of a paragraph that would be a numbered list, a list or a rule.
 _BEGINS_LIST = re.compile(r"^(?:\d{1,9}(?=[.)](?:\s|$))|(?=[-+](?:\s|$))|(?=-[- ]*$))")
 _MARKS = {"strong_open": "**", "strong_close": "**", "em_open": "*", "em_close": "*"}
 
@@ -39,14 +39,14 @@ def write_notebook(document: Document, path: Path) -> None:
     if footer:
         cells.append(format_.v4.new_markdown_cell(f"---\n\n{footer}"))
     for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"  # new ones draw theirs at random: equal reports, equal files
+        cell["id"] = f"cell-{number}"  # by default random; equal reports are equal files
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = format_.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     write_atomic(path, format_.writes(notebook) + "\n")
 
 
 def inline_markdown(text: str, in_table: bool = False) -> str:
-    """Running text as Jupyter's Markdown; whatever looks like HTML or mathematics in it is shown, not obeyed."""
+    """Running text as Jupyter's Markdown; HTML and mathematics in it are shown, not interpreted."""
     write = InlineWriter(
         _MARKS, _escaped, lambda code: _code_span(code, in_table), lambda address: ("[", f"]({address})")
     )
@@ -61,9 +61,7 @@ def _escaped(text: str) -> str:
 def _code_span(code: str, in_table: bool) -> str:
     fence = "`" * (max((len(run) for run in re.findall("`+", code)), default=0) + 1)
     space = " " if "`" in code else ""
-    shown = (
-        code.replace("|", "\\|") if in_table else code
-    )  # a table's cells are told apart before its code is read
+    shown = code.replace("|", "\\|") if in_table else code  # a bar would end the cell of a table
     return f"{fence}{space}{shown}{space}{fence}"
 
 
@@ -93,16 +91,16 @@ def _table(table: Table) -> str:
 
 
 def _flushed(format_: Any, texts: list[str]) -> list[Any]:
-    """The gathered texts as one cell, none without any; the gathering begins anew."""
+    """The texts as one cell, none if there are no texts; empties the list."""
     cells = [format_.v4.new_markdown_cell("\n\n".join(texts))] if texts else []
     texts.clear()
     return cells
 
 
 def _picture(format_: Any, picture: Picture) -> Any:
-    """The figure as the cell's attachment: the PNG where one lies beside the SVG, as more viewers show it."""
-    beside = picture.file.with_suffix(".png")
-    file = beside if beside.exists() else picture.file
+    """The figure as the cell's attachment: the PNG next to an SVG, if there is one, because more viewers show it."""
+    png = picture.file.with_suffix(".png")
+    file = png if png.exists() else picture.file
     content = base64.b64encode(read_figure(file)).decode()
     name = f"figure{file.suffix}"
     text = f"![{_escaped(picture.alt)}](attachment:{name})\n\n*{inline_markdown(picture.caption)}*"
@@ -110,7 +108,7 @@ def _picture(format_: Any, picture: Picture) -> Any:
 
 
 def _runnable(text: str) -> str:
-    """Python that imports something as it is, commands behind Jupyter's `!`; empty for all else, such as outputs."""
+    """A program with imports unchanged, commands after Jupyter's `!`; empty for anything else, such as outputs."""
     if re.search(r"^(?:from|import) ", text, re.MULTILINE) and _is_python(text):
         return text
     commands = [(line, bool(line.strip()) and not line.lstrip().startswith("#")) for line in _joined(text)]
@@ -130,7 +128,7 @@ def _is_python(text: str) -> bool:
 
 
 def _joined(text: str) -> list[str]:
-    """Lines; one that ends with a backslash is joined with the next."""
+    """The lines; a line that ends with a backslash is joined with the next."""
     return re.sub(r"\s*\\\n\s*", " ", text).splitlines()
 
 

@@ -21,18 +21,18 @@ def write_pdf(document: Document, path: Path) -> None:
 
 
 def typst_source(document: Document, figures: dict[Path, str]) -> str:
-    """The report in Typst's language; `figures` maps each picture's file to its name beside the source."""
+    """The report in Typst's language; `figures` maps each picture's file to its name next to the source."""
     filters = {"inline": inline_typst, "string": typst_string}
     return render("document.typ.j2", filters, document=document, figures=figures)
 
 
 def typst_string(text: str) -> str:
-    """A string value of Typst's."""
+    """A string value in Typst's language."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 
-# Text goes in as string values, so that nothing in it is obeyed, and a semicolon ends each of them.
+# Text is written as string values, so nothing in it is executed; a semicolon ends each of them.
 inline_typst = InlineWriter(
     marks={"strong_open": "#strong[", "strong_close": "]", "em_open": "#emph[", "em_close": "]"},
     plain=lambda text: f"#{typst_string(text)};",

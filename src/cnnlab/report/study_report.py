@@ -1,6 +1,6 @@
-"""The report of a study: from plain values to a document, and that to HTML, PDF, notebook and LaTeX; CSV beside it.
+"""The report of a study: from plain values to a document and then HTML, PDF, notebook and LaTeX; also CSV.
 
-An incomplete study has a report too: it says what is missing, and claims nothing that its runs do not show.
+The report of an incomplete study lists what is missing and claims nothing that its runs do not show.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,12 +42,10 @@ DOCUMENTS: frozenset[Format] = frozenset({*_WRITERS, "latex"})
 
 
 def write_study_report(facts: StudyFacts, out: Path, formats: Sequence[Format]) -> list[Path]:
-    """Write `report.html`, `.pdf`, `.ipynb`, `latex/`, `tables/` as asked, into `out`; returns what was asked for.
+    """Write `report.html`, `.pdf`, `.ipynb`, `latex/`, `tables/` into `out`, as `formats` list them; returns the paths.
 
-    Documents have their figures beside them, in `figures/`.
-
-    Raises CnnlabError where Typst is missing for a PDF or nbformat for a notebook, RunError for runs that lack what a
-    report takes, StorageError.
+    The figures of documents are written to `figures/`. Raises CnnlabError if Typst is missing for a PDF or nbformat for
+    a notebook, RunError for runs that lack values a report needs, StorageError.
     """
     written = _write_documents(facts, out, formats) if DOCUMENTS & set(formats) else []
     if "csv" in formats:

@@ -1,4 +1,4 @@
-"""What the renderers of a document share: their templates, and the content of its figures."""
+"""Shared by the renderers of a document: templates, and the content of its figures."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,9 +14,9 @@ MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def render(template: str, filters: Mapping[str, Any], /, *, syntax: Any = None, **values: Any) -> str:
-    """A template of `report/templates` with these values; `syntax` are Jinja's options where its words differ.
+    """A template of `report/templates` with these values; `syntax` are Jinja's options for another syntax.
 
-    In a template, `block is block("Table")` asks for the kind of a block.
+    In a template, `block is block("Table")` tests the type of a block.
     """
     environment = Environment(
         loader=PackageLoader("cnnlab.report"),
@@ -33,7 +33,7 @@ def render(template: str, filters: Mapping[str, Any], /, *, syntax: Any = None, 
 def copy_figures(
     document: Document, folder: Path, readable: Callable[[Path], Path] = lambda file: file
 ) -> dict[Path, str]:
-    """Copy each picture's file, or what is `readable` for it, as `figure-1.svg`, ...; returns their names.
+    """Copy the file that `readable` gives for each picture as `figure-1.svg`, ...; returns their names.
 
     Raises CnnlabError for a figure that cannot be read, StorageError.
     """
@@ -46,7 +46,7 @@ def copy_figures(
 
 
 def read_figure(file: Path) -> bytes:
-    """The content of a figure. Raises CnnlabError where it cannot be read."""
+    """The content of a figure. Raises CnnlabError if it cannot be read."""
     try:
         return file.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Published weights of CIFAR ResNets: fetched, recognised and converted, nothing of them ever executed."""
+"""Published weights of CIFAR ResNets: downloaded, recognised and converted; nothing in them is executed."""
 
 from cnnlab.deploy.pretrained.known import KNOWN, fetch_weights
 from cnnlab.deploy.pretrained.resnets import Imported, import_weights

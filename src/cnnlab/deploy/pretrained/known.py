@@ -1,8 +1,8 @@
-"""Published weights known by name: where they are, and by which digest they are recognised.
+"""Published weights known by name: their addresses and digests.
 
-akamaster's file was read here, and its whole SHA-256 is known. Of chenyaofo's files only the first 8 hex digits are,
-which their names carry as torch.hub wants it: they tell a damaged download and another version, not a forgery. Nothing
-in any of them is executed (`torch_file.py`), so a forged file could at worst be a network that answers wrongly.
+The whole SHA-256 of akamaster's file is known; of chenyaofo's files only the first 8 hex digits, part of their
+names (for torch.hub). These detect a damaged download or another version, but not a forgery. Nothing in the files is
+executed (`torch_file.py`), so a forged file could only be a network with wrong answers.
 """
 
 from contextlib import nullcontext
@@ -31,7 +31,7 @@ _CHENYAOFO_DIGESTS = {
 
 @dataclass(frozen=True)
 class KnownWeights:
-    """One published file and the base address it lies at."""
+    """One published file and its base address."""
 
     official: OfficialFile
     mirror: str
@@ -55,10 +55,10 @@ KNOWN: dict[str, KnownWeights] = {
 
 
 def fetch_weights(name: str, mirrors: tuple[str, ...] = (), progress: ProgressDisplay | None = None) -> Path:
-    """Download published weights into the cache unless they are there, verify them, and return the file.
+    """Download published weights into the cache if they are missing there, verify them, and return the file.
 
-    `mirrors` are base addresses tried before the known one. Raises WeightsError for an unknown name, DataError and
-    StorageError as every download does.
+    `mirrors` are base addresses tried before the known one. Raises WeightsError for an unknown name, DataError,
+    StorageError.
     """
     if name not in KNOWN:
         raise WeightsError(f"{name!r} is not the name of known weights{did_you_mean(name, KNOWN)}")

@@ -1,10 +1,10 @@
-"""CIFAR ResNets as others publish them: recognised by the names and shapes of their tensors, and given our names.
+"""Published CIFAR ResNets: recognised by the names and shapes of their tensors, and renamed.
 
-The two conventions, both of the networks in section 4.2 of He et al. 2016 (see `arch/named/resnet.py`):
+Two conventions for the networks in section 4.2 of He et al. 2016 (see `arch/named/resnet.py`):
 - akamaster, https://github.com/akamaster/pytorch_resnet_cifar10: shortcut A, `linear` last; its training
   normalises with ImageNet's statistics (trainer.py);
 - chenyaofo, https://github.com/chenyaofo/pytorch-cifar-models: shortcut B, torchvision's names, `fc` last; the
-  normalisation stands in its training logs (logs/cifar10/resnet20/default.log, logs/cifar100/...).
+  normalisation is in its training logs (logs/cifar10/resnet20/default.log, logs/cifar100/...).
 """
 
 import re
@@ -32,12 +32,12 @@ DEPTHS = (20, 32, 44, 56, 110)
 
 _IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
-_COUNTER = "num_batches_tracked"  # a count of training steps: of no effect here, and absent from old files
+_COUNTER = "num_batches_tracked"  # a count of training steps: without effect here, and missing in old files
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How one author names the parts, and the normalisation by number of classes."""
+    """One author's names of the parts, and the normalisation by number of classes."""
 
     source: str
     shortcut: str
@@ -61,7 +61,7 @@ CONVENTIONS = (
 
 @dataclass(frozen=True)
 class Imported:
-    """A published network, ready to answer, and what was recognised. `shortcut` is "A" or "B"."""
+    """A published network, and its recognised properties. `shortcut` is "A" or "B"."""
 
     predictor: Predictor
     source: str
@@ -72,12 +72,12 @@ class Imported:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Where it came from, for the model file."""
+        """Its origin, for the model file."""
         return {"source": self.source, "file": self.file, "sha256": self.sha256}
 
 
 def import_weights(path: Path) -> Imported:
-    """Read a published CIFAR ResNet. Raises WeightsError with every layer that the file does not fit."""
+    """Read a published CIFAR ResNet. Raises WeightsError with every layer that does not fit."""
     tensors = read_arrays(path)
     convention = _recognise_source(path, tensors)
     try:
@@ -97,7 +97,7 @@ def import_weights(path: Path) -> Imported:
 
 
 def _recognise_source(path: Path, tensors: Mapping[str, NDArray[Any]]) -> Convention:
-    """The convention whose head or shortcuts are there. Raises WeightsError for a network of another family."""
+    """The convention whose head or shortcuts the file has. Raises WeightsError for a network of another family."""
     if "conv1.weight" in tensors and any(re.match(r"layer\d+\.\d+\.", name) for name in tensors):
         for convention in CONVENTIONS:
             if f"{convention.head}.weight" in tensors:
@@ -129,7 +129,7 @@ def _recognise_depth(tensors: Mapping[str, NDArray[Any]]) -> int:
 def _recognise_classes(tensors: Mapping[str, NDArray[Any]], convention: Convention) -> Sequence[str]:
     head = tensors.get(f"{convention.head}.weight")
     if head is None:
-        raise WeightsError(f"{convention.head}.weight is missing: nothing says how many classes there are")
+        raise WeightsError(f"{convention.head}.weight is missing: the number of classes is unknown")
     num_classes = len(head) if head.ndim else 0
     if num_classes not in CLASSES:
         raise WeightsError(
@@ -139,7 +139,7 @@ def _recognise_classes(tensors: Mapping[str, NDArray[Any]], convention: Conventi
 
 
 def _renamed(tensors: Mapping[str, NDArray[Any]], theirs: Mapping[str, str]) -> Arrays:
-    """The tensors under our names, those without one under their own; counters that are absent are 0."""
+    """The tensors under our names, unknown ones under their own; missing counters are 0."""
     ours = {name: our_name for our_name, name in theirs.items()}
     renamed = {ours.get(name, name): value for name, value in tensors.items()}
     counters = {name: np.array(0) for name in theirs if name.endswith(_COUNTER)}
@@ -147,7 +147,7 @@ def _renamed(tensors: Mapping[str, NDArray[Any]], theirs: Mapping[str, str]) -> 
 
 
 def _names(architecture: Architecture, depth: int, convention: Convention) -> Iterator[tuple[str, str]]:
-    """Our name and theirs of every tensor, by the layers' kinds and places in the architecture."""
+    """Our name and their name of every tensor, by type and position of the layers."""
     num_blocks = (depth - 2) // 6
     residuals = 0
     for index, layer in enumerate(architecture.layers):
@@ -168,7 +168,7 @@ def _names(architecture: Architecture, depth: int, convention: Convention) -> It
 
 
 def _plain_names(layers: Sequence[Layer], our_prefix: str, their_prefix: str) -> Iterator[tuple[str, str]]:
-    """Those of a row of layers: the k-th convolution is their `conv{k}`, the k-th batch norm their `bn{k}`."""
+    """The names in a sequence: the k-th convolution is their `conv{k}`, the k-th batch norm their `bn{k}`."""
     convs = norms = 0
     for index, layer in enumerate(layers):
         if isinstance(layer, Conv):

@@ -1,7 +1,7 @@
-"""Named tensors out of a file that `torch.save` wrote, without being able to run anything in it.
+"""Named tensors from a file of `torch.save`, without executing anything in it.
 
 Such a file is a pickle, and a pickle is a program. torch's restricted reader (`weights_only`) builds tensors, plain
-containers and numbers and refuses every other name before it is imported.
+containers and numbers and rejects every other name before importing it.
 """
 
 import re
@@ -18,14 +18,14 @@ from torch import Tensor
 from cnnlab.core.errors import WeightsError
 from cnnlab.engines.weights import Arrays
 
-_WRAPPED = "state_dict"  # where training scripts put the weights, beside epoch and best accuracy
-_PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
+_WRAPPED = "state_dict"  # where training scripts put the weights, next to epoch and best accuracy
+_PARALLEL = "module."  # torch.nn.DataParallel puts this before every name
 
 
 def read_arrays(path: Path) -> Arrays:
     """The tensors of a state dict, or of a dictionary that has one under `state_dict`, as arrays.
 
-    Names lose the prefix `module.`. Raises WeightsError; whatever the file says, nothing in it is executed.
+    The prefix `module.` is removed from names. Nothing in the file is executed. Raises WeightsError.
     """
     content = _load(path)
     if isinstance(content, Mapping) and isinstance(content.get(_WRAPPED), Mapping):
@@ -43,7 +43,7 @@ def read_arrays(path: Path) -> Arrays:
 
 
 def as_array(tensor: Tensor) -> NDArray[Any]:
-    """The same numbers in NumPy, in memory of their own; bfloat16, which NumPy lacks, as float32."""
+    """A copy in NumPy; bfloat16, which NumPy lacks, as float32."""
     tensor = tensor.detach().resolve_conj().resolve_neg()
     return np.array((tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy())
 
@@ -51,22 +51,20 @@ def as_array(tensor: Tensor) -> NDArray[Any]:
 def _load(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of other pickle protocols, which fail below with a reason of ours
+            warnings.simplefilter("ignore")  # other pickle protocols fail below with our own message
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}; expected a file of weights") from error
-    except Exception as error:  # a damaged or hostile file can break the reader in any way
-        # torch's own text advises to read the file without protection: none of it is passed on but the name.
+    except Exception as error:  # a damaged or malicious file can break the reader in any way
+        # torch's own message advises to read the file without protection: only the name in it is used.
         found = re.search(r"GLOBAL (\S+)", str(error))
         if found:
             raise WeightsError(
-                f"{path} holds more than weights: it asks for {found[1]!r}; nothing was executed. "
-                "Do not open it otherwise unless you trust its author; ask for a file with the state dict alone"
+                f"{path} contains more than weights: it calls {found[1]!r}; nothing was executed. "
+                "Do not open it in another way unless you trust its author; ask for a file with its state dict only"
             ) from error
         raise WeightsError(
-            f"{path} is damaged or no file of weights that torch.save wrote: download it again, "
+            f"{path} is damaged or not a file of weights from torch.save: download it again, "
             f"or check that it is the right file ({type(error).__name__})"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Figures for reports. The one door to matplotlib: imported when something is drawn, no global state, no display."""
+"""Figures for reports. Only this package imports matplotlib, without global state or display."""
 
 from cnnlab.report.figures.confusion import confusion_heatmap
 from cnnlab.report.figures.curves import accuracy_curves, learning_curves

@@ -1,13 +1,12 @@
-"""Curves of a study: each arm the mean of its seeds, in a band from the smallest to the largest seed.
+"""Curves of a study: the mean over the seeds of each arm, and a band from the smallest to the largest seed.
 
-The band spans the seeds that were run, no more: it is no interval for the mean (`intervals.py` draws those). One seed
-has no band. Arms whose seeds ran for different numbers of epochs are drawn up to the shortest.
+The band is the range of the seeds that were run, not an interval for the mean (`intervals.py` draws those). One seed
+has no band. If the seeds of an arm ran for different numbers of epochs, the curve ends at the shortest.
 
 Shape legend: S seeds, E epochs.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,49 +20,59 @@ from cnnlab.report.figures.style import (
     LEGEND_BOX,
     SPLIT_STYLES,
     arm_styles,
+    legend_above,
+    panel_grid,
     percent_axis,
     plain,
-    save_vector,
     shortened,
 )
 
 Quantity = Literal["accuracy", "loss"]
-Arms = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # arm -> seeds -> rows of a run
+Arms = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # arm -> seeds -> metric rows of a run
 
 _LONGEST_NAME = 26
-_MOST_MEDIANS = 4  # of all losses: what lies higher is cut off
+_MOST_MEDIANS = 4  # of all losses: higher ones are cut off
 _MOST_COLUMNS = 4
 _ONE_POINT = {"marker": "o", "markersize": 3.5}
 
 
-def mean_curves(arms: Arms, path: Path, split: str = "val") -> Path:
-    """Accuracy on `split` against the epoch, all arms in one plot; the legend is ordered by the last mean.
-
-    `arms` maps a name to the metric rows of its runs; `path` is the SVG, a PDF goes beside it. Raises RunError
-    where no run has such a curve, StorageError.
-    """
-    return save_vector(draw_means(arms, split), path)
-
-
-def learning_panels(arms: Arms, path: Path, quantity: Quantity) -> Path:
+def learning_panels(arms: Arms, quantity: Quantity) -> Figure:
     """A panel for each arm: `quantity` on train and on val against the epoch, all panels on one scale.
 
-    A loss above four times the median of all losses is cut off, so that the others can be seen.
-    `path` is the SVG, a PDF goes beside it. Raises RunError where no run has an epoch, StorageError.
+    A loss above four times the median of all losses is cut off, to keep the others visible.
+    Raises RunError if no run has an epoch.
     """
-    return save_vector(_draw_panels(arms, quantity), path)
+    drawn = {name: runs for name, runs in arms.items() if min(map(len, runs), default=0)}
+    if not drawn:
+        raise RunError("no learning curve to draw: no run has finished an epoch yet")
+    figure, grid = panel_grid(len(drawn), _MOST_COLUMNS, 1.62, "epoch", quantity, shared=True)
+    longest_name = _LONGEST_NAME if grid.shape[1] < _MOST_COLUMNS else 20
+    for axes, (name, runs) in zip(grid.flat, drawn.items(), strict=False):
+        for split in ("train", "val"):
+            curves = seed_curves(runs, f"{split}_{quantity}")
+            if curves.size:
+                _draw_band(axes, curves, label=split, **SPLIT_STYLES[split])
+        axes.set_title(shortened(name, longest_name), fontsize=10)
+        _finish(axes, quantity)
+    if quantity == "loss" and (highest := _highest_shown(drawn)):
+        grid[0, 0].set_ylim(top=highest)
+    legend_above(figure, *grid[0, 0].get_legend_handles_labels(), columns=2)
+    return figure
 
 
 def seed_curves(runs: Sequence[Sequence[Mapping[str, Any]]], key: str) -> NDArray[np.float64]:
-    """The values of `key` (S, E), up to the shortest run; NaN where one is missing, shape (0, 0) where all are."""
+    """The values of `key` (S, E), up to the shortest run; NaN for a missing one, shape (0, 0) if all are missing."""
     length = min((len(rows) for rows in runs), default=0)
     values = [[float("nan") if row.get(key) is None else row[key] for row in rows[:length]] for rows in runs]
     curves = np.array(values, dtype=np.float64).reshape(len(runs), length)
     return curves if np.isfinite(curves).any() else np.empty((0, 0))
 
 
-def draw_means(arms: Arms, split: str) -> Figure:
-    """The figure of `mean_curves`."""
+def mean_curves(arms: Arms, split: str = "val") -> Figure:
+    """Accuracy on `split` against the epoch, all arms in one plot; the legend is ordered by the last mean.
+
+    Raises RunError if no run has such a curve.
+    """
     drawn = {
         name: curves for name, runs in arms.items() if (curves := seed_curves(runs, f"{split}_accuracy")).size
     }
@@ -85,39 +94,11 @@ def draw_means(arms: Arms, split: str) -> Figure:
     return figure
 
 
-def _draw_panels(arms: Arms, quantity: Quantity) -> Figure:
-    drawn = {name: runs for name, runs in arms.items() if min(map(len, runs), default=0)}
-    if not drawn:
-        raise RunError("no learning curve to draw: no run has finished an epoch yet")
-    rows = -(-len(drawn) // _MOST_COLUMNS)
-    columns = -(-len(drawn) // rows)
-    figure = Figure(figsize=(7.4, 1.62 * rows + 0.5), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, (name, runs) in zip(grid.flat, drawn.items(), strict=False):
-        for split in ("train", "val"):
-            curves = seed_curves(runs, f"{split}_{quantity}")
-            if curves.size:
-                _draw_band(axes, curves, label=split, **SPLIT_STYLES[split])
-        axes.set_title(shortened(name, _LONGEST_NAME if columns < _MOST_COLUMNS else 20), fontsize=10)
-        _finish(axes, quantity)
-    for axes in grid.flat[len(drawn) :]:
-        axes.remove()
-    if quantity == "loss" and (highest := _highest_shown(list(drawn.values()))):
-        grid[0, 0].set_ylim(top=highest)
-    for column in range(columns):
-        lowest = grid[(len(drawn) - 1 - column) // columns, column]
-        lowest.set_xlabel("epoch")
-        lowest.tick_params(labelbottom=True)
-    for axes in grid[:, 0]:
-        axes.set_ylabel(quantity)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=9, **LEGEND_BOX)
-    return figure
-
-
-def _highest_shown(arms: Sequence[Sequence[Sequence[Mapping[str, Any]]]]) -> float | None:
-    """Where to cut off a loss axis, if anywhere: one training that blows up must not flatten all others."""
-    losses = [seed_curves(runs, f"{split}_loss").ravel() for runs in arms for split in ("train", "val")]
+def _highest_shown(arms: Arms) -> float | None:
+    """The upper end of the loss axis if some losses are far above the others, else None."""
+    losses = [
+        seed_curves(runs, f"{split}_loss").ravel() for runs in arms.values() for split in ("train", "val")
+    ]
     known = np.concatenate(losses)
     known = known[np.isfinite(known)]
     limit = _MOST_MEDIANS * float(np.median(known)) if known.size else 0.0
@@ -125,7 +106,7 @@ def _highest_shown(arms: Sequence[Sequence[Sequence[Mapping[str, Any]]]]) -> flo
 
 
 def _draw_band(axes: Axes, curves: NDArray[np.float64], label: str, **style: Any) -> None:
-    """Mean and range over the seeds of (S, E) curves; a mark where one epoch alone would be no line."""
+    """Mean and range over the seeds of (S, E) curves; a marker if there is only one epoch."""
     epochs = np.arange(1, curves.shape[1] + 1)
     marker: dict[str, Any] = _ONE_POINT if curves.shape[1] == 1 else {}
     axes.plot(epochs, curves.mean(axis=0), linewidth=1.7, label=label, **marker, **style)

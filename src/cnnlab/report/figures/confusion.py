@@ -1,8 +1,8 @@
-"""The confusion matrix as a picture: rows true classes, columns predicted ones, colours the shares of a row.
+"""The confusion matrix as a picture: rows are true classes, columns predicted ones, colours the shares of a row.
 
-Colours: a single hue from white to dark blue, ordered by lightness, so for any colour vision and in grey print. They
-follow the square root of the share: most cells are a few percent, and those are what one looks for. Dark or white
-text, whichever has the higher contrast (WCAG 2.2, relative luminance).
+Colours: one hue from white to dark blue, ordered by lightness, for any colour vision and for grey print. They follow
+the square root of the share, to show cells of a few percent. Text is dark or white, whichever has the higher contrast
+(WCAG 2.2, relative luminance).
 
 Shape legend: K classes.
 """
@@ -31,10 +31,9 @@ _TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
 def confusion_heatmap(
     counts_KK: NDArray[np.int64], classes: Sequence[str], path: Path, title: str
 ) -> tuple[Path, Path]:
-    """Counts and row percentages, for up to 20 classes as numbers, for more as colours alone.
+    """Counts and row percentages, recall and precision of each class; for more than 20 classes only colours.
 
-    Beside the matrix stands the recall of each row, below it the precision of each column. `path` names the PNG,
-    the SVG goes beside it, and both are returned. Raises StorageError.
+    `path` is the PNG, an SVG is written next to it; returns both. Raises StorageError.
     """
     return save_both(_draw(counts_KK, classes, title), path)
 
@@ -85,7 +84,7 @@ def _label_axes(axes: Axes, classes: Sequence[str]) -> None:
 def _write_cells(
     axes: Axes, image: AxesImage, counts_KK: NDArray[np.int64], shares_KK: NDArray[np.float64]
 ) -> None:
-    """The count of every cell, and the percentage of its row; an empty cell stays empty."""
+    """The count of every cell and its percentage of the row; a cell without images stays empty."""
     for (row, column), count in np.ndenumerate(counts_KK):
         if not count:
             continue
@@ -97,7 +96,7 @@ def _write_cells(
 
 
 def _write_margins(axes: Axes, counts_KK: NDArray[np.int64]) -> None:
-    """Recall right of each row, precision above each column; a dash where a class has none."""
+    """Recall at the right of each row, precision above each column; a dash if it is undefined."""
     points: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "va": "center"}
     end = len(counts_KK) - 0.5
     axes.annotate("recall", (end, -0.5), (7, 12), color=INK, **points)

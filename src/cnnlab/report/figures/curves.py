@@ -9,14 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cnnlab.core.errors import RunError
-from cnnlab.report.figures.style import (
-    GREY,
-    LEGEND_BOX,
-    SPLIT_STYLES,
-    percent_axis,
-    plain,
-    save_both,
-)
+from cnnlab.report.figures.style import GREY, LEGEND_BOX, SPLIT_STYLES, percent_axis, plain, save_both
 from cnnlab.runs.metrics import best_row
 
 _MOST_MARKED_EPOCHS = 40
@@ -25,8 +18,8 @@ _MOST_MARKED_EPOCHS = 40
 def learning_curves(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> tuple[Path, Path]:
     """Loss, accuracy and learning rate against the epoch, the best epoch by validation accuracy marked.
 
-    `metrics` are the rows of a run; `path` names the PNG, the SVG goes beside it, and both are returned.
-    Missing values leave gaps. Raises RunError without any row, StorageError.
+    `path` is the PNG, an SVG is written next to it; returns both. Missing values are gaps. Raises RunError without
+    rows, StorageError.
     """
     if not metrics:
         raise RunError("no learning curve to draw: the run has not finished an epoch yet")
@@ -34,16 +27,12 @@ def learning_curves(metrics: Sequence[Mapping[str, Any]], title: str, path: Path
 
 
 def accuracy_curves(
-    metrics: Sequence[Mapping[str, Any]],
-    path: Path,
-    title: str,
-    splits: Sequence[str] = ("train", "test"),
+    metrics: Sequence[Mapping[str, Any]], path: Path, title: str, splits: Sequence[str] = ("train", "test")
 ) -> tuple[Path, Path]:
     """One plot: accuracy against the epoch, a line for each of `splits`, the last values in the legend.
 
-    `metrics` are the rows of a run; `path` names the PNG, the SVG goes beside it, and both are returned.
-    Nothing is marked as best: test accuracy is shown, it chooses nothing. Raises RunError where a split was not
-    scored in any epoch, StorageError.
+    No epoch is marked as best, because test accuracy chooses nothing. `path` is the PNG, an SVG is written next to it;
+    returns both. Raises RunError for a split that was not scored in any epoch, StorageError.
     """
     missing = [split for split in splits if not any(_is_scored(row, split) for row in metrics)]
     if missing:
@@ -88,7 +77,7 @@ def _draw(metrics: Sequence[Mapping[str, Any]], title: str) -> Figure:
     rate.set_ylim(bottom=0)
     _epoch_axis(rate, metrics)
     _mark_best((loss, accuracy, rate), metrics)
-    # A loss begins high on the left and, where the network overfits, ends high on the right.
+    # A loss is high at the left and, if the network overfits, at the right.
     for axes, place in ((loss, "upper center"), (accuracy, "lower right")):
         axes.legend(loc=place, **LEGEND_BOX)
     for axes in (loss, accuracy, rate):
@@ -111,7 +100,7 @@ def _draw_splits(axes: Axes, metrics: Sequence[Mapping[str, Any]], quantity: str
 
 
 def _draw_line(axes: Axes, metrics: Sequence[Mapping[str, Any]], name: str, **style: Any) -> None:
-    """Markers where epochs are few: a single point would be no line at all."""
+    """With markers if there are few epochs: one point alone is not a line."""
     epochs = [row["epoch"] for row in metrics]
     values = [float("nan") if row.get(name) is None else row[name] for row in metrics]
     marker = "o" if len(metrics) <= _MOST_MARKED_EPOCHS else None
@@ -125,9 +114,5 @@ def _mark_best(panels: Sequence[Axes], metrics: Sequence[Mapping[str, Any]]) -> 
     for axes in panels:
         axes.axvline(best["epoch"], color=GREY, linewidth=0.9, linestyle=":")
     label = f"best val {best['val_accuracy']:.1%}, epoch {best['epoch']}"
-    style: dict[str, Any] = {
-        "color": SPLIT_STYLES["val"]["color"],
-        "markersize": 13,
-        "markeredgecolor": "white",
-    }
+    style: dict[str, Any] = {"color": SPLIT_STYLES["val"]["color"], "markersize": 13, "mec": "white"}
     panels[1].plot(best["epoch"], best["val_accuracy"], "*", label=label, **style)

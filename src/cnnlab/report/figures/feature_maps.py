@@ -1,7 +1,7 @@
-"""The maps of one layer in a grid: below the image they come from, what the network takes it for, and its filters.
+"""The feature maps of one layer in a grid, with their image, its predicted classes, and the filters.
 
-Pixels are painted by hand, so that a value of a map is a square of whole pixels; matplotlib adds colours and text.
-Colours: viridis, perceptually uniform and told apart by people with any colour vision (van der Walt and Smith 2015).
+Pixels are drawn here, so a value of a map is a square of whole pixels; matplotlib adds colours and text.
+Colours: viridis, perceptually uniform and distinct for any colour vision (van der Walt and Smith 2015).
 
 Shape legend: C maps of H x W values, the image's I channels. Boxes are in pixels from the upper left corner.
 """
@@ -35,7 +35,7 @@ _COLOUR_MAP = "viridis"
 
 @dataclass(frozen=True)
 class Box:
-    """Rows `top` to `bottom` and columns `left` to `right` of the picture, ends excluded."""
+    """A rectangle of the picture, in pixels."""
 
     left: int
     top: int
@@ -44,13 +44,13 @@ class Box:
 
     @property
     def pixels(self) -> tuple[slice, slice]:
-        """The index of this box into an array of rows and columns."""
+        """The index of this box in an array of rows and columns."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lies."""
+    """The size of the picture, and the places of the image and the maps."""
 
     width: int
     height: int
@@ -83,13 +83,13 @@ def layout(maps_shape: Sequence[int], image_shape: Sequence[int], has_kernels: b
 
 
 def _columns(count: int) -> int:
-    """As few empty places as can be; of these the grid nearest to three times as wide as high, as there is a header."""
+    """The fewest empty places; of these grids the one nearest to three times as wide as high."""
     least = math.ceil(math.sqrt(count))
     return min(range(least, 2 * least + 1), key=lambda n: (-count % n, abs(math.log(n * n / (3 * count)))))
 
 
 def _panel_side(count: int, columns: int) -> float:
-    """Few maps are drawn larger, to the width of the header; very many smaller."""
+    """Few maps are drawn larger, up to the width of the header; very many smaller."""
     if count > _MOST_LARGE_PANELS:
         return _SMALL_PANEL_SIDE
     smallest, largest = _PANEL_SIDES
@@ -108,31 +108,17 @@ def feature_map_grid(
 ) -> Path:
     """Draw every map with its number (from 0) and its range, and return `path`, the PNG.
 
-    Each map has its own scale of colours, from its minimum to its maximum: on a shared one the weaker maps would
-    be even areas. `layer` names the layer; `ranking` are classes with probabilities, the first is the prediction;
-    `kernels_CHWI` are the filters, drawn where they see the image itself. Raises StorageError.
+    Each map has its own scale of colours, from its minimum to its maximum: on one common scale the weaker maps would
+    show nothing. `ranking` are classes with probabilities, the first is the prediction; `kernels_CHWI` are the
+    filters, for a layer whose input is the image. Raises StorageError.
     """
-    figure = _draw(maps_CHW, image_HWI, layer, image_name, ranking, kernels_CHWI)
-    save(figure, png_name(path), format="png", dpi=_DPI)
-    return path
-
-
-def _draw(
-    maps_CHW: Values,
-    image_HWI: Pixels,
-    layer: str,
-    image_name: str,
-    ranking: Sequence[tuple[str, float]],
-    kernels_CHWI: Values | None,
-) -> Figure:
     places = layout(maps_CHW.shape, image_HWI.shape, kernels_CHWI is not None)
     figure = Figure(figsize=(places.width / _DPI, places.height / _DPI), dpi=_DPI)
     canvas = np.full((places.height, places.width, 3), 255, np.uint8)
     write = _Writer(figure, places)
     _, height, width = maps_CHW.shape
-    write(
-        _MARGIN, _MARGIN + 8, f"Layer {layer}: {len(maps_CHW)} maps of {height} x {width}", 15, weight="bold"
-    )
+    title = f"Layer {layer}: {len(maps_CHW)} maps of {height} x {width}"
+    write(_MARGIN, _MARGIN + 8, title, 15, weight="bold")
     _paint(canvas, places.image, np.broadcast_to(image_HWI, (*image_HWI.shape[:2], 3)))
     _draw_ranking(canvas, write, places.image, image_name, ranking)
     _draw_legend(canvas, write, places.image, kernels_CHWI is not None)
@@ -144,7 +130,8 @@ def _draw(
         if kernels_CHWI is not None:
             _paint_kernel(canvas, box, kernels_CHWI[index])
     figure.figimage(canvas)
-    return figure
+    save(figure, png_name(path), format="png", dpi=_DPI)
+    return path
 
 
 class _Writer:
@@ -162,7 +149,7 @@ class _Writer:
 def _draw_ranking(
     canvas: Pixels, write: _Writer, image: Box, image_name: str, ranking: Sequence[tuple[str, float]]
 ) -> None:
-    """Right of the image: its name, the predicted class, and a bar for each of the most probable classes."""
+    """At the right of the image: its name, the predicted class, and a bar for each of the most probable classes."""
     left = image.left + image.width + 2 * _GAP
     (label, probability), top = ranking[0], image.top
     write(left, top + 8, shortened(image_name, 44), 10, color=GREY)
@@ -201,7 +188,7 @@ def _draw_legend(canvas: Pixels, write: _Writer, image: Box, has_kernels: bool) 
 
 
 def _paint(canvas: Pixels, box: Box, picture_HWI: Pixels) -> None:
-    """Enlarge `picture_HWI` to the box, each value a rectangle of whole pixels where the sizes allow it."""
+    """Enlarge `picture_HWI` to the box; each value is a rectangle of whole pixels if the sizes allow it."""
     rows = np.arange(box.height) * picture_HWI.shape[0] // box.height
     columns = np.arange(box.width) * picture_HWI.shape[1] // box.width
     canvas[box.pixels] = picture_HWI[rows[:, None], columns]

@@ -1,8 +1,7 @@
-"""Arms as dots with whiskers: every seed, their mean, its interval, and the published figure beside them."""
+"""Arms as dots with whiskers: every seed, their mean and its interval, and the published figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -15,23 +14,28 @@ from cnnlab.report.figures.style import (
     ARM_COLOURS,
     GREY,
     INK,
-    LEGEND_BOX,
     PALE,
+    legend_above,
     percent_axis,
     plain,
-    save_vector,
     shortened,
 )
 
 _LONGEST_NAME = 30
-_SEED_COLOUR, _PUBLISHED_COLOUR = ARM_COLOURS[0], ARM_COLOURS[1]
-# An arm is left off the scale where the gap to the next one is this many times what all the others span, and this wide.
+_SEED: dict[str, Any] = {"color": ARM_COLOURS[0], "alpha": 0.55, "markersize": 4, "markeredgewidth": 0}
+_PUBLISHED: dict[str, Any] = {
+    "markersize": 6,
+    "markerfacecolor": "white",
+    "markeredgewidth": 1.4,
+    "zorder": 5,
+}
+# An arm is off the scale if the gap to the next one is this many times the range of the others, and this wide.
 _FAR, _LEAST_GAP = 2.0, 0.2
 
 
 @dataclass(frozen=True)
 class Dots:
-    """One arm: the values of its seeds (shares, 0..1), and what is known of their mean."""
+    """One arm: the values of its seeds (shares, 0..1), and the interval of their mean."""
 
     name: str
     values: tuple[float, ...]
@@ -40,22 +44,11 @@ class Dots:
 
     @property
     def mean(self) -> float:
-        """Mean over the seeds."""
         return sum(self.values) / len(self.values)
 
 
-def interval_plot(panels: Mapping[str, Sequence[Dots]], path: Path) -> Path:
-    """One panel per title, the first arm on top; an arm without values has an empty row.
-
-    Arms far below all others (a training that did not learn) are not on the scale: an arrow at the left edge says
-    where they are, as on their scale nobody could see the rest. `path` is the SVG, a PDF goes beside it.
-    Raises StorageError.
-    """
-    return save_vector(_draw(panels), path)
-
-
 def far_below(rows: Sequence[Dots]) -> frozenset[str]:
-    """The arms that would squeeze all others: at most half of them, each far below the rest."""
+    """The names of arms far below all others: at most half of the arms."""
     ranked = sorted((row for row in rows if row.values), key=lambda row: row.mean)
     if len(ranked) < 3:
         return frozenset()
@@ -66,7 +59,11 @@ def far_below(rows: Sequence[Dots]) -> frozenset[str]:
     return frozenset()
 
 
-def _draw(panels: Mapping[str, Sequence[Dots]]) -> Figure:
+def interval_plot(panels: Mapping[str, Sequence[Dots]]) -> Figure:
+    """One panel per title, the first arm on top; an arm without values has an empty row.
+
+    Arms far below all others (failed trainings) are not on the scale: an arrow at the left edge shows their mean.
+    """
     names = [row.name for row in next(iter(panels.values()))]
     layout = ConstrainedLayoutEngine(w_pad=0.12)
     figure = Figure(figsize=(7.4, 0.34 * len(names) + 1.35), layout=layout)
@@ -83,8 +80,7 @@ def _draw(panels: Mapping[str, Sequence[Dots]]) -> Figure:
     grid[0].set_ylim(len(names) - 0.4, -0.6)
     pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in grid]
     handles = {label: handle for of_axes in pairs for handle, label in of_axes}
-    style = {"ncols": len(handles), "fontsize": 9, **LEGEND_BOX}
-    figure.legend([*handles.values()], [*handles], loc="outside upper center", **style)
+    legend_above(figure, [*handles.values()], [*handles], len(handles))
     return figure
 
 
@@ -97,24 +93,16 @@ def _draw_panel(axes: Axes, rows: Sequence[Dots]) -> None:
         elif row.values:
             _draw_arm(axes, place, row)
         if row.published is not None and row.name not in off_scale:
-            style: dict[str, Any] = {
-                "markeredgecolor": _PUBLISHED_COLOUR,
-                "markeredgewidth": 1.4,
-                "zorder": 5,
-            }
-            axes.plot(
-                row.published, place, "D", markersize=6, markerfacecolor="white", label="published", **style
-            )
+            axes.plot(row.published, place, "D", mec=ARM_COLOURS[1], label="published", **_PUBLISHED)
     axes.margins(x=0.06)
-    if off_scale:  # room for what the arrows say
+    if off_scale:  # room for the text of the arrows
         low, high = axes.get_xlim()
         axes.set_xlim(low - 0.22 * (high - low), high)
 
 
 def _draw_arm(axes: Axes, place: int, row: Dots) -> None:
     heights = [place + (0.16 if len(row.values) > 1 else 0.0)] * len(row.values)
-    style: dict[str, Any] = {"color": _SEED_COLOUR, "alpha": 0.55, "markersize": 4, "markeredgewidth": 0}
-    axes.plot(row.values, heights, "o", label="one seed", zorder=3, **style)
+    axes.plot(row.values, heights, "o", label="one seed", zorder=3, **_SEED)
     if len(row.values) > 1:
         axes.plot(row.mean, place, "o", color=INK, markersize=6, label="mean", zorder=4)
     if row.interval:

@@ -16,8 +16,8 @@ from cnnlab.report.figures.style import INK, LEGEND_BOX, save_both
 
 _COLOUR_MAP = "viridis_r"  # dark is high; even steps of lightness for any colour vision
 _SHADES, _LINES = 60, 9
-_LEAST_RATIO = 1.01  # of the highest to the lowest loss: below, there is nothing to draw lines of
-_DOT, _LARGEST_DOT = 4.0, 30.0  # areas, of the least and of the most negative curvature
+_LEAST_RATIO = 1.01  # of the highest to the lowest loss: below it, there are no lines to draw
+_DOT, _LARGEST_DOT = 4.0, 30.0  # areas, for the least and the most negative curvature
 
 
 def loss_surface(
@@ -29,18 +29,9 @@ def loss_surface(
 ) -> tuple[Path, Path]:
     """Losses on a grid (first axis to the right), the weights and the lowest point marked, a dot where not convex.
 
-    `nonconvexity_II` are the shares of negative curvature at the inner points: the larger, the larger the dot. `path`
-    names the PNG, the SVG goes beside it, and both are returned. Raises StorageError.
+    `nonconvexity_II` are the shares of negative curvature at the inner points; a larger share is a larger dot. `path`
+    is the PNG, an SVG is written next to it; returns both. Raises StorageError.
     """
-    return save_both(_draw(offsets_P, losses_PP, nonconvexity_II, title), path)
-
-
-def _draw(
-    offsets_P: NDArray[np.float64],
-    losses_PP: NDArray[np.float64],
-    nonconvexity_II: NDArray[np.float64],
-    title: str,
-) -> Figure:
     figure = Figure(figsize=(7.2, 6.6), layout="constrained")
     axes = figure.subplots()
     losses_YX = losses_PP.T  # the first direction runs to the right
@@ -72,7 +63,7 @@ def _draw(
     axes.set_ylabel("along the second")
     axes.spines[:].set_visible(False)
     axes.set_title(title, fontsize=11, fontweight="bold", wrap=True, pad=10)
-    return figure
+    return save_both(figure, path)
 
 
 def _mark(

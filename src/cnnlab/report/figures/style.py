@@ -1,7 +1,7 @@
-"""What all figures share: colours, plain axes, and how a figure becomes files.
+"""Shared by all figures: colours, plain axes, grids of panels, writing to files.
 
-Colours: Okabe and Ito, "Color Universal Design" (2008), told apart by people with any colour vision; test is
-also dashed, for print without colour.
+Colours: Okabe and Ito, "Color Universal Design" (2008), distinct for any colour vision; test is also dashed, for print
+without colour.
 """
 
 import io
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
@@ -32,26 +33,51 @@ _LINES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
 def plain(axes: Axes) -> None:
-    """A pale grid behind the data, and only the two axis lines that are read."""
+    """A pale grid behind the data; no axis lines at the top and right."""
     axes.grid(color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def percent_axis(axis: Axis) -> None:
-    """Shares as whole percent, or with as many decimals as their steps need."""
+    """Shares as percent, with as many decimals as the ticks need."""
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
 
 
+def panel_grid(
+    number: int, most_columns: int, row_height: float, xlabel: str, ylabel: str, shared: bool = False
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure and its grid of `number` axes, labelled at the left and below; `shared`: all on the same scales."""
+    rows = -(-number // most_columns)
+    columns = -(-number // rows)
+    figure = Figure(figsize=(7.4, row_height * rows + 0.5), layout="constrained")
+    grid: NDArray[Any] = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    for axes in grid.flat[number:]:
+        axes.remove()
+    for axes in grid[:, 0]:
+        axes.set_ylabel(ylabel)
+    for column in range(columns):
+        lowest = grid[(number - 1 - column) // columns, column]
+        lowest.set_xlabel(xlabel)
+        lowest.tick_params(labelbottom=True)
+    return figure, grid
+
+
+def legend_above(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int) -> None:
+    """One legend for all panels, above them."""
+    place = {"loc": "outside upper center", "ncols": columns, "fontsize": 9}
+    figure.legend(handles, labels, **place, **LEGEND_BOX)
+
+
 def png_name(path: Path) -> Path:
-    """The name of a figure as it was given. Raises CnnlabError where it does not end in .png."""
+    """Returns `path`. Raises CnnlabError if it does not end in .png."""
     if path.suffix.lower() != ".png":
         raise CnnlabError(f"the figure's name: received {str(path)!r}, expected one that ends in .png")
     return path
 
 
 def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
-    """Write `path`, a PNG, and the SVG beside it; return both paths. Raises CnnlabError, StorageError."""
+    """Write `path`, a PNG, and an SVG next to it; return both paths. Raises CnnlabError, StorageError."""
     vector = png_name(path).with_suffix(".svg")
     save(figure, path, format="png", dpi=PNG_DPI)
     figure.set_layout_engine("none")  # one layout for both: computing it takes as long as drawing
@@ -60,9 +86,9 @@ def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
 
 
 def save_vector(figure: Figure, path: Path) -> Path:
-    """Write `path`, an SVG for pages and Typst, and beside it a PDF for LaTeX; return `path`. Raises StorageError.
+    """Write `path`, an SVG for pages and Typst, and next to it a PDF for LaTeX; return `path`. Raises StorageError.
 
-    Equal figures become equal bytes: a report that is written again shows no difference where there is none.
+    Equal figures are equal byte by byte.
     """
     with rc_context({"svg.hashsalt": "cnnlab", "pdf.fonttype": 42}):
         save(figure, path, format="svg", metadata={"Date": None})
@@ -73,8 +99,7 @@ def save_vector(figure: Figure, path: Path) -> Path:
 def arm_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour and line of each arm: seven colours, then the same ones dashed, then dotted.
 
-    Arms of a grid of two factors (`lr=0.1, bn=on`) show it: a colour for each value of one, a line for each of the
-    other.
+    In a grid of two factors (`lr=0.1, bn=on`), colours are the values of one factor and lines those of the other.
     """
     number = len(ARM_COLOURS)
     places = _grid_places(names) or [(index % number, index // number) for index in range(len(names))]
@@ -85,7 +110,7 @@ def arm_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _grid_places(names: Sequence[str]) -> list[tuple[int, int]] | None:
-    """(colour, line) of each arm of a grid of two factors; None where the arms are none, or too large a one."""
+    """(colour, line) of each arm of a grid of two factors; None if the arms are not such a grid, or it is too large."""
     cells = [name.split(", ") for name in names]
     if any([setting.count("=") for setting in cell] != [1, 1] for cell in cells):
         return None
@@ -100,12 +125,12 @@ def _grid_places(names: Sequence[str]) -> list[tuple[int, int]] | None:
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text as a label, its end replaced by an ellipsis where it is longer."""
+    """The text as a label; if it is longer than `longest`, it ends with an ellipsis."""
     return literal(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
 def literal(text: str) -> str:
-    """The text as a label in which dollars begin no mathematics."""
+    """The text as a label, in which a dollar sign is a dollar sign."""
     return text.replace("$", r"\$")
 
 

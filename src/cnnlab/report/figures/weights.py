@@ -1,11 +1,10 @@
-"""Distributions of weights, a panel per layer and a line per arm, and how many of them are near zero.
+"""Distributions of weights, a panel per layer and a line per arm, and the share of weights near zero.
 
-The vertical axis is logarithmic: a penalty that makes weights vanish (L1) leaves a needle at zero and thin shoulders,
-and on a linear axis one sees either the one or the other.
+The vertical axis is logarithmic: with an L1 penalty the density at zero is far higher than elsewhere, and a linear axis
+would show only one of both.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,52 +13,36 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import GREY, LEGEND_BOX, arm_styles, plain, save_vector, shortened
+from cnnlab.report.figures.style import (
+    GREY,
+    arm_styles,
+    legend_above,
+    panel_grid,
+    plain,
+    shortened,
+)
 
 Weights = Mapping[str, Mapping[str, NDArray[np.floating[Any]]]]  # layer -> arm -> weights
 
-_BINS = (31, 81)  # of a small and of a large layer; odd, so that one bin is centred on zero
-_LEAST_RATIO = (
-    30  # of the highest density to the lowest that the axis shows: one decade at least has its label
-)
-_COVERED = 0.999  # the share of the weights, of the widest arm, that the axis shows
+_BINS = (31, 81)  # of a small and of a large layer; odd: one bin is centred on zero
+_LEAST_RATIO = 30  # of the highest density to the lowest on the axis: at least one decade has a label
+_COVERED = 0.999  # the share of weights on the axis, for the arm with the widest distribution
 
 
-def weight_histograms(layers: Weights, near_zero: float, path: Path) -> Path:
-    """Densities of all arms of a layer over each other; beside each the share of weights with |w| < `near_zero`.
-
-    `layers` maps a layer to the weights of every arm (all seeds together). `path` is the SVG, a PDF goes beside it.
-    Raises StorageError.
-    """
-    return save_vector(_draw(layers, near_zero), path)
+def weight_histograms(layers: Weights, near_zero: float) -> Figure:
+    """The densities of all arms in one panel per layer, with the shares of weights with |w| < `near_zero`."""
+    figure, grid = panel_grid(len(layers), 2, 2.25, "weight", "density (log)")
+    for axes, (layer, weights) in zip(grid.flat, layers.items(), strict=False):
+        _draw_layer(axes, weights, near_zero)
+        axes.set_title(shortened(layer, 34), fontsize=10)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    legend_above(figure, handles, [shortened(name, 26) for name in names], min(len(names), 4))
+    return figure
 
 
 def share_near_zero(weights: NDArray[np.floating[Any]], near_zero: float) -> float:
     """The share of weights with |w| < `near_zero`."""
     return float((np.abs(weights) < near_zero).mean())
-
-
-def _draw(layers: Weights, near_zero: float) -> Figure:
-    columns = min(len(layers), 2)
-    rows = -(-len(layers) // columns)
-    arms = list(next(iter(layers.values())))
-    figure = Figure(figsize=(7.4, 2.25 * rows + 0.5), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, (layer, weights) in zip(grid.flat, layers.items(), strict=False):
-        _draw_layer(axes, weights, near_zero)
-        axes.set_title(shortened(layer, 34), fontsize=10)
-    for axes in grid.flat[len(layers) :]:
-        axes.remove()
-    for axes in grid[:, 0]:
-        axes.set_ylabel("density (log)")
-    for column in range(columns):
-        grid[(len(layers) - 1 - column) // columns, column].set_xlabel("weight")
-    handles, _ = grid[0, 0].get_legend_handles_labels()
-    labels = [shortened(name, 26) for name in arms]
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=min(len(arms), 4), fontsize=9, **LEGEND_BOX
-    )
-    return figure
 
 
 def _draw_layer(axes: Axes, weights: Mapping[str, NDArray[np.floating[Any]]], near_zero: float) -> None:
@@ -72,7 +55,7 @@ def _draw_layer(axes: Axes, weights: Mapping[str, NDArray[np.floating[Any]]], ne
     for name, values in weights.items():
         counts, _ = np.histogram(values, edges)
         density = counts / (values.size * (edges[1] - edges[0]))
-        # An empty bin is a gap: zero has no place on a logarithmic axis.
+        # An empty bin is a gap: a logarithmic axis has no zero.
         axes.stairs(np.where(density > 0, density, np.nan), edges, linewidth=1.4, label=name, **styles[name])
         lines.append((f"{share_near_zero(values, near_zero):.1%}", styles[name]["color"]))
     axes.set_yscale("log")

@@ -1,6 +1,6 @@
-"""Two arms looked at class by class and image by image, from the test outputs that every run stores.
+"""Two arms compared class by class and image by image, from the test outputs stored in every run.
 
-The two are the reference and, of the others, the arm with the best mean val accuracy: test chooses nothing.
+The two are the reference and the best other arm by mean val accuracy; test chooses nothing.
 
 Shape legend: S seeds, N test images, K classes.
 """
@@ -16,6 +16,7 @@ from cnnlab.compare.noise import Noise, decompose
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.confusion_difference import confusion_difference
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.numbers import accuracies, values
 from cnnlab.report.study.wording import code, effect, effect_interval, plain, seeds
@@ -25,9 +26,9 @@ _MOST_PAIRS = 6
 
 
 def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
-    """Recall by class, what changes in the confusion, images that one arm alone has right.
+    """Recall by class, changes of the confusion matrix, images that only one arm classifies correctly.
 
-    None where there are no two arms with the same test images. Raises RunError, StorageError.
+    None without two arms with the same test images. Raises RunError, StorageError.
     """
     arm, reference = best_other(facts), facts.reference
     if arm is None or not reference.runs or "test" not in accuracies(facts):
@@ -35,17 +36,17 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
     classes = facts.runs[0].environment.data.classes
     left_KK, right_KK = _mean_shares(arm, len(classes)), _mean_shares(reference, len(classes))
     title = f"{arm.name} minus {reference.name}, test"
-    path = confusion_difference(left_KK - right_KK, classes, figures / "confusion-difference.svg", title)
+    figure = confusion_difference(left_KK - right_KK, classes, title)
     picture = Picture(
-        path,
-        f"How the shares of each true class move from {code(reference.name)} to {code(arm.name)}, in points "
+        save_vector(figure, figures / "confusion-difference.svg"),
+        f"Change of the shares of each true class from {code(reference.name)} to {code(arm.name)}, in points "
         "(mean over seeds). On the diagonal more is better, elsewhere less.",
         "Difference of two confusion matrices",
         0.85,
     )
     blocks: list[Block] = [
         Paragraph(
-            f"{code(arm.name)} against {code(reference.name)}: of the other arms it has the best mean val accuracy."
+            f"{code(arm.name)} against {code(reference.name)}: it has the best mean val accuracy of the other arms."
         ),
         _classes_table(classes, left_KK, right_KK, arm, reference),
         picture,
@@ -56,7 +57,7 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
 
 
 def best_other(facts: StudyFacts) -> ArmFacts | None:
-    """Of the arms beside the reference the one with the best mean val accuracy (the first with runs, without val)."""
+    """The best other arm than the reference by mean val accuracy; the first with runs if there is no val."""
     others = [arm for arm in facts.arms if arm.runs and arm != facts.reference]
     if "best_val" not in accuracies(facts):
         return next(iter(others), None)
@@ -66,7 +67,7 @@ def best_other(facts: StudyFacts) -> ArmFacts | None:
 
 
 def row_shares(run: RunFolder, num_classes: int) -> NDArray[np.float64]:
-    """The confusion matrix of the stored test outputs, (K, K), each row (a true class) as shares of its images."""
+    """The confusion matrix of the stored test outputs, (K, K), as shares of each row (a true class)."""
     stored = run.predicted("test")
     cells_N = stored.labels * num_classes + stored.classes
     counts_KK = np.bincount(cells_N, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -86,19 +87,16 @@ def _classes_table(
     arm: ArmFacts,
     reference: ArmFacts,
 ) -> Table:
-    recalls = zip(classes, np.diag(right_KK), np.diag(left_KK), strict=True)
     rows = tuple(
         (plain(name), f"{before:.1%}", f"{after:.1%}", effect("test", after - before))
-        for name, before, after in recalls
+        for name, before, after in zip(classes, np.diag(right_KK), np.diag(left_KK), strict=True)
     )
-    caption = (
-        "Share of each class that is recognised (recall) on test, mean over seeds; the difference in points."
-    )
+    caption = "Recall of each class on test, mean over seeds; the difference in points."
     return Table(("class", code(reference.name), code(arm.name), "difference"), rows, caption)
 
 
 def _moves(classes: Sequence[str], difference_KK: NDArray[np.float64]) -> str:
-    """The confusions that change most, as a sentence."""
+    """A sentence on the confusions that change most."""
     off_KK = difference_KK - np.diag(np.diag(difference_KK))
     order = np.argsort(-np.abs(off_KK), axis=None, kind="stable")[:_MOST_PAIRS]
     parts = []
@@ -110,19 +108,19 @@ def _moves(classes: Sequence[str], difference_KK: NDArray[np.float64]) -> str:
 
 
 def _noise(arm: ArmFacts, reference: ArmFacts) -> str:
-    """What another seed and what other test images would change, for the same two arms."""
+    """The variation of the difference by seed and by choice of test images."""
     shared = sorted(arm.runs.keys() & reference.runs.keys())
     if not shared:
-        return "The two arms share no seed, so their images are not compared one by one."
+        return "The two arms have no seed in common, so their images are not compared one by one."
     left_SN = correct_matrix([arm.runs[seed] for seed in shared])
     right_SN = correct_matrix([reference.runs[seed] for seed in shared])
     if len(shared) == 1:
         pair = compare_correct(left_SN[0], right_SN[0])
         return (
-            f"Image by image ({seeds(shared)}): {pair.left_only:,} of {pair.n:,} test images only the network of "
-            f"{code(arm.name)} has right, {pair.right_only:,} only that of {code(reference.name)}. "
+            f"Image by image ({seeds(shared)}): of {pair.n:,} test images, {pair.left_only:,} are right only with the "
+            f"network of {code(arm.name)}, {pair.right_only:,} only with that of {code(reference.name)}. "
             f"For these two networks the difference is {effect('test', pair.difference)} points, on other test images "
-            f"within {effect_interval('test', pair.interval)} (95%, Tango). About the recipes one seed says nothing."
+            f"{effect_interval('test', pair.interval)} (95%, Tango). One seed shows nothing about the recipes."
         )
     noise = decompose(left_SN.astype(np.float64) - right_SN.astype(np.float64))
     return _noise_text(arm, reference, noise)
@@ -139,6 +137,6 @@ def _noise_text(arm: ArmFacts, reference: ArmFacts, noise: Noise) -> str:
     if noise.interval is not None:
         text += (
             f" For new seeds *and* new images the 95% interval is {effect_interval('test', noise.interval)} "
-            "(the tables above speak about this test set alone)."
+            "(the tables above are only about this test set)."
         )
     return text

@@ -1,7 +1,7 @@
-"""The numbers of a study as CSV, a file for each kind of row: full precision, one name for a column whatever the study.
+"""The numbers of a study as CSV, a file for each kind of row: full precision, the same columns for every study.
 
-The values are those that the document shows rounded, in the units of the metrics (accuracies are shares, 0 to 1).
-An empty cell is what cannot be known. `docs/reports.md` says what each column holds.
+The document shows the same values rounded. They are in the units of the metrics (accuracies are shares, 0 to 1). An
+empty cell is an unknown value. `docs/reports.md` describes each column.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ Cell = str | int | float | None
 Row = dict[str, Cell]
 Tables = Mapping[str, Table]  # metric -> arm -> seed -> value
 
-# The columns of each file; `runs` has one more for each other metric that the study is about.
+# The columns of each file; `runs` has one more for each other metric of the study.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "runs": (
         *("arm", "seed", "state", "cause", "recipe_hash", "run", "epochs", "best_epoch"),
@@ -52,7 +52,7 @@ _OF_EVERY_RUN = ("best_val", *_FROM_LAST_ROW, "test", "seconds")
 
 
 def write_csv_tables(facts: StudyFacts, folder: Path) -> Path:
-    """Write `runs.csv`, `arms.csv`, ... into `folder`, also those without a row; returns it.
+    """Write `runs.csv`, `arms.csv`, ... into `folder`, also those without rows; returns `folder`.
 
     Raises RunError, MetricError, StorageError.
     """
@@ -76,7 +76,7 @@ def write_csv_tables(facts: StudyFacts, folder: Path) -> Path:
 
 
 def _metrics(facts: StudyFacts) -> tuple[str, ...]:
-    """What every complete run can be measured by, then what claims and published figures are about."""
+    """The metrics that every complete run has, then those of claims and published figures."""
     if not facts.runs:
         return ()
     last_rows = [run.metrics[-1] if run.metrics else {} for run in facts.runs]
@@ -112,7 +112,7 @@ def _complete_cells(arm: ArmFacts, seed: int, run: RunFolder, tables: Tables) ->
 
 
 def _arm_rows(tables: Tables) -> Iterator[Row]:
-    """A mean only where every value is known: without those beyond what was trained it would flatter."""
+    """A mean only if every value is known: without values beyond the trained epochs it would be too good."""
     for metric, table in tables.items():
         found = known(table)
         for arm, summary in summaries(found).items():

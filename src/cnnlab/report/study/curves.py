@@ -5,26 +5,27 @@ from pathlib import Path
 
 from cnnlab.report.document import Block, Paragraph, Picture, Section
 from cnnlab.report.figures.bands import Quantity, learning_panels, mean_curves
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.study.facts import StudyFacts
 
 
 def curves_section(facts: StudyFacts, figures: Path) -> Section | None:
-    """Val accuracy of all arms in one plot; then a panel an arm, train beside val. None without runs."""
+    """Val accuracy of all arms in one plot; then one panel per arm with train and val. None without runs."""
     arms = {arm.name: [run.metrics for _, run in sorted(arm.runs.items())] for arm in facts.arms if arm.runs}
     if not arms:
         return None
     several = any(len(runs) > 1 for runs in arms.values())
-    seeds = "Means over seeds; the bands span the seeds that were run." if several else "One seed an arm."
+    seeds = "Means over seeds; the bands span the seeds that were run." if several else "One seed per arm."
     blocks: list[Block] = [Paragraph(_before_training(facts))]
     rows = [row for runs in arms.values() for run in runs for row in run]
     if any(row.get("val_accuracy") is not None for row in rows):
-        path = mean_curves(arms, figures / "curves.svg")
+        path = save_vector(mean_curves(arms), figures / "curves.svg")
         caption = f"Accuracy on val by epoch. {seeds}"
         blocks.append(Picture(path, caption, "Val accuracy against the epoch, a line for each arm"))
-    note = "Train is measured while training, on augmented images and with dropout where there is any."
+    note = "Train is measured during training, on augmented images and with dropout if there is any."
     texts: dict[Quantity, str] = {"accuracy": note, "loss": ""}
     for quantity, text in texts.items():
-        path = learning_panels(arms, figures / f"learning-{quantity}.svg", quantity)
+        path = save_vector(learning_panels(arms, quantity), figures / f"learning-{quantity}.svg")
         caption = f"{quantity.capitalize()} on train and val, arm by arm. {text}".rstrip()
         alt = f"{quantity} on train and val against the epoch, a panel for each arm"
         blocks.append(Picture(path, caption, alt))
@@ -32,7 +33,7 @@ def curves_section(facts: StudyFacts, figures: Path) -> Section | None:
 
 
 def _before_training(facts: StudyFacts) -> str:
-    """The loss before the first step beside that of guessing."""
+    """The loss before the first step, and that of equal probabilities."""
     environments = [run.environment for run in facts.runs]
     losses = sorted(each.initial_loss for each in environments)
     found = f"{losses[0]:.3f}" if losses[0] == losses[-1] else f"{losses[0]:.3f} to {losses[-1]:.3f}"

@@ -1,7 +1,8 @@
-"""What a study's report is made from, as plain values: who calls knows the study, this package knows only these."""
+"""The input of a study's report, as plain values; this package knows nothing else of the study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.compare.verdicts import Verdict
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ArmFacts:
-    """One arm: its recipe (whatever the seed), and its complete runs by seed.
+    """One arm: its recipe (with any seed), and its complete runs by seed.
 
-    `against` is the arm it is to be compared with, in a chain the one before; None: the study's reference.
+    `against` is the arm to compare with, in a chain the one before; None: the study's reference.
     """
 
     name: str
@@ -26,15 +27,15 @@ class ArmFacts:
     against: str | None = None
 
     def changes(self, base: "Recipe") -> list[tuple[str, Any, Any]]:
-        """(path, value of the base, own value) of each difference to the base, the seed apart."""
+        """(path, value of the base, own value) of each difference to the base, except the seed."""
         return [each for each in base.diff(self.recipe) if each[0] != "seed"]
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A planned replicate without a complete run: how it stands ("failed", "not begun", ...), and why where known.
+    """A planned replicate without a complete run: its state ("failed", "not begun", ...), and the cause if known.
 
-    `run` is the name of the run that got furthest, empty where none began.
+    `run` is the name of the run that came furthest, empty if none began.
     """
 
     arm: str
@@ -46,7 +47,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class Published:
-    """A figure somebody has published for an arm; `value` in the units of `metric`, accuracies as shares."""
+    """A published figure for an arm; `value` in the units of `metric`, accuracies as shares."""
 
     arm: str
     metric: str
@@ -56,9 +57,9 @@ class Published:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """A study with whatever of it has been run. `base` is the recipe that the arms are changes of.
+    """A study and its runs so far. `base` is the recipe that the arms change.
 
-    Raises CnnlabError where `published` or `against` name an arm that is not there, or `against` runs in a circle.
+    Raises CnnlabError if `published` or `against` name an unknown arm, or `against` forms a circle.
     """
 
     name: str
@@ -68,7 +69,7 @@ class StudyFacts:
     absent: tuple[Absent, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     published: tuple[Published, ...] = ()
-    commands: tuple[str, ...] = ()  # beside those that the runs remember
+    commands: tuple[str, ...] = ()  # in addition to those in the runs
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -77,50 +78,40 @@ class StudyFacts:
         problems = [
             f"{what}: no arm {name!r}{did_you_mean(name, names)}" for what, name in named if name not in names
         ]
-        problems += [
-            f"arm to compare with: {arm.name!r} is compared with itself, directly or by others"
-            for arm in self.arms
-            if not problems and self._returns(arm)
-        ]
+        try:
+            TopologicalSorter({arm.name: [arm.against] for arm in self.arms if arm.against}).prepare()
+        except CycleError as error:
+            circle = " with ".join(map(repr, error.args[1]))
+            problems.append(f"arm to compare with: an arm is compared with itself by others: {circle}")
         if not names:
             problems.append("a report needs a study with at least one arm")
         if problems:
             raise CnnlabError(*problems)
 
-    def _returns(self, arm: ArmFacts) -> bool:
-        """Whether following `against` from an arm never ends."""
-        passed = {arm.name}
-        while arm.against is not None:
-            arm = self.arm(arm.against)
-            if arm.name in passed:
-                return True
-            passed.add(arm.name)
-        return False
-
     @property
     def reference(self) -> ArmFacts:
-        """The arm that changes nothing of the base; the first one where each changes something."""
+        """The arm that changes nothing of the base; the first arm if all change something."""
         return next((arm for arm in self.arms if not arm.changes(self.base)), self.arms[0])
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """All planned seeds, ascending; not every arm need have each."""
+        """All planned seeds, ascending; an arm may have only some of them."""
         done = {seed for arm in self.arms for seed in arm.runs}
         return tuple(sorted(done | {each.seed for each in self.absent}))
 
     @property
     def planned(self) -> int:
-        """How many replicates there are to be."""
+        """The number of planned replicates."""
         return sum(len(arm.runs) for arm in self.arms) + len(self.absent)
 
     @property
     def runs(self) -> tuple[RunFolder, ...]:
-        """All complete runs, by arm and seed; a run that two arms share comes once."""
+        """All complete runs, by arm and seed; a run of two arms is listed once."""
         found = {run.path: run for arm in self.arms for _, run in sorted(arm.runs.items())}
         return tuple(found.values())
 
     def arm(self, name: str) -> ArmFacts:
-        """The arm of that name, which must be there."""
+        """The arm of that name, which must exist."""
         return next(arm for arm in self.arms if arm.name == name)
 
     def partner(self, arm: ArmFacts) -> ArmFacts | None:

@@ -1,7 +1,7 @@
-"""The numbers that tables and figures of a report show: each is worked out here, once, whatever shows it.
+"""The numbers in tables and figures of a report, each computed only here.
 
-Accuracies are `best_val` (the course's "best validation accuracy", by which networks are chosen) and `test` (which
-chooses nothing).
+Accuracies are `best_val` (the best validation accuracy, by which networks are chosen) and `test` (which chooses
+nothing).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """`arm` minus `against` in one metric; `comparison` is None where one of them has no run."""
+    """`arm` minus `against` in one metric; `comparison` is None if one of them has no run."""
 
     arm: str
     against: str
@@ -28,14 +28,14 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the difference is established (p after Holm at most 0.05), else 0."""
+        """1 or -1 if the difference is established (p after Holm at most 0.05), else 0."""
         if self.comparison is None or self.p_holm is None or self.p_holm > ALPHA:
             return 0
         return 1 if self.comparison.effect > 0 else -1
 
 
 def accuracies(facts: StudyFacts) -> tuple[str, ...]:
-    """Of `best_val` and `test` those that every complete run has."""
+    """Those of `best_val` and `test` that every complete run has."""
     results = [run.result for run in facts.runs]
     has = {"best_val": "val", "test": "test"}
     return tuple(
@@ -46,12 +46,12 @@ def accuracies(facts: StudyFacts) -> tuple[str, ...]:
 
 
 def measured(arms: Sequence[ArmFacts], metric: str) -> Table:
-    """arm -> seed -> value, also of an arm without runs. Raises RunError, MetricError."""
+    """arm -> seed -> value, also for an arm without runs. Raises RunError, MetricError."""
     return tabulate({arm.name: [*arm.runs.values()] for arm in arms}, Metric.parse(metric))
 
 
 def known(table: Table) -> dict[str, dict[int, float]]:
-    """The same without values beyond what was trained, which no mean can be taken of."""
+    """The same without values beyond the trained epochs, which have no mean."""
     return {
         name: {seed: value for seed, value in row.items() if not isinstance(value, Beyond)}
         for name, row in table.items()
@@ -59,7 +59,7 @@ def known(table: Table) -> dict[str, dict[int, float]]:
 
 
 def values(arms: Sequence[ArmFacts], metric: str) -> dict[str, dict[int, float]]:
-    """arm -> seed -> value, values beyond what was trained left out. Raises RunError, MetricError."""
+    """arm -> seed -> value, without values beyond the trained epochs. Raises RunError, MetricError."""
     return known(measured(arms, metric))
 
 
@@ -71,7 +71,7 @@ def summaries(found: Mapping[str, Mapping[int, float]]) -> dict[str, Summary | N
 def differences(
     pairs: Sequence[tuple[str, str]], found: Mapping[str, Mapping[int, float]]
 ) -> tuple[Difference, ...]:
-    """Each (arm, against) compared, paired by seed where they share seeds, Holm-corrected over the pairs."""
+    """Each (arm, against) compared, paired by seed if they share seeds, Holm-corrected over the pairs."""
     compared = [
         compare_arms(found[left], found[right]) if found[left] and found[right] else None
         for left, right in pairs
@@ -84,6 +84,6 @@ def differences(
 
 
 def pairs_of(facts: StudyFacts) -> list[tuple[str, str]]:
-    """Every arm with the arm it is compared with."""
+    """Every arm and the arm it is compared with."""
     found = [(arm, facts.partner(arm)) for arm in facts.arms]
     return [(arm.name, partner.name) for arm, partner in found if partner is not None]

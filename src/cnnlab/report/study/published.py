@@ -1,7 +1,7 @@
-"""Published figures beside ours: the digits, which may differ for many reasons, and the direction, which is compared.
+"""Published figures next to ours: the numbers, which may differ for many reasons, and the direction, which is compared.
 
-The direction of an arm is the sign of its difference to the arm it is compared with. Ours counts where it is
-established (p after Holm over these rows at most 0.05); otherwise the comparison is undecided.
+The direction of an arm is the sign of its difference to the arm it is compared with. Ours counts if it is established
+(p after Holm over these rows at most 0.05); otherwise the comparison is undecided.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from cnnlab.report.study.wording import (
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A published figure beside our seeds, the figure it is compared with, and our difference of the same two arms."""
+    """A published figure, our seeds, the figure it is compared with, and our difference of the same two arms."""
 
     figure: Published
     ours: Summary | None
@@ -40,7 +40,7 @@ class PublishedRow:
 
     @property
     def direction(self) -> str:
-        """same, opposite or undecided; empty where nothing was published to compare with, or twice the same."""
+        """same, opposite or undecided; empty without a published difference."""
         if not self.published_difference or self.our_difference is None:
             return ""
         if not self.our_difference.sign:
@@ -49,20 +49,20 @@ class PublishedRow:
 
 
 def published_section(facts: StudyFacts) -> Section | None:
-    """A table for each metric something was published for. None without; raises RunError, MetricError."""
+    """A table for each metric with published figures, None without them. Raises RunError, MetricError."""
     if not facts.published or not facts.runs:
         return None
     tables = [_table(facts, metric) for metric in dict.fromkeys(each.metric for each in facts.published)]
     sources = _listed_sources([*dict.fromkeys(each.source for each in facts.published)])
     note = (
-        f"Source: {plain(sources)}. Digits differ with data, budget and luck; what is compared is the direction of "
-        "each difference. *Undecided* says that our seeds establish no difference, not that there is none."
+        f"Source: {plain(sources)}. Numbers differ with data, budget and chance; compared is the direction of each "
+        "difference. *Undecided* means that our seeds establish no difference, not that no difference exists."
     )
     return Section("Published figures", (*tables, Paragraph(note)))
 
 
 def _listed_sources(sources: list[str]) -> str:
-    """Sources that differ in their last word alone, as rows of a table do, say the rest once."""
+    """The sources; those that differ only in their last word (rows of a table) have the rest once."""
     ends: dict[str, list[str]] = {}
     for source in sources:
         start, _, end = source.rpartition(" ")
@@ -71,7 +71,7 @@ def _listed_sources(sources: list[str]) -> str:
 
 
 def published_rows(facts: StudyFacts, metric: str) -> tuple[PublishedRow, ...]:
-    """What was published for a metric, in order. Raises RunError, MetricError."""
+    """The published figures for a metric, in order. Raises RunError, MetricError."""
     found = values(facts.arms, metric)
     summarised = summaries(found)
     figures = [each for each in facts.published if each.metric == metric]
@@ -85,7 +85,7 @@ def published_rows(facts: StudyFacts, metric: str) -> tuple[PublishedRow, ...]:
 
 
 def _comparable(facts: StudyFacts, metric: str, found: Sequence[Difference]) -> Iterator[Difference]:
-    """The differences, empty where the runs of the two arms do not compare in the metric."""
+    """The differences, empty if the runs of the two arms are not comparable in the metric."""
     for each in found:
         runs = [*facts.arm(each.arm).runs.values(), *facts.arm(each.against).runs.values()]
         yield (

@@ -1,4 +1,4 @@
-"""What the arms reached and how they differ: two tables and a figure."""
+"""The results of the arms and their differences: two tables and a figure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from cnnlab.compare.summary import Summary
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.intervals import Dots, interval_plot
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.numbers import Difference, accuracies, differences, pairs_of, summaries, values
 from cnnlab.report.study.wording import (
@@ -54,13 +55,11 @@ def _arms_table(facts: StudyFacts, found: Found) -> Table:
     if several:
         caption = "Mean ± sample standard deviation over n seeds, and Student's interval for the mean."
     else:
-        caption = (
-            "One seed an arm: how much another seed would change is unknown, so no interval can be given."
-        )
+        caption = "One seed per arm: the effect of another seed is unknown, so there is no interval."
     if "best_val" in found:
         caption += (
-            " Best val is the highest of all epochs, so a little above what the same network would score on new "
-            "images; test is the score of that network, on images that chose nothing."
+            " Best val is the highest of all epochs, so it is slightly above the score on new images; test is the "
+            "score of the same network on images that were used for no choice."
         )
     return Table(tuple(header), tuple(rows), caption)
 
@@ -73,11 +72,10 @@ def _figure(facts: StudyFacts, found: Found, figures: Path) -> Picture:
             _dots(name, [*table[name].values()], summary, published.get(name))
             for name, summary in summaries(table).items()
         ]
-    path = interval_plot(panels, figures / "accuracy.svg")
-    spread = " Whiskers are 95% intervals for the mean over seeds (Student's t)."
-    caption = "Accuracy of each arm: every seed a dot." + (
-        spread if any(len(arm.runs) > 1 for arm in facts.arms) else ""
-    )
+    path = save_vector(interval_plot(panels), figures / "accuracy.svg")
+    caption = "Accuracy of each arm: every seed a dot."
+    if any(len(arm.runs) > 1 for arm in facts.arms):
+        caption += " Whiskers are 95% intervals for the mean over seeds (Student's t)."
     if any(each.metric in found for each in facts.published):
         caption += " Hollow marks are the published figures."
     return Picture(path, caption, f"Dots of {listed(map(title_of, found))} for {len(facts.arms)} arms", 1.0)
@@ -89,7 +87,7 @@ def _dots(name: str, numbers: list[float], summary: Summary | None, published: f
 
 
 def _differences_table(facts: StudyFacts, found: Found) -> Table:
-    """The differences in every accuracy; intervals and p where there are seeds enough for any."""
+    """The differences in every accuracy; intervals and p if there are enough seeds."""
     pairs = pairs_of(facts)
     compared = {metric: differences(pairs, table) for metric, table in found.items()}
     tested = any(each.p_holm is not None for of_metric in compared.values() for each in of_metric)
@@ -113,7 +111,7 @@ def _differences_table(facts: StudyFacts, found: Found) -> Table:
     caption += (
         f"p is adjusted by Holm over the {count(len(pairs), 'row')} of a column; the intervals are not adjusted."
         if tested
-        else "One pair shows a difference, but not whether it is more than chance: no interval, no p."
+        else "One pair cannot show whether a difference is more than chance: no interval, no p."
     )
     return Table(tuple(header), tuple(rows), caption)
 

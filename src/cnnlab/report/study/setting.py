@@ -1,4 +1,4 @@
-"""What was run and where: cost, recipes as differences to the base, machine and versions, data, runs."""
+"""The conditions of the runs: cost, recipes as differences to the base, machine, versions, data, commands."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from cnnlab.runs import Environment, RunFolder
 
 Changes = Mapping[str, Sequence[tuple[str, Any, Any]]]  # arm -> (path, the base's value, its own)
 
-_MOST_IN_A_HEADER = 70  # letters of keys side by side
+_MOST_IN_A_HEADER = 70  # letters of all keys
 
 
 def cost_section(facts: StudyFacts) -> Section | None:
@@ -40,9 +40,9 @@ def cost_section(facts: StudyFacts) -> Section | None:
             )
         )
     total = sum(run.complete_result.total_seconds for run in facts.runs)
-    header = ("arm", "parameters", "MACs", "epochs", "training, minutes a run", "all runs, minutes")
+    header = ("arm", "parameters", "MACs", "epochs", "training, minutes per run", "all runs, minutes")
     caption = (
-        "MACs: multiply-accumulates for one image. Training leaves out evaluation and saving; times of runs that "
+        "MACs: multiply-accumulates for one image. Training is without evaluation and saving; times of runs that "
         f"shared a machine are longer. The {count(len(facts.runs), 'run')} took {minutes(total)} minutes together."
     )
     conditions = comparability(facts.runs, "seconds")
@@ -51,7 +51,7 @@ def cost_section(facts: StudyFacts) -> Section | None:
 
 
 def recipes_section(facts: StudyFacts) -> Section:
-    """The base in full, the arms as what they change of it."""
+    """The base in full, and the changes of each arm."""
     changes = {arm.name: arm.changes(facts.base) for arm in facts.arms}
     keys = {path: before for of_arm in changes.values() for path, before, _ in of_arm}
     blocks: list[Block] = []
@@ -86,21 +86,21 @@ def _one_below_another(facts: StudyFacts, changes: Changes) -> Table:
 
 
 def environment_section(facts: StudyFacts) -> Section | None:
-    """Machine, versions and data; where runs differ, every value with its number of runs. None without runs."""
+    """Machine, versions and data; if runs differ, every value with its number of runs. None without runs."""
     if not facts.runs:
         return None
     rows = tuple((name, _common(facts.runs, read)) for name, read in _ENVIRONMENT)
-    caption = "The same for all runs, unless numbers of runs stand behind a value."
-    noted = () if facts.verdicts else conditions_blocks(facts)  # else they stand with the claims
+    caption = "The same for all runs, unless a value has a number of runs."
+    noted = () if facts.verdicts else conditions_blocks(facts)  # with verdicts, the claims list them
     return Section("Environment", (Table(("what", "value"), rows, caption), *noted))
 
 
 def repeat_section(facts: StudyFacts) -> Section:
-    """The commands, and which run folders the report was made from."""
+    """The commands and the run folders of the report."""
     blocks: list[Block] = []
     commands = dict.fromkeys([*map(_command_of, facts.runs), *facts.commands])
     if commands:
-        caption = "The commands that made the runs and this report; options that name folders are left out:"
+        caption = "The commands that made the runs and this report, without options that name folders:"
         blocks.append(Code("\n".join(filter(None, commands)), caption))
     if facts.runs:
         rows = tuple(
@@ -112,25 +112,23 @@ def repeat_section(facts: StudyFacts) -> Section:
             for arm in facts.arms
             if arm.runs
         )
-        caption = (
-            "The run folders behind every number; each holds its recipe, environment, curves and outputs."
-        )
+        caption = "The run folders of all numbers; each contains its recipe, environment, curves and outputs."
         blocks.append(Table(("arm", "seeds", "runs"), rows, caption))
     return Section("How to repeat it", tuple(blocks))
 
 
 def design_blocks(facts: StudyFacts) -> tuple[Block, ...]:
-    """How many arms, seeds and runs, as one paragraph."""
+    """The numbers of arms, seeds and runs."""
     text = (
         f"{count(len(facts.arms), 'arm')} under {count(len(facts.seeds), 'seed')} ({seeds(facts.seeds)}): "
         f"{facts.planned - len(facts.absent)} of {count(facts.planned, 'run')} complete. Arms are compared with "
-        f"{code(facts.reference.name)} where nothing else is said."
+        f"{code(facts.reference.name)} unless stated otherwise."
     )
     return (Paragraph(text),)
 
 
 def conditions_blocks(facts: StudyFacts) -> tuple[Block, ...]:
-    """What differs between runs beside their recipes, and what is not known; nothing where all are alike."""
+    """Conditions other than the recipe that differ between runs or are not known; empty if there are none."""
     lines = notes(facts.runs)
     if not lines:
         return ()
@@ -142,12 +140,12 @@ def _command_of(run: RunFolder) -> str:
 
 
 def _setting(value: Any) -> str:
-    """A recipe's value as TOML has it."""
+    """A recipe's value in TOML's form."""
     return "not set" if value is None else code(value if isinstance(value, str) else json.dumps(value))
 
 
 def _common(runs: tuple[RunFolder, ...], read: Callable[[Environment], str]) -> str:
-    """The value that all runs share; of several each with its number of runs."""
+    """The value of all runs; of several values each with its number of runs."""
     found = [read(run.environment) for run in runs]
     distinct = list(dict.fromkeys(found))
     if len(distinct) == 1:
@@ -165,7 +163,7 @@ def _statistics(environment: Environment) -> str:
     return f"mean {', '.join(means)}; deviation {', '.join(deviations)}"
 
 
-# Each line of the table: its name, and how it reads in an environment.
+# Each line of the table: its name, and its text from an environment.
 _ENVIRONMENT: tuple[tuple[str, Callable[[Environment], str]], ...] = (
     ("device", lambda e: plain(f"{e.device.name} ({e.device.kind})")),
     ("cores, threads", lambda e: f"{e.machine.cores} cores, {count(e.execution.threads, 'thread')} a run"),

@@ -1,8 +1,8 @@
-"""The code that a report shows: data set and transform, model, one step and training loop, in plain PyTorch.
+"""The code in a report: data set and transform, model, one step and training loop, in plain PyTorch.
 
-Short programs on cnnlab's public interface, written from the recipes. Executed one after the other they make the run
-again in float32: the same initial weights, images, order and updates. A test executes what is printed and compares the
-weights with the engine's. What the programs leave out stands in a line above them.
+Short programs on cnnlab's public interface, written from the recipes. Executed one after the other they repeat the run
+in float32: the same initial weights, images, order and updates. A test executes them and compares the weights with the
+engine's. A line above them lists what they leave out.
 """
 
 import re
@@ -31,7 +31,7 @@ train_indices = train_indices[: recipe.data.train_limit]
 {normalize}
 transform = ToTensor(mean, std)
 
-# Where the recipe augments, each image gets draws of its own in every epoch.
+# If the recipe augments, each image gets its own random values in every epoch.
 train_set = ImageDataset(
     data.train, transform, indices=train_indices,
     augment=recipe.augment, seed=recipe.seed,
@@ -60,11 +60,11 @@ from cnnlab.engines.torch.network import initialised
 
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 architecture = recipe.arch.build(data.image_shape, len(data.classes))
-# A new network for every training, its weights drawn anew.
+# A new network for every training, with new initial weights.
 model = initialised(architecture, data.image_shape, recipe.seed, recipe.arch.init)
 model = model.to(device)
 
-# Is it the right one? Shapes, parameters and MACs by layer, and a made-up batch.
+# Check it: shapes, parameters and MACs by layer, and a batch of zeros.
 print(architecture.trace(data.image_shape).table())
 logits = model.eval()(torch.zeros(5, *data.image_shape, device=device))
 assert logits.shape == (5, len(data.classes))
@@ -87,9 +87,9 @@ _WEIGHTS = "weights = [p for p in model.parameters() if p.ndim > 1]  # convoluti
 _OTHERS = "others = [p for p in model.parameters() if p.ndim <= 1]  # biases, batch norm\n"
 _L1 = "(loss + {strength!r} * sum(p.abs().sum() for p in weights))"
 _CLIP = "    torch.nn.utils.clip_grad_norm_(model.parameters(), {norm!r})\n"
-_AVERAGE = "average = copy.deepcopy(model)  # the moving average of the weights: what is evaluated\n"
+_AVERAGE = "average = copy.deepcopy(model)  # the moving average of the weights, which is evaluated\n"
 _FOLLOW = """\
-    decay = min({ema!r}, (2 + step) / (11 + step))  # at first it follows quickly
+    decay = min({ema!r}, (2 + step) / (11 + step))  # at first it changes quickly
     for kept, now in zip(average.state_dict().values(), model.state_dict().values()):
         if kept.is_floating_point():
             kept.lerp_(now, 1 - decay)
@@ -133,7 +133,7 @@ print(run.path, run.accuracy("val"))
 
 
 def code_section(facts: StudyFacts) -> Section:
-    """Programs of the base recipe; the step of arms that make another one; Swish where an arm uses it."""
+    """Programs of the base recipe, the step of arms with another one, Swish if an arm uses it."""
     reference = recipe_expression(facts.base)
     recipes = [arm.recipe for arm in facts.arms]
     first, *other_steps = _steps(facts)
@@ -153,7 +153,7 @@ def code_section(facts: StudyFacts) -> Section:
 
 
 def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
-    """What the programs are, and what of a run is not in them."""
+    """What the programs do, and what they leave out."""
     left_out = ["number formats other than float32", "keeping the network with the best val accuracy"]
     if any(recipe.train.early_stop for recipe in (base, *recipes)):
         left_out.append("stopping early")
@@ -162,10 +162,10 @@ def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
     if any(map(_has_dropout, (base, *recipes))):
         left_out.append("the engine's own draws of dropout (torch makes others)")
     return (
-        "The runs were made by cnnlab's own engine. With the version that wrote this report, the programs below make "
-        "the run of the base recipe again: the same initial weights, the same images in the same order, the same "
-        f"updates but for rounding. Not in them: {listed(left_out)}."
-        + (f" {code('recipe.toml')} holds the base recipe above." if "recipe.toml" in reference else "")
+        "The runs were made by cnnlab's own engine. With the version that wrote this report, the programs below repeat "
+        "the run of the base recipe: the same initial weights, the same images in the same order, the same updates "
+        f"except for rounding. Not in them: {listed(left_out)}."
+        + (f" {code('recipe.toml')} contains the base recipe above." if "recipe.toml" in reference else "")
     )
 
 
@@ -174,7 +174,7 @@ def _has_dropout(recipe: Recipe) -> bool:
 
 
 def _steps(facts: StudyFacts) -> list[Code]:
-    """The step of the base, then that of each arm which has other parts; those that differ in numbers come once."""
+    """The step of the base, then those of arms with other parts; steps that differ only in numbers are shown once."""
     found = {
         _parts(step_code(facts.base)): Code(step_code(facts.base).rstrip(), "Loss, optimizer and one step:")
     }
@@ -191,7 +191,7 @@ def _parts(program: str) -> str:
 
 
 def _networks(facts: StudyFacts) -> str:
-    """Each different architecture of the arms with the first arm that has it; empty where all have the same."""
+    """Each different architecture and the first arm that has it; empty if all are the same."""
     if not facts.runs:
         return ""
     data = facts.runs[0].environment.data
@@ -202,7 +202,7 @@ def _networks(facts: StudyFacts) -> str:
 
 
 def _wrapped(architecture: str) -> str:
-    """The text of an architecture in lines that begin with a bar."""
+    """The text of an architecture in lines; all but the first begin with a bar."""
     lines = [""]
     for layer in re.split(r"(?= \| )", architecture):
         if len(lines[-1]) + len(layer) > _LINE:
@@ -224,7 +224,7 @@ def data_code(recipe: Recipe) -> str:
 
 
 def step_code(recipe: Recipe) -> str:
-    """Optimizer and one update, with all that the recipe asks for and nothing else."""
+    """Optimizer and one update, with the parts of the recipe and nothing else."""
     loss, train = recipe.loss, recipe.train
     apart = bool(recipe.optim.weight_decay) and not recipe.optim.decay_norm_and_bias
     return _STEP.format(
@@ -240,13 +240,13 @@ def step_code(recipe: Recipe) -> str:
 
 
 def loop_code(recipe: Recipe) -> str:
-    """The epochs, and val after each where there are validation images."""
+    """The epochs, each followed by val if there are validation images."""
     validation = _VALIDATION.format(evaluated="average" if recipe.train.ema else "model")
     return _LOOP.format(validation=validation if recipe.data.val else "")
 
 
 def _optimizer(optim: Optimizer, apart: bool) -> str:
-    """The torch optimizer with all the recipe's values; with `apart` only weights are decayed."""
+    """The torch optimizer with all values of the recipe; with `apart` only weights are decayed."""
     decay = optim.weight_decay
     parameters = (
         f'[{{"params": weights, "weight_decay": {decay!r}}}, {{"params": others}}]'
@@ -260,7 +260,7 @@ def _optimizer(optim: Optimizer, apart: bool) -> str:
 
 
 def recipe_expression(recipe: Recipe) -> str:
-    """Python that makes the recipe: by its name where it is a preset as shipped, else from its file."""
+    """Python that makes the recipe: by name if it is an unchanged preset, else from its file."""
     for name in preset_names():
         preset = Recipe.named(name)
         if {path for path, *_ in preset.diff(recipe)} <= {"seed"}:

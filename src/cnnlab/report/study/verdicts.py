@@ -1,4 +1,4 @@
-"""The answer and the claims: never more than the verdicts say, and with each the runs that carry it."""
+"""The answer and the claims: only what the verdicts show, each with its runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,10 +26,10 @@ _OUTCOMES = ("confirmed", "refuted", "undecided")
 
 
 def answer(facts: StudyFacts) -> tuple[Block, ...]:
-    """The answer, from the verdicts alone: how many claims are decided, and how each."""
+    """The answer, only from the verdicts: how many claims are decided, and how each."""
     verdicts = facts.verdicts
     if not verdicts:
-        text = "The study makes no claim, so nothing is decided: the tables describe what the runs reached."
+        text = "The study makes no claim, so nothing is decided: the tables describe the results of the runs."
         return (Paragraph(f"{text} {_limits(facts)}".rstrip()),)
     decided = [verdict for verdict in verdicts if verdict.verdict != "undecided"]
     text = f"{_of_all(len(decided), len(verdicts))} decided. {_limits(facts)}".rstrip()
@@ -43,7 +43,7 @@ def answer(facts: StudyFacts) -> tuple[Block, ...]:
 
 
 def claims_section(facts: StudyFacts) -> Section | None:
-    """The table of claims, and for each the reason and its runs. None without claims."""
+    """The table of claims, then the reason and the runs of each. None without claims."""
     if not facts.verdicts:
         return None
     header = ("", "claim", "verdict", "effect", "95% interval", "n", "p", "p (Holm)")
@@ -68,10 +68,10 @@ def claims_section(facts: StudyFacts) -> Section | None:
         each.interval is not None and each.interval.method.startswith("anytime") for each in facts.verdicts
     ):
         caption += (
-            " Seeds were added while claims were undecided: p and intervals are valid for repeated looks."
+            " Seeds were added while claims were undecided: p and intervals are valid for repeated analyses."
         )
     if any(each.claim.times != 1 for each in facts.verdicts):
-        caption += " Where a claim takes the right side several times, so does its effect."
+        caption += " If a claim multiplies its right side, so does its effect."
     details = tuple(_detail(facts, number, verdict) for number, verdict in enumerate(facts.verdicts, start=1))
     return Section("Claims", (Table(header, rows, caption), Bullets(details), *conditions_blocks(facts)))
 
@@ -87,7 +87,7 @@ def _of_all(decided: int, all_of_them: int) -> str:
 
 
 def _in_short(verdict: Verdict) -> str:
-    """The claim, and in brackets what was found."""
+    """The claim, and in brackets the result."""
     metric = verdict.claim.metric
     if verdict.effect is None:
         found = ["no effect can be given"]
@@ -100,15 +100,15 @@ def _in_short(verdict: Verdict) -> str:
 
 
 def _limits(facts: StudyFacts) -> str:
-    """What the number of runs forbids to conclude."""
+    """What cannot be concluded, because of the number of runs."""
     most = max((len(arm.runs) for arm in facts.arms), default=0)
     parts = []
     if not facts.runs:
         parts.append("No run is complete yet.")
     elif most == 1:
         parts.append(
-            "With one seed an arm nothing is known of how much another seed would change: a difference seen here "
-            "may be chance, and none is established."
+            "With one seed per arm, the effect of another seed is unknown: a difference seen here may be chance, and "
+            "none is established."
         )
     if facts.absent and facts.runs:
         verb = "is" if len(facts.absent) == 1 else "are"
@@ -126,14 +126,14 @@ def _detail(facts: StudyFacts, number: int, verdict: Verdict) -> str:
 
 
 def _sentence(claim: Claim, quoted: bool = False) -> str:
-    """The claim in the words of whoever made it; without any, as it is tested."""
+    """The claim in its author's words; without any, as it is tested."""
     if not claim.text:
         return _formal(claim)
     return f"“{plain(claim.text)}”" if quoted else plain(claim.text)
 
 
 def _formal(claim: Claim) -> str:
-    """The claim as it is tested, in words for its metric."""
+    """The claim as it is tested, with the name of its metric."""
     tested = str(replace(claim, text="")).removeprefix(f"{claim.metric}: ")
     return f"{code(tested)} in {title_of(claim.metric)}"
 
@@ -148,14 +148,14 @@ def _runs(facts: StudyFacts, arms: Sequence[str]) -> str:
 
 
 def absent_section(facts: StudyFacts) -> Section | None:
-    """What is missing of a study and why, arm by arm; None where it is whole."""
+    """The missing runs of a study and the causes, arm by arm; None if there are none."""
     if not facts.absent:
         return None
-    alike: dict[tuple[str, str, str], list[int]] = {}
+    by_cause: dict[tuple[str, str, str], list[int]] = {}
     for each in facts.absent:
-        alike.setdefault((each.arm, each.state, each.cause), []).append(each.seed)
+        by_cause.setdefault((each.arm, each.state, each.cause), []).append(each.seed)
     items = tuple(
         f"{code(arm)}, {seeds(numbers)}: {plain(': '.join(filter(None, (state, cause))))}"
-        for (arm, state, cause), numbers in alike.items()
+        for (arm, state, cause), numbers in by_cause.items()
     )
     return Section("What is missing", (Bullets(items),))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cnnlab.compare.metrics import best_weights
 from cnnlab.report.document import Paragraph, Picture, Section, Table
+from cnnlab.report.figures.style import save_vector
 from cnnlab.report.figures.weights import share_near_zero, weight_histograms
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.wording import code
@@ -21,29 +22,29 @@ Weights = dict[str, dict[str, NDArray[np.floating[Any]]]]  # layer -> arm -> the
 
 
 def weights_section(facts: StudyFacts, figures: Path) -> Section | None:
-    """Histograms by layer and the share of weights near zero. None where no arm changes a penalty.
+    """Histograms by layer and the share of weights near zero. None if no arm changes a penalty.
 
-    Of networks with many layers the largest ones are drawn, of many arms the first. Raises RunError, StorageError.
+    Only the largest layers and the first arms are drawn if there are many. Raises RunError, StorageError.
     """
     arms = penalised(facts)
     if len(arms) < 2:
         return None
     if not all(run.has_weights for arm in arms for run in arm.runs.values()):
-        return Section("Weights", (Paragraph("Not shown: these runs are kept without their weights."),))
+        return Section("Weights", (Paragraph("Not shown: these runs are stored without their weights."),))
     weights = _by_layer(arms)
     drawn = sorted(weights, key=lambda layer: -_size(weights[layer]))[:_MOST_LAYERS]
     shown = {layer: weights[layer] for layer in weights if layer in drawn}
-    path = weight_histograms(shown, NEAR_ZERO, figures / "weights.svg")
+    path = save_vector(weight_histograms(shown, NEAR_ZERO), figures / "weights.svg")
     caption = (
         "Distributions of the weights of each layer, all seeds of an arm together, of the network with the best val "
-        f"accuracy; in each panel the share of weights smaller than {NEAR_ZERO:g} in size."
+        f"accuracy; each panel shows the share of weights with a size below {NEAR_ZERO:g}."
     )
     picture = Picture(path, caption, "Histograms of weights, a panel for each layer")
     return Section("Weights", (picture, *_tables(weights, [arm.name for arm in arms])))
 
 
 def penalised(facts: StudyFacts) -> list[ArmFacts]:
-    """The arms whose recipes differ from the reference's in nothing but a penalty, and that one first; with runs."""
+    """The reference, then the arms whose recipes differ from it only in a penalty; those with runs."""
     reference = facts.reference
     others = [
         arm
@@ -55,7 +56,7 @@ def penalised(facts: StudyFacts) -> list[ArmFacts]:
 
 
 def _by_layer(arms: list[ArmFacts]) -> Weights:
-    """Layers in the order of computation, named by kind as the trace prints them."""
+    """The layers in the order of computation, named as in the printed trace."""
     run = next(iter(arms[0].runs.values()))
     data = run.environment.data
     trace = run.recipe.arch.build(data.image_shape, len(data.classes)).trace(data.image_shape)
@@ -73,7 +74,7 @@ def _size(of_arms: Mapping[str, NDArray[np.floating[Any]]]) -> int:
 
 
 def _tables(weights: Weights, arms: list[str]) -> tuple[Table, Table]:
-    """Layers below each other, arms side by side: the shares near zero, and the standard deviations."""
+    """A row per layer, a column per arm: the shares near zero, and the standard deviations."""
     header = ("layer", *map(code, arms))
     shares = tuple(
         (code(layer), *(f"{share_near_zero(of_arms[arm], NEAR_ZERO):.2%}" for arm in arms))
@@ -82,9 +83,7 @@ def _tables(weights: Weights, arms: list[str]) -> tuple[Table, Table]:
     deviations = tuple(
         (code(layer), *(f"{of_arms[arm].std():.4f}" for arm in arms)) for layer, of_arms in weights.items()
     )
-    return (
-        Table(
-            header, shares, f"Share of weights with |w| < {NEAR_ZERO:g}, layer by layer, all seeds together."
-        ),
-        Table(header, deviations, "Standard deviation of the same weights."),
+    caption = f"Share of weights with |w| < {NEAR_ZERO:g}, layer by layer, all seeds together."
+    return Table(header, shares, caption), Table(
+        header, deviations, "Standard deviation of the same weights."
     )

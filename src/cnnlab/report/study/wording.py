@@ -1,7 +1,4 @@
-"""Values and lists as a report writes them: shares in percent, their differences in points, everything with its n.
-
-A dash (–) stands where there is nothing to write.
-"""
+"""Values and lists as text: shares in percent, differences of shares in points; a dash (–) for a missing value."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -46,7 +43,7 @@ def effect(metric: str, number: float) -> str:
 
 
 def unit_of_effect(metric: str) -> str:
-    """The unit of a difference: "points" for shares, nothing where a metric has none."""
+    """The unit of a difference: "points" for shares, empty for a metric without unit."""
     return "points" if _is_share(metric) else _UNITS.get(metric.split()[0], "")
 
 
@@ -63,7 +60,7 @@ def value_interval(metric: str, interval: Interval | None) -> str:
 
 
 def mean_and_spread(metric: str, summary: Summary) -> str:
-    """Mean ± sample standard deviation; the mean alone where the spread is unknown."""
+    """Mean ± sample standard deviation; only the mean if the deviation is unknown."""
     if summary.std is None:
         return value(metric, summary.mean)
     if _is_share(metric):
@@ -72,19 +69,19 @@ def mean_and_spread(metric: str, summary: Summary) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Two digits; below a thousandth that it is so."""
+    """Two digits; "<0.001" below a thousandth."""
     if p is None:
         return NOTHING
     return "<0.001" if p < 0.001 else f"{p:#.2g}"
 
 
 def minutes(seconds: float) -> str:
-    """Minutes with one decimal, below one with two."""
+    """Minutes with one decimal, below one minute with two."""
     return f"{seconds / 60:.1f}" if seconds >= 60 else f"{seconds / 60:.2f}"
 
 
 def code(text: object) -> str:
-    """Text as code in running text, also where it holds a backtick."""
+    """Text as code in running text, also if it contains a backtick."""
     shown = str(text)
     fence = "``" if "`" in shown else "`"
     padding = " " if "`" in shown else ""
@@ -92,7 +89,7 @@ def code(text: object) -> str:
 
 
 def plain(text: str) -> str:
-    """Text of a user's, which is no markup: what Markdown would read as marks is shown as it stands."""
+    """A user's text, with Markdown's special letters escaped."""
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>&!#" else letter for letter in text)
 
 
@@ -103,7 +100,7 @@ def listed(items: Iterable[str]) -> str:
 
 
 def seeds(numbers: Sequence[int]) -> str:
-    """seed 1; seeds 1, 2 and 5; runs of three or more as a range: seeds 1–3."""
+    """seed 1; seeds 1, 2 and 5; three or more without a gap as a range: seeds 1–3."""
     ordered = sorted(numbers)
     if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
         return f"seeds {ordered[0]}–{ordered[-1]}"
@@ -111,7 +108,7 @@ def seeds(numbers: Sequence[int]) -> str:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command as one types it, without the options that say where folders lie on one machine."""
+    """A command as it is typed, without the options that name folders of one machine."""
     program, *rest = words
     kept: list[str] = []
     place_follows = False
