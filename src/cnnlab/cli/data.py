@@ -1,4 +1,4 @@
-"""`cnnlab data`: get the official files, check what is there, look at it."""
+"""`cnnlab data`: download the official files, check a data set, preview it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnlab.cli.execution import DataDirOption, SetOption
+from cnnlab.cli.execution import DataDirOption, SetOption, takes
 
 if TYPE_CHECKING:
     from cnnlab.api.data import CheckReport
@@ -19,19 +19,17 @@ PROBLEMS_FOUND = 3  # the documented exit code of bad data
 
 
 @app.command("get")
-def get_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="cifar10, cifar100, mnist, fashion-mnist.")],
-    data_dir: DataDirOption = None,
-    mirror: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Base address to try first; can be repeated.")
-    ] = None,
-) -> None:
-    """Download the official files; an interrupted download continues, a wrong file is refused."""
-    from cnnlab import Options
-    from cnnlab.api.data import get
-    from cnnlab.cli.download import download_bars
+@takes()
+def get_command(name: str, data_dir: DataDirOption = None, mirror: list[str] | None = None) -> None:
+    """Download the official files; an interrupted download continues, a wrong file is refused.
 
-    folder = get(name, Options(data_dir=data_dir, download_display=download_bars), mirror or ())
+    name NAME: cifar10, cifar100, mnist, fashion-mnist.
+    mirror URL: Base address to try first; can be repeated.
+    """
+    from cnnlab.api.data import get
+    from cnnlab.cli.execution import options
+
+    folder = get(name, options(data_dir=data_dir), mirror or ())
     if folder is None:
         typer.echo(f"{name} is part of cnnlab, there is nothing to download")
     else:
@@ -47,6 +45,7 @@ def _report_lines(report: "CheckReport") -> Iterator[str]:
         if any(split.class_counts):
             named = zip(report.classes, split.class_counts, strict=True)
             yield "  by class: " + ", ".join(f"{name} {count}" for name, count in named)
+    yield from (f"note: {note}" for note in report.notes)
 
 
 @app.command("check")
@@ -57,8 +56,6 @@ def check_command(source: Source, data_dir: DataDirOption = None) -> None:
     report = check(source, data_dir)
     for line in _report_lines(report):
         typer.echo(line)
-    for note in report.notes:
-        typer.echo(f"note: {note}")
     for problem in report.problems:
         typer.echo(f"problem: {problem}", err=True)
     if report.problems:
@@ -68,27 +65,25 @@ def check_command(source: Source, data_dir: DataDirOption = None) -> None:
 
 
 @app.command("preview")
+@takes()
 def preview_command(
     source: Source,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The picture to write, .png.")] = Path(
-        "sheet.png"
-    ),
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="Bring a folder's or Parquet file's images to this size."),
-    ] = None,
-    augment: Annotated[bool, typer.Option("--augment", help="Show each image augmented as well.")] = False,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="The recipe whose augmentation is shown, implies --augment, as does --set; else simplenn-aug."
-        ),
-    ] = None,
+    out: Path = Path("sheet.png"),
+    size: str | None = None,
+    augment: bool = False,
+    recipe: str | None = None,
     overrides: SetOption = None,
-    seed: Annotated[int, typer.Option(help="Seed of the augmentation's draws.")] = 0,
+    seed: int = 0,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Draw a contact sheet: images of every class with their names, as stored and augmented."""
+    """Draw a contact sheet: images of every class with their names, as stored and augmented.
+
+    out FILE: The picture to write, .png.
+    size HxW: Bring a folder's or Parquet file's images to this size.
+    augment: Show each image augmented as well.
+    recipe: The recipe whose augmentation is shown, implies --augment, as does --set; else simplenn-aug.
+    seed: Seed of the augmentation's draws.
+    """
     from cnnlab.api.data import preview
 
     wanted = recipe or ("simplenn-aug" if augment or overrides else None)

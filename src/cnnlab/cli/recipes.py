@@ -1,10 +1,8 @@
 """`cnnlab recipes`: list the recipes that come with cnnlab, print one in full."""
 
-from typing import Annotated
-
 import typer
 
-from cnnlab.cli.execution import SetOption
+from cnnlab.cli.execution import SetOption, takes
 
 app = typer.Typer(help="List the recipes that come with cnnlab, print one in full.", no_args_is_help=True)
 
@@ -21,13 +19,12 @@ def list_command() -> None:
 
 
 @app.command("show")
-def show_command(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A name from `recipes ls`, or a TOML file.")
-    ],
-    overrides: SetOption = None,
-) -> None:
-    """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file."""
+@takes()
+def show_command(recipe: str, overrides: SetOption = None) -> None:
+    """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file.
+
+    recipe RECIPE: A name from `recipes ls`, or a TOML file.
+    """
     from cnnlab import Recipe
 
     chosen = Recipe.load(recipe, overrides or ())

@@ -1,4 +1,4 @@
-"""Shows a training: a progress bar with time left on a terminal, one plain line per epoch where output is piped."""
+"""Shows a training: a progress bar with the time left on a terminal, one plain line per epoch elsewhere."""
 
 from collections.abc import Sequence
 
@@ -15,26 +15,25 @@ from cnnlab.api.training import (
     RunFolder,
     RunResult,
     Silent,
-    Watcher,
 )
 from cnnlab.cli.console import err, is_terminal, out, say
 
 _MIB = 2**20
 
 
-def watcher() -> Watcher:
-    """The one that fits where the output goes."""
+def watcher() -> "PlainWatcher":
+    """With a progress bar on a terminal, lines only elsewhere."""
     return TerminalWatcher() if is_terminal() else PlainWatcher()
 
 
 class PlainWatcher(Silent):
-    """One line per fact and per epoch."""
+    """Lines before and after the training, and one for each epoch."""
 
     def on_assembled(
         self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
     ) -> None:
         self.epochs = recipe.train.epochs
-        for line in verdict(run, recipe, environment):
+        for line in description(run, recipe, environment):
             say(line)
         for note in notes:
             err.print(f"warning: {note}", markup=False)
@@ -77,8 +76,8 @@ class TerminalWatcher(PlainWatcher):
         self.bar.stop()
 
 
-def verdict(run: RunFolder, recipe: Recipe, environment: Environment) -> list[str]:
-    """What is about to be trained, on what, and why so."""
+def description(run: RunFolder, recipe: Recipe, environment: Environment) -> list[str]:
+    """What is trained, on which data and device, and why device settings were chosen."""
     data, device, execution = environment.data, environment.device, environment.execution
     images = ", ".join(f"{count:,} {split}" for split, count in data.images.items())
     before, after = device.memory_before_model / _MIB, device.memory_after_model / _MIB
@@ -102,7 +101,7 @@ def _because(choice: Choice[str] | Choice[bool]) -> str:
 
 
 def epoch_line(row: Row, epochs: int) -> str:
-    """One epoch on one line."""
+    """One epoch as a line."""
     parts = [f"epoch {row['epoch']:>3}/{epochs}"]
     for split in ("train", "val", "test"):
         if f"{split}_loss" in row:
