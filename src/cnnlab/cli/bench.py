@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from cnnlab import api
 from cnnlab.cli.console import err
 from cnnlab.cli.execution import DeviceOption, RunsOption, ThreadsOption, takes
 from cnnlab.core.files import write_atomic
@@ -35,10 +36,9 @@ def latency(
     backend: eager, compiled or onnx; may be repeated. All if not given.
     json_file --json FILE: Write all figures here, too.
     """
-    from cnnlab.api.networks import latencies
     from cnnlab.deploy.latency import latency_table
 
-    measured = latencies(
+    measured = api.networks.latencies(
         networks,
         runs,
         backend,

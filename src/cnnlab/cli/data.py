@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cnnlab.cli.execution import DataDirOption, SetOption, takes
-
-if TYPE_CHECKING:
-    from cnnlab.api.data import CheckReport
+from cnnlab import api
+from cnnlab.cli.execution import DataDirOption, SetOption, options, takes
 
 app = typer.Typer(help="Get, check and look at data sets.", no_args_is_help=True)
 
@@ -26,17 +24,14 @@ def get_command(name: str, data_dir: DataDirOption = None, mirror: list[str] | N
     name NAME: cifar10, cifar100, mnist, fashion-mnist.
     mirror URL: Base address to try first; can be repeated.
     """
-    from cnnlab.api.data import get
-    from cnnlab.cli.execution import options
-
-    folder = get(name, options(data_dir=data_dir), mirror or ())
+    folder = api.data.get(name, options(data_dir=data_dir), mirror or ())
     if folder is None:
         typer.echo(f"{name} is part of cnnlab, there is nothing to download")
     else:
         typer.echo(f"{name}: all files there and verified, in {folder}")
 
 
-def _report_lines(report: "CheckReport") -> Iterator[str]:
+def _report_lines(report: "api.data.CheckReport") -> Iterator[str]:
     yield f"{report.location} ({report.format}), {len(report.classes)} classes"
     for split in report.splits:
         sizes = ", ".join(f"{size} ({count})" for size, count in list(split.sizes.items())[:5])
@@ -51,9 +46,7 @@ def _report_lines(report: "CheckReport") -> Iterator[str]:
 @app.command("check")
 def check_command(source: Source, data_dir: DataDirOption = None) -> None:
     """Read every image: labels, sizes, modes, unreadable files, class balance, test images in train."""
-    from cnnlab.api.data import check
-
-    report = check(source, data_dir)
+    report = api.data.check(source, data_dir)
     for line in _report_lines(report):
         typer.echo(line)
     for problem in report.problems:
@@ -84,8 +77,6 @@ def preview_command(
     recipe: The recipe whose augmentation is shown, implies --augment, as does --set; else simplenn-aug.
     seed: Seed of the augmentation's draws.
     """
-    from cnnlab.api.data import preview
-
     wanted = recipe or ("simplenn-aug" if augment or overrides else None)
-    preview(source, data_dir, size, wanted, overrides or (), seed, out)
+    api.data.preview(source, data_dir, size, wanted, overrides or (), seed, out)
     typer.echo(f"wrote {out}")

@@ -7,12 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-if TYPE_CHECKING:
-    from cnnlab import Options
+import cnnlab
 
 SetOption = Annotated[
     list[str] | None,
@@ -58,12 +57,11 @@ Command = Callable[..., None]
 _HELP_LINE = re.compile(r"(\w+)((?: --?[\w-]+)*)(?: (\S+))?: (.+)")
 
 
-def options(**given: Any) -> "Options":
+def options(**given: Any) -> "cnnlab.Options":
     """The library's options; a download shows its progress. Raises CnnlabError."""
-    from cnnlab import Options
     from cnnlab.cli.progress import download_bars
 
-    return Options(**given, download_display=download_bars)
+    return cnnlab.Options(**given, download_display=download_bars)
 
 
 def takes(

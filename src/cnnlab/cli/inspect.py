@@ -1,16 +1,14 @@
 """`cnnlab inspect RUN features IMAGE…`, `confusion`, `landscape` and `batchnorm`: look inside a trained network."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
+import cnnlab
+from cnnlab import api
 from cnnlab.cli.console import say, say_table
 from cnnlab.cli.execution import NetworkArgument, RunsFolder, takes
 from cnnlab.core.numbers import percent
-
-if TYPE_CHECKING:
-    from cnnlab import Options
 
 app = typer.Typer(
     help="Look inside a trained network: feature maps, confusion, loss surface, batch norm.",
@@ -40,9 +38,7 @@ def features(
     layer: A path as `cnnlab cost` prints it (3.body.1), or kind and number (conv2).
     out FILE.png: The figure; of several images FILE-<number>-<image>.png.
     """
-    from cnnlab.api.inspection import draw_features
-
-    for path, found in draw_features(context.obj, images, out, layer, runs):
+    for path, found in api.inspection.draw_features(context.obj, images, out, layer, runs):
         label, probability = found.prediction.ranking[0]
         say(
             f"{found.prediction.image}: {label} {probability:.2%}, layer {found.path} ({found.layer}) in {path}"
@@ -64,10 +60,7 @@ def confusion(
     out FILE.png: Draw the matrix here, and as SVG next to it.
     csv FILE: Write the counts here.
     """
-    from cnnlab.api.inspection import confusion, draw_confusion
-    from cnnlab.api.runs import load_run
-
-    found, run = confusion(context.obj, split, runs), load_run(context.obj, runs).id
+    found, run = api.inspection.confusion(context.obj, split, runs), cnnlab.load_run(context.obj, runs).id
     title = f"{run}: {found.counts_KK.sum():,} {split} images, accuracy {found.accuracy:.1%}"
     say(f"{title}\n")
     rows = zip(found.classes, found.counts_KK.sum(axis=1), found.recall, found.precision, strict=True)
@@ -85,7 +78,7 @@ def confusion(
         found.write_csv(csv)
         say(f"counts    {csv}")
     if out is not None:
-        png, svg = draw_confusion(found, out, title)
+        png, svg = api.inspection.draw_confusion(found, out, title)
         say(f"figure    {png}, {svg}")
 
 
@@ -93,7 +86,7 @@ def confusion(
 @takes("data_dir", "download", runs=RunsFolder)
 def landscape(
     context: typer.Context,
-    options: "Options",
+    options: "cnnlab.Options",
     images: int = 1000,
     points: int = 21,
     span: float = 1.0,
@@ -110,14 +103,12 @@ def landscape(
     out FILE.png: Draw the surface here, and as SVG next to it.
     csv FILE: Write all losses here.
     """
-    from cnnlab.api.inspection import LandscapeSettings, landscape
-    from cnnlab.api.runs import load_run
     from cnnlab.cli.progress import progress_bar
 
-    settings = LandscapeSettings(images, points, span, directions)
-    run = load_run(context.obj, options.runs)
+    settings = api.inspection.LandscapeSettings(images, points, span, directions)
+    run = cnnlab.load_run(context.obj, options.runs)
     with progress_bar("landscape") as on_step:
-        found = landscape(str(run.path), settings, options, on_step, out)
+        found = api.inspection.landscape(str(run.path), settings, options, on_step, out)
     smooth = found.smoothness
     share = f"{smooth.nonconvex_points} of {smooth.inner_points} points"
     say(f"run           {run.id}")
@@ -135,20 +126,18 @@ def landscape(
 @app.command("batchnorm")
 @takes("data_dir", "download", runs=RunsFolder)
 def batchnorm(
-    context: typer.Context, options: "Options", images: int = 5000, csv: Path | None = None
+    context: typer.Context, options: "cnnlab.Options", images: int = 5000, csv: Path | None = None
 ) -> None:
     """Measure the outputs of batch norm in training and at inference; the numbers are kept in the run.
 
     images: Training images, evenly chosen, not augmented.
     csv FILE: Write mean and deviation of every channel here.
     """
-    from cnnlab.api.inspection import BatchNormSettings, batchnorm
-    from cnnlab.api.runs import load_run
     from cnnlab.cli.progress import progress_bar
 
-    settings, run = BatchNormSettings(images), load_run(context.obj, options.runs)
+    settings, run = api.inspection.BatchNormSettings(images), cnnlab.load_run(context.obj, options.runs)
     with progress_bar("batchnorm") as on_step:
-        found = batchnorm(str(run.path), settings, options, on_step)
+        found = api.inspection.batchnorm(str(run.path), settings, options, on_step)
     say(f"{run.id}: |mean| of each channel, averaged; training in batches of {found.batch_size}\n")
     say(found.table())
     if csv is not None:

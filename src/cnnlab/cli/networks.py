@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cnnlab import api
 from cnnlab.cli.console import say
 from cnnlab.cli.execution import NetworkArgument, RunsOption, takes
 
@@ -29,9 +30,7 @@ def cost(
     counters: Count with THOP and torch as well, and explain the differences.
     as_json --json: Print one JSON object instead of the table.
     """
-    from cnnlab.api.networks import find_network
-
-    found = find_network(" ".join(network), runs, input_size, classes)
+    found = api.networks.find_network(" ".join(network), runs, input_size, classes)
     result = found.counters() if counters else found.cost()
     if as_json:
         typer.echo(json.dumps({"architecture": str(found.architecture), **result.to_dict()}, indent=2))
@@ -45,9 +44,7 @@ def export(network: NetworkArgument, path: Path, runs: RunsOption = None) -> Non
 
     path: model.safetensors (weights and all that belongs to them) or model.onnx.
     """
-    from cnnlab.api.networks import export
-
-    parity = export(network, path, runs)
+    parity = api.networks.export(network, path, runs)
     say(f"wrote {path}, {path.stat().st_size:,} bytes")
     if parity is not None:
         say(
@@ -65,10 +62,9 @@ def import_weights(file: Path | None = None, known: str | None = None, out: Path
       chenyaofo-cifar100-resnet20|32|44|56.
     out FILE: The model file to write; else NAME.safetensors here.
     """
-    from cnnlab.api.networks import import_weights
     from cnnlab.cli.progress import download_bars
 
-    imported, target = import_weights(file, known, out, download_bars)
+    imported, target = api.networks.import_weights(file, known, out, download_bars)
     network, normalisation = imported.predictor, imported.predictor.normalisation
     parameters = network.architecture.trace(network.image_shape).parameters
     names = ", ".join(network.classes[:10]) + (" ..." if len(network.classes) > 10 else "")

@@ -1,18 +1,16 @@
 """`cnnlab predict`, `cnnlab score` and `cnnlab grade`: what networks answer, and how good it is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+import cnnlab
+from cnnlab import api
 from cnnlab.cli.console import say, say_table
 from cnnlab.cli.execution import AtLeastOne, NetworkArgument, RunsOption, takes
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.numbers import percent
-
-if TYPE_CHECKING:
-    from cnnlab import Options
-    from cnnlab.api.predictions import Share
 
 
 @takes()
@@ -41,13 +39,11 @@ def predict(
     num_classes --classes: With --check: labels must be 0..K-1.
     top: Classes to show per image.
     """
-    from cnnlab.api import predictions
-
     if check is not None:
         if network is not None or split is not None or csv is not None:
             raise CnnlabError("predict: --check reads a file only; leave out the network, --split and --csv")
         named = ids == "name"
-        count = predictions.check_table(check, num_images, num_classes, named)
+        count = api.predictions.check_table(check, num_images, num_classes, named)
         form = "every id once" if named else f"ids 0..{count - 1}, each once"
         say(f"{check}: {count:,} predictions, {form}, labels within 0..{num_classes - 1}")
     elif network is None:
@@ -57,9 +53,9 @@ def predict(
     elif split is not None:
         if csv is None:
             raise CnnlabError("predict: --split writes a file; name it with --csv FILE")
-        say(f"{csv}: {predictions.write_stored(network, split, csv, runs):,} predictions for {split}")
+        say(f"{csv}: {api.predictions.write_stored(network, split, csv, runs):,} predictions for {split}")
     elif csv is not None:
-        table = predictions.write_unlabelled(network, images or [], csv, ids, runs)
+        table = api.predictions.write_unlabelled(network, images or [], csv, ids, runs)
         meaning = {
             "number": "ids are the numbers in the file names",
             "position": f"ids are positions, 0 is {table.first}" if table.first else "ids are positions",
@@ -67,7 +63,7 @@ def predict(
         }
         say(f"{csv}: {table.images:,} predictions; {meaning[table.ids]}")
     else:
-        for prediction in predictions.predict(network, images or [], runs):
+        for prediction in api.predictions.predict(network, images or [], runs):
             say(prediction.image)
             for name, probability in prediction.ranking[:top]:
                 say(f"  {probability:7.2%}  {name}")
@@ -76,7 +72,7 @@ def predict(
 @takes("data_dir", "download", "runs")
 def score(
     network: NetworkArgument,
-    options: "Options",
+    options: "cnnlab.Options",
     data: str | None = None,
     split: str = "test",
     csv: Path | None = None,
@@ -89,9 +85,7 @@ def score(
     csv: Write the confusion matrix here: true classes down, predicted across.
     predictions: Write id,label lines for the split here.
     """
-    from cnnlab.api.predictions import score
-
-    found = score(network, data, split, options, csv=csv, predictions=predictions)
+    found = api.predictions.score(network, data, split, options, csv=csv, predictions=predictions)
     say(f"data      {found.title}, {len(found.score.labels):,} images")
     say(f"accuracy  {found.score.accuracy:.2%}")
     say(f"loss      {found.score.loss:.4f}")
@@ -108,16 +102,14 @@ def score(
 
 
 @takes("data_dir", "download")
-def grade(predictions: Path, labels: str, options: "Options") -> None:
+def grade(predictions: Path, labels: str, options: "cnnlab.Options") -> None:
     """Score a predictions file against the true labels: accuracy with its interval, by class too.
 
     predictions FILE: The predictions, id,label lines.
     labels --labels FILE|DATASET[:SPLIT]: The true labels: a .csv of the same form, or a data set's name or path;
       its test split, or train.
     """
-    from cnnlab.api.predictions import grade
-
-    title, graded = grade(predictions, labels, options)
+    title, graded = api.predictions.grade(predictions, labels, options)
     overall = graded.overall
     say(f"labels    {title}, {overall.images:,} images")
     say(f"accuracy  {percent(overall.accuracy, unknown='-')}")
@@ -136,5 +128,5 @@ def grade(predictions: Path, labels: str, options: "Options") -> None:
     say_table(("class", "images", "predicted", "right", "accuracy", "interval"), rows)
 
 
-def _interval(share: "Share") -> str:
+def _interval(share: "api.predictions.Share") -> str:
     return "-" if share.interval is None else f"{share.interval.low:.2%} to {share.interval.high:.2%}"

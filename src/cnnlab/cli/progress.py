@@ -3,14 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from rich import progress
 
+from cnnlab import api
 from cnnlab.cli.console import err
-
-if TYPE_CHECKING:
-    from cnnlab.api.data import Progress
 
 _LINE_EVERY = 30.0
 _NAME = progress.TextColumn("{task.description}", markup=False)
@@ -49,7 +46,7 @@ def _lines(label: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def download_bars() -> Iterator["Progress"]:
+def download_bars() -> Iterator["api.data.Progress"]:
     """The display that `data.get` and `data.load` take as `progress`; nothing is shown before the first bytes."""
     columns = (
         _NAME,

@@ -2,6 +2,7 @@
 
 import typer
 
+import cnnlab
 from cnnlab.cli.execution import SetOption, takes
 
 app = typer.Typer(help="List the recipes that come with cnnlab, print one in full.", no_args_is_help=True)
@@ -10,12 +11,10 @@ app = typer.Typer(help="List the recipes that come with cnnlab, print one in ful
 @app.command("ls")
 def list_command() -> None:
     """List the recipes by name."""
-    from cnnlab import Recipe, preset_names
-
-    names = preset_names()
+    names = cnnlab.preset_names()
     width = max(map(len, names))
     for name in names:
-        typer.echo(f"{name:{width}}  {Recipe.named(name).description}")
+        typer.echo(f"{name:{width}}  {cnnlab.Recipe.named(name).description}")
 
 
 @app.command("show")
@@ -25,9 +24,7 @@ def show_command(recipe: str, overrides: SetOption = None) -> None:
 
     recipe RECIPE: A name from `recipes ls`, or a TOML file.
     """
-    from cnnlab import Recipe
-
-    chosen = Recipe.load(recipe, overrides or ())
+    chosen = cnnlab.Recipe.load(recipe, overrides or ())
     for warning in chosen.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"# identity of the experiment: {chosen.hash}\n{chosen.to_toml()}", nl=False)

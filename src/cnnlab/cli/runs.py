@@ -3,17 +3,16 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import cnnlab
+from cnnlab import api
 from cnnlab.cli.console import plain, print_table, value_text
 from cnnlab.cli.execution import RunsFolder, takes
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.tables import csv_text
-
-if TYPE_CHECKING:
-    from cnnlab import Recipe
 
 app = typer.Typer(help="List, show, compare and query runs.", no_args_is_help=True)
 
@@ -34,20 +33,16 @@ def list_command(runs: RunsFolder = None, sort: str = "created", reverse: bool =
     sort: Column, also of the recipe: test_accuracy, optim_lr, …
     reverse: Largest first.
     """
-    from cnnlab.api.runs import list_runs, runs_root
-
-    if rows := list_runs(runs, sort, reverse):
+    if rows := api.runs.list_runs(runs, sort, reverse):
         print_table(_LISTED_HEAD, [[value_text(name, row[name]) for name in _LISTED] for row in rows])
     else:
-        typer.echo(f"no runs in {runs_root(runs)}; `cnnlab train` makes one", err=True)
+        typer.echo(f"no runs in {api.runs.runs_root(runs)}; `cnnlab train` makes one", err=True)
 
 
 @app.command("show")
 def show_command(run: Run, runs: RunsFolder = None) -> None:
     """Show one run: its state, recipe, environment, epochs, result and files."""
-    from cnnlab.api.runs import flatten, load_run
-
-    folder = load_run(run, runs).folder
+    folder = cnnlab.load_run(run, runs).folder
     recipe = folder.recipe
     typer.echo(f"run       {folder.id}")
     typer.echo(f"status    {folder.status}")
@@ -55,10 +50,10 @@ def show_command(run: Run, runs: RunsFolder = None) -> None:
         f"recipe    {recipe.name}, seed {recipe.seed}, hash {recipe.hash}{_difference_to_preset(recipe)}"
     )
     if folder.is_assembled:
-        _print_values("environment", flatten(folder.environment.to_json()))
+        _print_values("environment", api.runs.flatten(folder.environment.to_json()))
     _print_epochs(folder.metrics)
     if folder.result is not None:
-        _print_values("result", flatten(folder.result.to_json()))
+        _print_values("result", api.runs.flatten(folder.result.to_json()))
     typer.echo("\nfiles")
     for path in sorted(folder.path.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
@@ -68,9 +63,7 @@ def show_command(run: Run, runs: RunsFolder = None) -> None:
 @app.command("diff")
 def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
     """Compare two runs: where their recipes and the conditions of training differ, and how each ended."""
-    from cnnlab.api.runs import compare
-
-    differences, notes, rows = compare(first, second, runs)
+    differences, notes, rows = api.runs.compare(first, second, runs)
     ids = [row["id"] for row in rows]
     if differences:
         print_table(["recipe", *ids], [[path, *map(plain, values)] for path, *values in differences])
@@ -93,11 +86,9 @@ def query_command(sql: str, runs: RunsFolder = None, as_json: bool = False, as_c
     as_json --json: A JSON list with one object a row.
     as_csv --csv: CSV with a header line.
     """
-    from cnnlab.api.runs import query
-
     if as_json and as_csv:
         raise CnnlabError("received both --json and --csv, expected one of them")
-    table = query(sql, runs)
+    table = api.runs.query(sql, runs)
     if as_json:
         records = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
         typer.echo(json.dumps(_without_nan(records), indent=2, default=str, allow_nan=False))
@@ -120,11 +111,9 @@ def _without_nan(value: Any) -> Any:
             return value
 
 
-def _difference_to_preset(recipe: "Recipe") -> str:
+def _difference_to_preset(recipe: "cnnlab.Recipe") -> str:
     """A line for each value that differs from the preset of the same name; empty if there is no such preset."""
-    from cnnlab.api.runs import preset_changes
-
-    changes = preset_changes(recipe)
+    changes = api.runs.preset_changes(recipe)
     if not changes:
         return "" if changes is None else ", as the preset"
     lines = [f"          {path} = {plain(here)} (preset: {plain(there)})" for path, there, here in changes]
@@ -140,13 +129,11 @@ def _print_values(title: str, values: Mapping[str, Any]) -> None:
 
 def _print_epochs(rows: Sequence[dict[str, Any]]) -> None:
     """The first, the best and the last epochs; a line of dots stands for those between."""
-    from cnnlab.api.runs import best_row
-
     if not rows:
         typer.echo("\nno epoch finished yet")
         return
     typer.echo("\nepochs, as scored while training")
-    best = best_row(rows)
+    best = api.runs.best_row(rows)
     columns = [name for name in _EPOCH_COLUMNS.split() if any(row.get(name) is not None for row in rows)]
     lines: list[list[str]] = []
     last = -1

@@ -5,30 +5,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+import cnnlab
+from cnnlab import api
+from cnnlab.cli import study_tables as tables
 from cnnlab.cli.console import is_terminal, out, print_table, say
 from cnnlab.cli.execution import Command, RunsFolder, RunsOption, options, takes
-from cnnlab.cli.study_tables import (
-    CLAIM_COLUMNS,
-    PLAN_COLUMNS,
-    STATUS_COLUMNS,
-    claim_rows,
-    failure_lines,
-    plan_lines,
-    plan_rows,
-    search_table,
-    status_line,
-    status_rows,
-)
 from cnnlab.core.errors import CnnlabError
-
-if TYPE_CHECKING:
-    from cnnlab.api.inspection import OnStep
-    from cnnlab.api.runs import RunFolder
-    from cnnlab.api.studies import InterimAnalysis, Study
 
 app = typer.Typer(
     help="Compare recipes under several seeds, and judge claims about them.", no_args_is_help=True
@@ -71,23 +57,19 @@ def _study(
     workers: str | None = None,
     retry: bool | None = None,
     **execution: Any,
-) -> "Study":
+) -> "cnnlab.Study":
     """The study and its options. Raises CnnlabError with every problem."""
-    from cnnlab.api.studies import Study, StudyOptions
-
     count = int(workers) if workers and re.fullmatch("[0-9]{1,6}", workers) else workers
-    chosen = StudyOptions(options(**execution), tuple(also or ()), count, bool(retry))  # type: ignore[arg-type]
-    return Study.load(study, changes or (), chosen)
+    chosen = cnnlab.StudyOptions(options(**execution), tuple(also or ()), count, bool(retry))  # type: ignore[arg-type]
+    return cnnlab.Study.load(study, changes or (), chosen)
 
 
 @app.command("ls")
 def list_command() -> None:
     """List the studies that come with cnnlab."""
-    from cnnlab.api.studies import Study, study_names
-
     rows = []
-    for name in study_names():
-        one = Study.load(name).value
+    for name in api.studies.study_names():
+        one = cnnlab.Study.load(name).value
         arms = "search" if one.to_search else str(len(one.arms()))
         rows.append([one.name, arms, str(len(one.seeds)), str(len(one.claim)), one.question])
     print_table(["study", "arms", "seeds", "claims", "question"], rows)
@@ -95,20 +77,20 @@ def list_command() -> None:
 
 @app.command("plan")
 @of_study("device", "data_dir", **_WORK)
-def plan_command(study: "Study", probe: bool = False) -> None:
+def plan_command(study: "cnnlab.Study", probe: bool = False) -> None:
     """Show every cell, and what the study will cost before anything runs.
 
     probe: Train one epoch of each network for which no stored run exists.
     """
     plan = study.plan(probe)
-    print_table(PLAN_COLUMNS, plan_rows(plan))
-    for line in [f"question   {study.value.question}", *plan_lines(plan, study.value.budget)]:
+    print_table(tables.PLAN_COLUMNS, tables.plan_rows(plan))
+    for line in [f"question   {study.value.question}", *tables.plan_lines(plan, study.value.budget)]:
         say(line)
 
 
 @app.command("run")
 @of_study("device", "compile", "data_dir", "download", **_WORK, retry=RetryOption)
-def run_command(study: "Study", seeds: str | None = None) -> None:
+def run_command(study: "cnnlab.Study", seeds: str | None = None) -> None:
     """Train every cell that is not finished yet; stopped ones are continued, failed ones kept with their cause.
 
     seeds N|LIST: Seeds to train now: 5 for 1 to 5, or 1,2,7. New ones are added.
@@ -116,7 +98,7 @@ def run_command(study: "Study", seeds: str | None = None) -> None:
     from cnnlab.cli.study_watch import study_watcher
 
     runs = study.run(study_watcher(study), _seeds(seeds))
-    for line in [*failure_lines(runs), f"study      {study.value.name}: {status_line(runs)}"]:
+    for line in [*tables.failure_lines(runs), f"study      {study.value.name}: {tables.status_line(runs)}"]:
         say(line)
     say(f"next       cnnlab study {'measure' if study.value.measurements else 'claims'} {study.reference}")
     failures = [runs.folder.failure(record.cell) for record in runs.failures]
@@ -126,7 +108,7 @@ def run_command(study: "Study", seeds: str | None = None) -> None:
 
 @app.command("status")
 @of_study(**_PLACE)
-def status_command(study: "Study", watch: bool = False) -> None:
+def status_command(study: "cnnlab.Study", watch: bool = False) -> None:
     """Show the state of every cell of a study, arm by arm, from its run folders.
 
     watch: Renew the table until the study is done.
@@ -135,39 +117,39 @@ def status_command(study: "Study", watch: bool = False) -> None:
 
     runs = study.status()
     if not is_terminal():
-        print_table(STATUS_COLUMNS, status_rows(runs))
-        say(status_line(runs))
+        print_table(tables.STATUS_COLUMNS, tables.status_rows(runs))
+        say(tables.status_line(runs))
     elif watch:
         watch_status(study, runs)
     else:
         out.print(status_table(runs), soft_wrap=False)
-    for line in failure_lines(runs):
+    for line in tables.failure_lines(runs):
         say(line)
 
 
 @app.command("settle")
 @of_study("device", "compile", "data_dir", "download", **_WORK)
-def settle_command(study: "Study", max_seeds: int) -> None:
+def settle_command(study: "cnnlab.Study", max_seeds: int) -> None:
     """Add seeds where a claim is undecided, until all are decided or have --max-seeds.
 
     max_seeds --max-seeds: No arm gets more seeds than this.
     """
     from cnnlab.cli.study_watch import study_watcher
 
-    def show(analysis: "InterimAnalysis") -> None:
+    def show(analysis: "api.studies.InterimAnalysis") -> None:
         outcomes = [one.verdict for one in analysis.verdicts]
         counts = ", ".join(f"{outcomes.count(one)} {one}" for one in ("confirmed", "refuted", "undecided"))
         more = "; ".join(f"{arm}, seed {seed}" for arm, seed in analysis.next_cells)
         say(f"analysis {analysis.number:<2}{counts}{'; next: ' + more if more else ''}")
 
     last = study.settle(max_seeds, study_watcher(study), show, _measuring)
-    print_table(CLAIM_COLUMNS, claim_rows(last.verdicts))
+    print_table(tables.CLAIM_COLUMNS, tables.claim_rows(last.verdicts))
 
 
 @app.command("search")
 @of_study("device", "compile", "data_dir", "download", **_WORK)
 def search_command(
-    study: "Study", method: str | None = None, trials: int | None = None, storage: str | None = None
+    study: "cnnlab.Study", method: str | None = None, trials: int | None = None, storage: str | None = None
 ) -> None:
     """Search the factors of a study for the recipe that is best on val; repeat it to go on, or to try more.
 
@@ -180,7 +162,7 @@ def search_command(
     if method not in (None, "random", "bayes"):
         raise CnnlabError(f"--method: received {method!r}, expected random or bayes")
     found = study.search(SearchLines(), method, trials, storage)  # type: ignore[arg-type]
-    print_table(*search_table(study.value, found, _TRIALS_SHOWN))
+    print_table(*tables.search_table(study.value, found, _TRIALS_SHOWN))
     say(f"trials     {len(found.trials)}, all in {found.table}")
     if found.confirmation is not None:
         say("note       chosen from many, the best look better than they are: compare them under new seeds")
@@ -189,36 +171,36 @@ def search_command(
 
 @app.command("measure")
 @of_study("data_dir", "runs", "download")
-def measure_command(study: "Study") -> None:
+def measure_command(study: "cnnlab.Study") -> None:
     """Measure what claims need beyond training: see `cnnlab inspect`. Runs that have it are skipped."""
     if not study.value.measurements:
         say(f"study      {study.value.name}: no claim of it needs a measurement")
         return
-    say(f"study      {study.value.name}: {status_line(study.measure(_measuring))}")
+    say(f"study      {study.value.name}: {tables.status_line(study.measure(_measuring))}")
     say(f"next       cnnlab study claims {study.reference}")
 
 
 @app.command("claims")
 @of_study(**_PLACE)
-def claims_command(study: "Study") -> None:
+def claims_command(study: "cnnlab.Study") -> None:
     """Judge every claim of a study: confirmed, refuted or undecided, and why."""
     runs = study.status()
     verdicts = runs.verdicts()
-    print_table(CLAIM_COLUMNS, claim_rows(verdicts))
+    print_table(tables.CLAIM_COLUMNS, tables.claim_rows(verdicts))
     tests = "valid under repeated analyses (settle)" if runs.looks == "repeated" else "one analysis"
     for line in [
         *(f"{one.verdict:<10} {one.claim}: {one.reason}" for one in verdicts),
         f"tests      {tests}, Holm over {len(verdicts)} claims",
         *(f"note       {line}" for line in runs.notes),
-        f"study      {status_line(runs)}",
-        *failure_lines(runs),
+        f"study      {tables.status_line(runs)}",
+        *tables.failure_lines(runs),
     ]:
         say(line)
 
 
 @of_study(runs=RunsFolder, also=AlsoOption)
 def report(
-    study: "Study",
+    study: "cnnlab.Study",
     html: bool = False,
     pdf: bool = False,
     notebook: bool = False,
@@ -244,7 +226,7 @@ def report(
 
 
 @contextmanager
-def _measuring(run: "RunFolder", name: str) -> "Iterator[OnStep]":
+def _measuring(run: "api.runs.RunFolder", name: str) -> "Iterator[api.inspection.OnStep]":
     """Progress while one run is measured, and a line when it is done."""
     from cnnlab.cli.progress import progress_bar
 
@@ -255,16 +237,14 @@ def _measuring(run: "RunFolder", name: str) -> "Iterator[OnStep]":
 
 def _seeds(text: str | None) -> list[int] | None:
     """`5` is 1 to 5, `1,2,7` are those."""
-    from cnnlab.api.studies import MOST_SEEDS, seed_problems
-
     if text is None:
         return None
     words = [word.strip() for word in text.split(",")]
     if not all(re.fullmatch("[0-9]{1,20}", word) for word in words) or words == ["0"]:
         raise CnnlabError(f"--seeds: received {text!r}, expected how many (5), or a list (1,2,7)")
-    if len(words) == 1 and int(text) > MOST_SEEDS:
-        raise CnnlabError(f"--seeds: received {text}, expected at most {MOST_SEEDS:,}")
+    if len(words) == 1 and int(text) > api.studies.MOST_SEEDS:
+        raise CnnlabError(f"--seeds: received {text}, expected at most {api.studies.MOST_SEEDS:,}")
     seeds = list(range(1, int(text) + 1)) if len(words) == 1 else [int(word) for word in words]
-    if problems := seed_problems(seeds):
+    if problems := api.studies.seed_problems(seeds):
         raise CnnlabError(*problems)
     return seeds

@@ -1,12 +1,9 @@
 """A study as rows of text: the states of its arms, its cost, the verdicts on its claims, the trials of a search."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from cnnlab import api
 from cnnlab.core.numbers import count
-
-if TYPE_CHECKING:
-    from cnnlab.api.studies import Plan, Search, StudyRuns, StudyValue, Verdict
 
 STATUS_COLUMNS = ("arm", "complete", "running", "stopped", "failed", "missing", "now")
 PLAN_COLUMNS = ("arm", "seed", "recipe", "state", "minutes", "MB")
@@ -14,28 +11,26 @@ CLAIM_COLUMNS = ("claim", "verdict", "effect", "95% interval", "n", "p")
 _MINUTE, _MB = 60, 10**6
 
 
-def status_rows(runs: "StudyRuns") -> list[list[str]]:
+def status_rows(runs: "api.studies.StudyRuns") -> list[list[str]]:
     """One row per arm: the number of cells in each state, and the epochs of those that run."""
-    from cnnlab.api.studies import arm_rows
-
     return [
         [
             row.arm,
             *(str(row.counts.get(state) or "") for state in STATUS_COLUMNS[1:-1]),  # type: ignore[call-overload]
             "; ".join(f"seed {seed}: epoch {done} of {all_}" for seed, (done, all_) in row.running.items()),
         ]
-        for row in arm_rows(runs)
+        for row in api.studies.arm_rows(runs)
     ]
 
 
-def status_line(runs: "StudyRuns") -> str:
+def status_line(runs: "api.studies.StudyRuns") -> str:
     """The same in one line: `7 of 24 complete, 2 running, 15 missing`."""
     counts, complete = runs.counts, f"{runs.counts['complete']} of {len(runs.records)} complete"
     others = ("running", "stopped", "failed", "missing")
     return ", ".join([complete, *(f"{counts[state]} {state}" for state in others if counts[state])])  # type: ignore[index]
 
 
-def failure_lines(runs: "StudyRuns") -> list[str]:
+def failure_lines(runs: "api.studies.StudyRuns") -> list[str]:
     """A line for each failed cell, with its cause."""
     return [f"failed     {record.cell}: {record.cause}" for record in runs.failures]
 
@@ -45,7 +40,7 @@ def workers_text(workers: int, threads: int) -> str:
     return f"{workers}, {count(threads, 'CPU thread')} each"
 
 
-def plan_rows(plan: "Plan") -> list[list[str]]:
+def plan_rows(plan: "api.studies.Plan") -> list[list[str]]:
     """One row per cell; minutes and disk of what is left to do."""
     rows = []
     for one in plan.cells:
@@ -57,7 +52,7 @@ def plan_rows(plan: "Plan") -> list[list[str]]:
     return rows
 
 
-def plan_lines(plan: "Plan", budget: float | None) -> list[str]:
+def plan_lines(plan: "api.studies.Plan", budget: float | None) -> list[str]:
     """Totals, the runs they are computed from, and why some cannot be computed."""
     todo = sum(1 for one in plan.cells if one.left)
     lines = [f"to do      {todo} of {len(plan.cells)} trainings"]
@@ -74,7 +69,7 @@ def plan_lines(plan: "Plan", budget: float | None) -> list[str]:
     return [*lines, *(f"unknown    {problem}" for problem in plan.problems)]
 
 
-def claim_rows(verdicts: Iterable["Verdict"]) -> list[list[str]]:
+def claim_rows(verdicts: Iterable["api.studies.Verdict"]) -> list[list[str]]:
     """One row per claim."""
     rows = []
     for one in verdicts:
@@ -85,14 +80,14 @@ def claim_rows(verdicts: Iterable["Verdict"]) -> list[list[str]]:
     return rows
 
 
-def search_table(study: "StudyValue", search: "Search", most: int) -> tuple[list[str], list[list[str]]]:
+def search_table(
+    study: "api.studies.StudyValue", search: "api.studies.Search", most: int
+) -> tuple[list[str], list[list[str]]]:
     """Columns, a factor named by the last word of its path, and rows: the best trials, then those without accuracy."""
-    from cnnlab.api.studies import shortened, value_text
-
     columns = ["trial", *(path.rpartition(".")[2] for path in study.factors), "best_val", "cause"]
     failed = [one for one in search.trials if one.val is None]
     rows = []
     for one in [*search.ranking, *failed][:most]:
-        setting = map(value_text, shortened(one.setting).values())
+        setting = map(api.studies.value_text, api.studies.shortened(one.setting).values())
         rows.append([str(one.number), *setting, "" if one.val is None else f"{one.val:.4f}", one.cause])
     return columns, rows

@@ -1,52 +1,40 @@
 """`cnnlab train`, `cnnlab resume` and `cnnlab demo`."""
 
-from typing import TYPE_CHECKING
-
+import cnnlab
+from cnnlab import api
 from cnnlab.cli.console import say
 from cnnlab.cli.execution import RunsOption, SetOption, ThreadsOption, takes
 
-if TYPE_CHECKING:
-    from cnnlab import Options
-
 
 @takes("device", "threads", "compile", "data_dir", "runs", "download")
-def train(recipe: str, options: "Options", changes: SetOption = None, seed: int | None = None) -> None:
+def train(recipe: str, options: "cnnlab.Options", changes: SetOption = None, seed: int | None = None) -> None:
     """Train a recipe in a new run folder.
 
     recipe: A preset (see `cnnlab recipes ls`) or a TOML file.
     seed: Seed of the training (same as --set seed=N).
     """
-    from cnnlab import Recipe
     from cnnlab.cli.watch import watcher
 
     overrides = [*(changes or []), *([f"seed={seed}"] if seed is not None else [])]
-    value = Recipe.load(recipe, overrides)
-    from cnnlab import train  # torch: only after the recipe is checked
-
-    train(value, options, watcher())
+    value = cnnlab.Recipe.load(recipe, overrides)  # before `cnnlab.train` imports torch
+    cnnlab.train(value, options, watcher())
 
 
 @takes("device", "threads", "data_dir", "runs")
-def resume(options: "Options", run: str = "last") -> None:
+def resume(options: "cnnlab.Options", run: str = "last") -> None:
     """Continue a stopped run from its last checkpoint, as if it had never stopped.
 
     run [RUN]: Run folder, id, unique beginning of an id, or `last`.
     """
-    from cnnlab import load_run
     from cnnlab.cli.watch import watcher
 
-    found = load_run(run, options.runs)
-    from cnnlab import resume  # torch: only after the run is found
-
-    resume(found, options, watcher())
+    found = cnnlab.load_run(run, options.runs)  # before `cnnlab.resume` imports torch
+    cnnlab.resume(found, options, watcher())
 
 
 def demo(runs: RunsOption = None, threads: ThreadsOption = None) -> None:
     """Train three variants on the embedded data set `shapes`, compare them, print where the result is."""
-    from cnnlab import Options
-    from cnnlab.api.training import run_demo
-
-    folder = run_demo(Options(runs=runs, threads=threads), say)
+    folder = api.training.run_demo(cnnlab.Options(runs=runs, threads=threads), say)
     say("")
     say((folder / "comparison.md").read_text().partition("\n!")[0])
     say(f"table    {folder / 'comparison.md'}")
