@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.study_speed import Silent, replicates
+from bench.study_speed import replicates
 from cnnlab.core.cores import usable_cores
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic, write_json
 from cnnlab.launch.options import Options
 from cnnlab.study.definition import Study
 from cnnlab.study.runner import run_study
-from cnnlab.study.session import StudyOptions
+from cnnlab.study.session import StudyOptions, StudyWatcher
 
 ASKED = 1.0
 
@@ -64,7 +64,7 @@ def measure(study: Study, workers: int) -> Result:
     with tempfile.TemporaryDirectory(prefix="cnnlab-bench-") as runs:
         options = StudyOptions(Options(runs=Path(runs), compile="off"), workers=workers)
         start = time.perf_counter()
-        standing = run_study(study, options, Silent())
+        standing = run_study(study, options, StudyWatcher())
         wall = time.perf_counter() - start
         if standing.failures:
             raise CnnlabError(*(f"{record.cell}: {record.cause}" for record in standing.failures))

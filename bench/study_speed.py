@@ -21,11 +21,9 @@ from cnnlab.core.cores import usable_cores
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_json
 from cnnlab.launch.options import Options
-from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
-from cnnlab.study.record import CellRecord, StudyRuns
 from cnnlab.study.runner import run_study
-from cnnlab.study.session import StudyOptions
+from cnnlab.study.session import StudyOptions, StudyWatcher
 
 ASKED = 1.15
 
@@ -42,16 +40,6 @@ class Result:
     workers_seconds: float
     speedup: float
     asked: float = ASKED
-
-
-class Silent:
-    """See `StudyWatcher`."""
-
-    def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None: ...
-    def on_start(self, record: CellRecord, attempt: int) -> None: ...
-    def on_end(self, cell: Cell, outcome: str) -> None: ...
-    def on_tick(self) -> None: ...
-    def on_close(self) -> None: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +83,7 @@ def _seconds(study: Study, workers: int) -> float:
     with tempfile.TemporaryDirectory(prefix="cnnlab-bench-") as runs:
         options = StudyOptions(Options(runs=Path(runs), compile="off"), workers=workers)
         start = time.perf_counter()
-        standing = run_study(study, options, Silent())
+        standing = run_study(study, options, StudyWatcher())
         seconds = time.perf_counter() - start
         if standing.failures:
             raise CnnlabError(*(f"{record.cell}: {record.cause}" for record in standing.failures))

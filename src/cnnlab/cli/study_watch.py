@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cnnlab.api.studies import Cell, CellRecord, Silent, Study, StudyRuns, Trial
+from cnnlab.api.studies import Cell, CellRecord, SearchWatcher, Study, StudyRuns, Trial
 from cnnlab.cli.console import is_terminal, out, say
 from cnnlab.cli.study_tables import STATUS_COLUMNS, status_line, status_rows, workers_text
 
@@ -19,7 +19,7 @@ def study_watcher(study: Study) -> "PlainStudyWatcher":
     return TerminalStudyWatcher(study) if is_terminal() else PlainStudyWatcher()
 
 
-class PlainStudyWatcher(Silent):
+class PlainStudyWatcher(SearchWatcher):
     """A line when a cell begins, and one when it ends."""
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:

@@ -9,7 +9,6 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import tomli_w
 
@@ -53,8 +52,8 @@ def shortened(setting: Setting) -> Setting:
     }
 
 
-class SearchWatcher(StudyWatcher, Protocol):
-    """Methods that are called while a search runs."""
+class SearchWatcher(StudyWatcher):
+    """Methods that are called while a search runs. Each does nothing; override those you need."""
 
     def on_search(self, done: int, trials: int, workers: int, threads: int) -> None:
         """All checks have passed; the first training is next. `done` of the `trials` have ended in earlier calls."""

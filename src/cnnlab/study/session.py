@@ -23,8 +23,8 @@ _PAUSE = 0.05
 _ATTEMPTS = 2
 
 
-class StudyWatcher(Protocol):
-    """Methods that are called while a study runs."""
+class StudyWatcher:
+    """Methods that are called while a study runs. Each does nothing; override those you need."""
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
         """All checks have passed; the first training is next."""
