@@ -7,7 +7,7 @@ import typer
 
 from cnnlab import api
 from cnnlab.cli.console import err
-from cnnlab.cli.execution import DeviceOption, RunsOption, ThreadsOption, takes
+from cnnlab.cli.execution import takes
 from cnnlab.core.files import write_atomic
 
 app = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
@@ -20,11 +20,11 @@ def latency(
     image: Path | None = None,
     warmup: int = 20,
     iterations: int = 500,
-    threads: ThreadsOption = None,
-    device: DeviceOption = "auto",
+    threads: int | None = None,
+    device: str = "auto",
     backend: list[str] | None = None,
     json_file: Path | None = None,
-    runs: RunsOption = None,
+    runs: Path | None = None,
 ) -> None:
     """Time single images, and check that every backend gives the same logits.
 

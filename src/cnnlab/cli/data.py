@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cnnlab import api
-from cnnlab.cli.execution import DataDirOption, SetOption, options, takes
+from cnnlab.cli.execution import options, takes
 
 app = typer.Typer(help="Get, check and look at data sets.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ PROBLEMS_FOUND = 3  # the documented exit code of bad data
 
 @app.command("get")
 @takes()
-def get_command(name: str, data_dir: DataDirOption = None, mirror: list[str] | None = None) -> None:
+def get_command(name: str, data_dir: Path | None = None, mirror: list[str] | None = None) -> None:
     """Download the official files; an interrupted download continues, a wrong file is refused.
 
     name NAME: cifar10, cifar100, mnist, fashion-mnist.
@@ -44,7 +44,8 @@ def _report_lines(report: "api.data.CheckReport") -> Iterator[str]:
 
 
 @app.command("check")
-def check_command(source: Source, data_dir: DataDirOption = None) -> None:
+@takes()
+def check_command(source: Source, data_dir: Path | None = None) -> None:
     """Read every image: labels, sizes, modes, unreadable files, class balance, test images in train."""
     report = api.data.check(source, data_dir)
     for line in _report_lines(report):
@@ -65,9 +66,9 @@ def preview_command(
     size: str | None = None,
     augment: bool = False,
     recipe: str | None = None,
-    overrides: SetOption = None,
+    changes: list[str] | None = None,
     seed: int = 0,
-    data_dir: DataDirOption = None,
+    data_dir: Path | None = None,
 ) -> None:
     """Draw a contact sheet: images of every class with their names, as stored and augmented.
 
@@ -77,6 +78,6 @@ def preview_command(
     recipe: The recipe whose augmentation is shown, implies --augment, as does --set; else simplenn-aug.
     seed: Seed of the augmentation's draws.
     """
-    wanted = recipe or ("simplenn-aug" if augment or overrides else None)
-    api.data.preview(source, data_dir, size, wanted, overrides or (), seed, out)
+    wanted = recipe or ("simplenn-aug" if augment or changes else None)
+    api.data.preview(source, data_dir, size, wanted, changes or (), seed, out)
     typer.echo(f"wrote {out}")

@@ -8,7 +8,7 @@ import typer
 
 from cnnlab import api
 from cnnlab.cli.console import say
-from cnnlab.cli.execution import NetworkArgument, RunsOption, takes
+from cnnlab.cli.execution import NetworkArgument, takes
 
 
 @takes()
@@ -18,7 +18,7 @@ def cost(
     classes: Annotated[int | None, typer.Option(min=1)] = None,
     counters: bool = False,
     as_json: bool = False,
-    runs: RunsOption = None,
+    runs: Path | None = None,
 ) -> None:
     """Print the output shape, parameters and costs of every layer for one image.
 
@@ -39,7 +39,7 @@ def cost(
 
 
 @takes()
-def export(network: NetworkArgument, path: Path, runs: RunsOption = None) -> None:
+def export(network: NetworkArgument, path: Path, runs: Path | None = None) -> None:
     """Write a network as a model file or as ONNX; ONNX takes pixels 0..1 and must answer as torch does.
 
     path: model.safetensors (weights and all that belongs to them) or model.onnx.

@@ -8,7 +8,7 @@ import typer
 import cnnlab
 from cnnlab import api
 from cnnlab.cli.console import say, say_table
-from cnnlab.cli.execution import AtLeastOne, NetworkArgument, RunsOption, takes
+from cnnlab.cli.execution import AtLeastOne, NetworkArgument, takes
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.numbers import percent
 
@@ -24,7 +24,7 @@ def predict(
     num_images: Annotated[int | None, typer.Option(min=1)] = None,
     num_classes: AtLeastOne = 10,
     top: AtLeastOne = 5,
-    runs: RunsOption = None,
+    runs: Path | None = None,
 ) -> None:
     """Classify images with a model file or the best network of a run; write or check predictions.csv.
 

@@ -3,7 +3,7 @@
 import typer
 
 import cnnlab
-from cnnlab.cli.execution import SetOption, takes
+from cnnlab.cli.execution import takes
 
 app = typer.Typer(help="List the recipes that come with cnnlab, print one in full.", no_args_is_help=True)
 
@@ -19,12 +19,12 @@ def list_command() -> None:
 
 @app.command("show")
 @takes()
-def show_command(recipe: str, overrides: SetOption = None) -> None:
+def show_command(recipe: str, changes: list[str] | None = None) -> None:
     """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file.
 
     recipe RECIPE: A name from `recipes ls`, or a TOML file.
     """
-    chosen = cnnlab.Recipe.load(recipe, overrides or ())
+    chosen = cnnlab.Recipe.load(recipe, changes or ())
     for warning in chosen.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"# identity of the experiment: {chosen.hash}\n{chosen.to_toml()}", nl=False)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import typer
 
@@ -13,7 +13,7 @@ import cnnlab
 from cnnlab import api
 from cnnlab.cli import study_tables as tables
 from cnnlab.cli.console import is_terminal, out, print_table, say
-from cnnlab.cli.execution import Command, RunsFolder, RunsOption, options, takes
+from cnnlab.cli.execution import Command, RunsFolder, options, takes
 from cnnlab.core.errors import CnnlabError
 
 app = typer.Typer(
@@ -22,32 +22,13 @@ app = typer.Typer(
 
 _TRIALS_SHOWN = 10
 
-StudyArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="STUDY", help="A study that comes with cnnlab (see `cnnlab study ls`), or a file."
-    ),
-]
-AlsoOption = Annotated[
-    list[Path] | None,
-    typer.Option("--also", metavar="DIR", help="A folder with more runs to use; repeatable."),
-]
-WorkersOption = Annotated[
-    str | None, typer.Option(help="Trainings at the same time, or auto. Else as the study says.")
-]
-WorkerThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads of each worker; else the cores, divided equally.")
-]
-RetryOption = Annotated[
-    bool | None, typer.Option("--retry", help="Try failed cells again, diverged ones from the beginning.")
-]
-_PLACE = {"runs": RunsOption, "also": AlsoOption}
-_WORK = {**_PLACE, "workers": WorkersOption, "threads": WorkerThreadsOption}
+_PLACE = ("runs", "also")
+_WORK = (*_PLACE, "workers", "threads")
 
 
-def of_study(*names: str, **others: Any) -> Callable[[Command], Command]:
+def of_study(*names: str, **kinds: Any) -> Callable[[Command], Command]:
     """As `takes`, for commands on a study: their parameter `study` is the study with its options."""
-    return takes("changes", *names, into="study", make=_study, study=StudyArgument, **others)
+    return takes("study", "changes", *names, into="study", make=_study, **kinds)
 
 
 def _study(
@@ -55,12 +36,21 @@ def _study(
     changes: list[str] | None,
     also: list[Path] | None = None,
     workers: str | None = None,
-    retry: bool | None = None,
+    threads: int | None = None,
+    retry: bool = False,
     **execution: Any,
 ) -> "cnnlab.Study":
-    """The study and its options. Raises CnnlabError with every problem."""
+    """The study and its options. Raises CnnlabError with every problem.
+
+    study STUDY: A study that comes with cnnlab (see `cnnlab study ls`), or a file.
+    also DIR: A folder with more runs to use; repeatable.
+    workers: Trainings at the same time, or auto. Else as the study says.
+    threads: CPU threads of each worker; else the cores, divided equally.
+    retry: Try failed cells again, diverged ones from the beginning.
+    """
     count = int(workers) if workers and re.fullmatch("[0-9]{1,6}", workers) else workers
-    chosen = cnnlab.StudyOptions(options(**execution), tuple(also or ()), count, bool(retry))  # type: ignore[arg-type]
+    run = options(threads=threads, **execution)
+    chosen = cnnlab.StudyOptions(run, tuple(also or ()), count, retry)  # type: ignore[arg-type]
     return cnnlab.Study.load(study, changes or (), chosen)
 
 
@@ -76,7 +66,7 @@ def list_command() -> None:
 
 
 @app.command("plan")
-@of_study("device", "data_dir", **_WORK)
+@of_study("device", "data_dir", *_WORK)
 def plan_command(study: "cnnlab.Study", probe: bool = False) -> None:
     """Show every cell, and what the study will cost before anything runs.
 
@@ -89,7 +79,7 @@ def plan_command(study: "cnnlab.Study", probe: bool = False) -> None:
 
 
 @app.command("run")
-@of_study("device", "compile", "data_dir", "download", **_WORK, retry=RetryOption)
+@of_study("device", "compile", "data_dir", "download", *_WORK, "retry")
 def run_command(study: "cnnlab.Study", seeds: str | None = None) -> None:
     """Train every cell that is not finished yet; stopped ones are continued, failed ones kept with their cause.
 
@@ -107,7 +97,7 @@ def run_command(study: "cnnlab.Study", seeds: str | None = None) -> None:
 
 
 @app.command("status")
-@of_study(**_PLACE)
+@of_study(*_PLACE)
 def status_command(study: "cnnlab.Study", watch: bool = False) -> None:
     """Show the state of every cell of a study, arm by arm, from its run folders.
 
@@ -128,7 +118,7 @@ def status_command(study: "cnnlab.Study", watch: bool = False) -> None:
 
 
 @app.command("settle")
-@of_study("device", "compile", "data_dir", "download", **_WORK)
+@of_study("device", "compile", "data_dir", "download", *_WORK)
 def settle_command(study: "cnnlab.Study", max_seeds: int) -> None:
     """Add seeds where a claim is undecided, until all are decided or have --max-seeds.
 
@@ -147,7 +137,7 @@ def settle_command(study: "cnnlab.Study", max_seeds: int) -> None:
 
 
 @app.command("search")
-@of_study("device", "compile", "data_dir", "download", **_WORK)
+@of_study("device", "compile", "data_dir", "download", *_WORK)
 def search_command(
     study: "cnnlab.Study", method: str | None = None, trials: int | None = None, storage: str | None = None
 ) -> None:
@@ -181,7 +171,7 @@ def measure_command(study: "cnnlab.Study") -> None:
 
 
 @app.command("claims")
-@of_study(**_PLACE)
+@of_study(*_PLACE)
 def claims_command(study: "cnnlab.Study") -> None:
     """Judge every claim of a study: confirmed, refuted or undecided, and why."""
     runs = study.status()
@@ -198,7 +188,7 @@ def claims_command(study: "cnnlab.Study") -> None:
         say(line)
 
 
-@of_study(runs=RunsFolder, also=AlsoOption)
+@of_study("also", runs=RunsFolder)
 def report(
     study: "cnnlab.Study",
     html: bool = False,

@@ -1,13 +1,17 @@
 """`cnnlab train`, `cnnlab resume` and `cnnlab demo`."""
 
+from pathlib import Path
+
 import cnnlab
 from cnnlab import api
 from cnnlab.cli.console import say
-from cnnlab.cli.execution import RunsOption, SetOption, ThreadsOption, takes
+from cnnlab.cli.execution import takes
 
 
 @takes("device", "threads", "compile", "data_dir", "runs", "download")
-def train(recipe: str, options: "cnnlab.Options", changes: SetOption = None, seed: int | None = None) -> None:
+def train(
+    recipe: str, options: "cnnlab.Options", changes: list[str] | None = None, seed: int | None = None
+) -> None:
     """Train a recipe in a new run folder.
 
     recipe: A preset (see `cnnlab recipes ls`) or a TOML file.
@@ -32,7 +36,8 @@ def resume(options: "cnnlab.Options", run: str = "last") -> None:
     cnnlab.resume(found, options, watcher())
 
 
-def demo(runs: RunsOption = None, threads: ThreadsOption = None) -> None:
+@takes()
+def demo(runs: Path | None = None, threads: int | None = None) -> None:
     """Train three variants on the embedded data set `shapes`, compare them, print where the result is."""
     folder = api.training.run_demo(cnnlab.Options(runs=runs, threads=threads), say)
     say("")
