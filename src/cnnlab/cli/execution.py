@@ -32,7 +32,7 @@ AtLeastOne = Annotated[int, typer.Option(min=1)]
 _HELP_LINE = re.compile(r"(\w+)((?: --?[\w-]+)*)(?: (\S+))?: (.+)")
 
 
-def options(
+def shared(
     changes: list[str] | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -40,8 +40,8 @@ def options(
     data_dir: Path | None = None,
     runs: Path | None = None,
     download: bool = True,
-) -> "cnnlab.Options":
-    """The library's options; a download shows its progress. `changes` are not among them. Raises CnnlabError.
+) -> None:
+    """Options of several commands.
 
     changes --set -s KEY=VALUE: Change a value of the recipe, e.g. optim.lr=0.1.
     device: auto, cpu, cuda, cuda:INDEX or mps.
@@ -51,17 +51,13 @@ def options(
     runs --runs --out: Folder of the runs; else CNNLAB_RUNS, else ./runs.
     download: Download the data set if it is not found.
     """
+
+
+def options(**given: Any) -> "cnnlab.Options":
+    """The library's options; a download shows its progress. Raises CnnlabError."""
     from cnnlab.cli.progress import download_bars
 
-    return cnnlab.Options(
-        device=device,
-        threads=threads,
-        compile=compile,
-        data_dir=data_dir,
-        runs=runs,
-        download=download,
-        download_display=download_bars,
-    )
+    return cnnlab.Options(**given, download_display=download_bars)
 
 
 def takes(
@@ -71,10 +67,10 @@ def takes(
 
     After its first paragraph the docstring has a line `name [--flag] [METAVAR]: help` for each parameter. One
     without default and flag is a positional argument; so is one whose METAVAR is in brackets. A parameter without a
-    line is described as the one of the same name of `options`.
+    line has the help of the same name in `shared`.
 
-    The options `names`, described as the parameters of `make` or `options`, are given to `make`, and what it returns
-    to the command's parameter `into`. So are `kinds`, which have another type for Typer.
+    The options `names`, parameters of `make` or `shared`, are given to `make`, and what it returns to the command's
+    parameter `into`. So are `kinds`, options with another type for Typer.
     """
     known = SHARED | _parameters(make, SHARED)[1]
     packed = {name: known[name] for name in names}
@@ -130,5 +126,4 @@ def _described(parameter: Parameter, line: re.Match[str]) -> Parameter:
     return parameter.replace(annotation=Annotated[kind, info])
 
 
-SHARED = _parameters(options, {})[1]
-"""Options by name, as several commands have them."""
+SHARED = _parameters(shared, {})[1]

@@ -2,20 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich import progress as bars
 
-from cnnlab.api.training import (
-    Choice,
-    Engine,
-    Environment,
-    Progress,
-    Recipe,
-    Row,
-    RunFolder,
-    RunResult,
-    Silent,
-)
+from cnnlab.api import training
+from cnnlab.api.training import Choice, Environment, Recipe, Row, RunFolder, RunResult
 from cnnlab.cli.console import err, is_terminal, out, say
 
 _MIB = 2**20
@@ -26,7 +16,7 @@ def watcher() -> "PlainWatcher":
     return TerminalWatcher() if is_terminal() else PlainWatcher()
 
 
-class PlainWatcher(Silent):
+class PlainWatcher(training.Silent):
     """Lines before and after the training, and one for each epoch."""
 
     def on_assembled(
@@ -49,14 +39,14 @@ class PlainWatcher(Silent):
 class TerminalWatcher(PlainWatcher):
     """The plain lines above a progress bar over all steps of the training."""
 
-    def on_start(self, progress: Progress, steps_per_epoch: int) -> None:
+    def on_start(self, progress: training.Progress, steps_per_epoch: int) -> None:
         self.steps_per_epoch = steps_per_epoch
-        self.bar = Bar(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps, left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+        self.bar = bars.Progress(
+            bars.TextColumn("epoch {task.fields[epoch]}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("steps, left"),
+            bars.TimeRemainingColumn(elapsed_when_finished=True),
             console=out,
             transient=True,
         )
@@ -69,7 +59,7 @@ class TerminalWatcher(PlainWatcher):
         done = (epoch - 1) * self.steps_per_epoch + step_in_epoch
         self.bar.update(self.task, completed=done, epoch=epoch)
 
-    def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
+    def on_save(self, engine: training.Engine, progress: training.Progress, best: bool) -> None:
         self.bar.refresh()
 
     def on_end(self) -> None:
