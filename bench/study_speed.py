@@ -21,23 +21,11 @@ from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_json
 from cnnlab.launch.options import Options
 from cnnlab.runs import RunResult
-from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
-from cnnlab.study.record import CellRecord, StudyRuns
 from cnnlab.study.runner import run_study
-from cnnlab.study.session import StudyOptions
+from cnnlab.study.session import StudyOptions, StudyWatcher
 
 ASKED = 1.15
-
-
-class Silent:
-    """See `StudyWatcher`."""
-
-    def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None: ...
-    def on_start(self, record: CellRecord, attempt: int) -> None: ...
-    def on_end(self, cell: Cell, outcome: str) -> None: ...
-    def on_tick(self) -> None: ...
-    def on_close(self) -> None: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +72,7 @@ def run_timed(study: Study, workers: int) -> tuple[float, list[RunResult]]:
     with tempfile.TemporaryDirectory(prefix="cnnlab-bench-") as runs:
         options = StudyOptions(Options(runs=Path(runs), compile="off"), workers=workers)
         start = time.perf_counter()
-        standing = run_study(study, options, Silent())
+        standing = run_study(study, options, StudyWatcher())
         seconds = time.perf_counter() - start
         if standing.failures:
             raise CnnlabError(*(f"{record.cell}: {record.cause}" for record in standing.failures))

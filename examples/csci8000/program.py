@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.cli.console import say
-from cnnlab.cli.download import download_bars
 from cnnlab.cli.exits import errors_to_exit_codes
+from cnnlab.cli.progress import download_bars
 
 if TYPE_CHECKING:
     from examples.csci8000.steps import Network, Trained

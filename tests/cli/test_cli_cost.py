@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cnnlab.cli.cost import cost
+from cnnlab.cli.networks import cost
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.deploy.load import load_predictor
 from cnnlab.deploy.model_file import write_model

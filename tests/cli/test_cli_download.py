@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from cnnlab.cli import download
-from cnnlab.cli.download import download_bars
+from cnnlab.cli import progress
+from cnnlab.cli.progress import download_bars
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], io.StringIO]:
 
     def make(terminal: bool) -> io.StringIO:
         drawn = io.StringIO()
-        console = Console(file=drawn, force_terminal=terminal, width=100)
-        monkeypatch.setattr(download, "_console", lambda: console)
+        console = Console(file=drawn, force_terminal=terminal, width=100, highlight=False, emoji=False)
+        monkeypatch.setattr(progress, "err", console)
         return drawn
 
     return make

@@ -121,7 +121,7 @@ def test_a_file_of_labels_need_not_hold_every_class(cnnlab: Callable, tmp_path: 
     ("arguments", "message"),
     [
         (["predict"], "name a run or a model file, or give --check"),
-        (["predict", "last", "--check", "p.csv"], "looks at a file alone"),
+        (["predict", "last", "--check", "p.csv"], "reads a file only"),
         (["predict", "last", "a.npz", "--csv", "p.csv"], "no runs in"),
         (["grade", "none.csv", "--labels", "labels.csv"], "cannot read labels.csv"),
         (["grade", "none.csv", "--labels", "shapes"], "cannot read none.csv"),

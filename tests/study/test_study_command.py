@@ -58,7 +58,7 @@ def test_a_killed_worker_costs_nothing_and_a_diverged_arm_is_kept(desk: Path) ->
         _kill_the_first_worker(desk / "runs")
         out, _ = study.communicate(timeout=300)
     assert study.returncode == 0, out
-    assert "ended      bn=off, seed 1: killed by SIGKILL; going on with it" in out
+    assert "ended      bn=off, seed 1: killed by SIGKILL; it is continued" in out
     assert "continues  bn=off, seed 1" in out
     assert "failed     too fast, seed 1: DivergedError: the loss is not finite" in out
     assert "study      small: 2 of 3 complete, 1 failed" in out

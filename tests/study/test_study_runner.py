@@ -106,7 +106,7 @@ def test_a_killed_worker_goes_on_once(study: Study, options: StudyOptions, told:
     assert all(
         job.resume for job in launcher.jobs if launcher.jobs.count(job) == 1 and job.resume is not None
     )
-    assert "end lr=0.01, seed 1: killed by signal 9; going on with it" in told.lines
+    assert "end lr=0.01, seed 1: killed by signal 9; it is continued" in told.lines
 
 
 def test_an_old_run_is_not_taken_for_the_outcome_of_a_new_one(
@@ -119,7 +119,7 @@ def test_an_old_run_is_not_taken_for_the_outcome_of_a_new_one(
     )
     runs = run_study(study, dataclasses.replace(options, retry=True), told, launcher=launcher)
     assert runs.counts["complete"] == 4
-    assert "end lr=0.01, seed 1: killed by signal 9; going on with it" in told.lines
+    assert "end lr=0.01, seed 1: killed by signal 9; it is continued" in told.lines
 
 
 def test_a_worker_killed_twice_is_a_failure_and_the_others_go_on(

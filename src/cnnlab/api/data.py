@@ -1,4 +1,4 @@
-"""Data sets: fetched, checked, looked at."""
+"""Data sets: downloaded, checked, previewed."""
 
 import io
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ __all__ = ["CheckReport", "Progress", "check", "get", "preview"]
 
 
 def get(name: str, options: Options | None = None, mirrors: Sequence[str] = ()) -> Path | None:
-    """Download the official files of a data set, verified: their folder; None of one that is part of cnnlab.
+    """Download and verify the official files of a data set: their folder, or None if it is part of cnnlab.
 
-    An interrupted download goes on. Raises DataError.
+    An interrupted download continues. Raises DataError.
     """
     from cnnlab import data
 
     if name in data.NAMED_SOURCES and data.NAMED_SOURCES[name].embedded:
         return None
-    options = options or Options()
-    return data.get(name, options.data_dir, tuple(mirrors), options.download_display)
+    chosen = options or Options()
+    return data.get(name, chosen.data_dir, tuple(mirrors), chosen.download_display)
 
 
 def preview(
@@ -41,10 +41,9 @@ def preview(
     seed: int = 0,
     out: Path | None = None,
 ) -> "Image":
-    """A contact sheet: images of every class, as stored and, by the recipe `augmented_by`, augmented; `out`: a PNG.
+    """A contact sheet: images of every class, as stored and as augmented by a recipe; also written as PNG to `out`.
 
-    `size` (height, width) is for a folder's or Parquet file's images. A PIL image: `numpy.asarray` has its pixels,
-    H x W x 3. Raises DataError, RecipeError, CnnlabError.
+    `size` (height, width) is for images of a folder or a Parquet file. Raises DataError, RecipeError, CnnlabError.
     """
     from cnnlab import data
     from cnnlab.augment import preview_batch
@@ -54,16 +53,13 @@ def preview(
         raise CnnlabError(f"--out: received {out}, expected a name that ends with .png")
     augment = Recipe.load(augmented_by, changes).augment if augmented_by else None
     change = None if augment is None else (lambda images: preview_batch(images, augment, seed))
-    sheet = contact_sheet(data.load(source, data_dir, size=_read_size(size)), change)
+    try:
+        pixels = pair(SIZE.accept_word("--size", size)) if isinstance(size, str) else size
+    except ValueError as problem:
+        raise CnnlabError(f"{problem} (height x width in pixels)") from problem
+    sheet = contact_sheet(data.load(source, data_dir, size=pixels), change)
     if out is not None:
         content = io.BytesIO()
         sheet.save(content, "PNG")
         write_atomic(out, content.getvalue())
     return sheet
-
-
-def _read_size(size: str | tuple[int, int] | None) -> tuple[int, int] | None:
-    try:
-        return pair(SIZE.accept_word("--size", size)) if isinstance(size, str) else size
-    except ValueError as problem:
-        raise CnnlabError(f"{problem} (height x width in pixels)") from problem

@@ -1,4 +1,4 @@
-"""Looking into a trained network: feature maps, confusion, the loss around its weights, what batch norm puts out."""
+"""Inside a trained network: feature maps, confusion, the loss around its weights, outputs of batch norm."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,17 +22,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _silent(done: int, total: int) -> None:
-    """Told after each step of a measurement."""
-
-
 def features(
     network: str, image: str | Path, layer: str | None = None, runs: Path | None = None
 ) -> "FeatureMaps":
-    """The maps that a layer, by default the first convolution, makes of an image.
-
-    Raises ImageError, ArchitectureError with the layers that there are, RunError, WeightsError.
-    """
+    """The maps of a layer, by default the first convolution. Raises ImageError, ArchitectureError, RunError."""
     from cnnlab.deploy.load import load_predictor
     from cnnlab.inspect.features import feature_maps
 
@@ -42,7 +35,7 @@ def features(
 def draw_features(
     network: str, images: Sequence[Path], out: Path, layer: str | None = None, runs: Path | None = None
 ) -> "list[tuple[Path, FeatureMaps]]":
-    """The same for several images or folders of them, each drawn: its figure and its maps. Raises StorageError too."""
+    """The same for several images or folders, each drawn: figure and maps of each. Raises StorageError too."""
     from cnnlab.deploy.load import load_predictor
     from cnnlab.inspect.features import draw_feature_maps
 
@@ -50,14 +43,14 @@ def draw_features(
 
 
 def confusion(run: str, split: str = "test", runs: Path | None = None) -> "Confusion":
-    """Which classes are taken for which, from the outputs that a run stored. Raises RunError."""
+    """Which classes are taken for which, from the stored outputs of a run. Raises RunError."""
     from cnnlab.inspect.confusion import confusion_of_run
 
     return confusion_of_run(load_run(run, runs).folder, split)
 
 
 def draw_confusion(found: "Confusion", out: Path, title: str) -> tuple[Path, Path]:
-    """The matrix as a PNG, named `out`, and an SVG beside it; both. Raises CnnlabError, StorageError."""
+    """Draw the matrix as a PNG, `out`, and an SVG; returns both. Raises CnnlabError, StorageError."""
     from cnnlab.report.figures import confusion_heatmap
 
     return confusion_heatmap(found.counts_KK, found.classes, out, title)
@@ -67,10 +60,10 @@ def landscape(
     run: str,
     settings: LandscapeSettings | None = None,
     options: Options | None = None,
-    on_step: OnStep = _silent,
+    on_step: OnStep = lambda done, total: None,
     out: Path | None = None,
 ) -> "Landscape":
-    """The loss around the weights of a complete run, measured and kept in it; drawn into the PNG `out` if given.
+    """Measure the loss around the weights of a complete run, store it there, and draw it into the PNG `out` if given.
 
     Raises RunError, DataError, CnnlabError, StorageError.
     """
@@ -78,7 +71,7 @@ def landscape(
     from cnnlab.report.figures import loss_surface, png_name
 
     if out is not None:
-        png_name(out)  # refused before the work, not after it
+        png_name(out)  # refuses a bad name before the work
     folder, dataset = _run_and_data(run, options)
     found = measure_landscape(folder, dataset, settings or LandscapeSettings(), on_step)
     if out is not None:
@@ -91,16 +84,16 @@ def batchnorm(
     run: str,
     settings: BatchNormSettings | None = None,
     options: Options | None = None,
-    on_step: OnStep = _silent,
+    on_step: OnStep = lambda done, total: None,
 ) -> "BatchNormStatistics":
-    """Means of what its batch norms put out, in training and at inference. Raises as above, and ArchitectureError."""
+    """Means of batch norm's outputs in training and at inference. Raises as `landscape`, and ArchitectureError."""
     from cnnlab.inspect.measurements import measure_batchnorm
 
     return measure_batchnorm(*_run_and_data(run, options), settings or BatchNormSettings(), on_step)
 
 
 def _run_and_data(run: str, options: Options | None) -> "tuple[RunFolder, Dataset]":
-    """The run, for which a model file is not enough, and the data that it was trained on."""
+    """A complete run and the data that it was trained on."""
     from cnnlab.deploy.run_data import dataset_of
 
     options = options or Options()

@@ -1,4 +1,4 @@
-"""Networks by what a person calls them (a run, a model file, an architecture): their costs, speed, and other forms."""
+"""Networks by name (a run, a model file, an architecture): costs, speed, and other forms."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,22 +20,20 @@ if TYPE_CHECKING:
     from cnnlab.deploy.pretrained import Imported
     from cnnlab.inspect.counters import CounterTable
 
-_INPUT, _CLASSES = "3x32x32", 10
-
 
 class Network(NamedTuple):
-    """An architecture and its input; with `trained`, the network that a run or a model file holds."""
+    """An architecture and its input; `trained` is the network of a run or a model file."""
 
     architecture: Architecture
     input_shape: Shape
     trained: "Predictor | None"
 
     def cost(self) -> Trace:
-        """What every layer makes, holds and costs for one image: `rows` are values."""
+        """Output shape, parameters and costs of every layer for one image, in `rows`."""
         return self.architecture.trace(self.input_shape)
 
     def counters(self) -> "CounterTable":
-        """The same by three counters, and why they differ. Raises ArchitectureError."""
+        """The costs by three counters, and why they differ. Raises ArchitectureError."""
         from cnnlab.inspect.counters import count
 
         return count(self.architecture, self.input_shape, self.trained.model if self.trained else None)
@@ -44,14 +42,20 @@ class Network(NamedTuple):
 def find_network(
     text: str, runs: Path | None = None, input_size: str | None = None, classes: int | None = None
 ) -> Network:
-    """The network that `text` means; torch is imported for a run or a model file alone.
+    """The network that `text` means; torch is imported only for a run or a model file.
 
-    Names of architectures and layers come first: a run whose id is one needs its path. `input_size` and `classes`
+    Names of architectures and layers come first: a run with such an id needs its path. `input_size` and `classes`
     are for architectures. Raises ArchitectureError, RunError and WeightsError.
     """
-    if not _is_place(text, runs):
-        input_shape = read_shape(input_size or _INPUT)
-        return Network(_architecture(text, input_shape, classes or _CLASSES), input_shape, None)
+    is_named = text in NAMED or text in LAYERS or text in SYNONYMS
+    if not _is_place(text, is_named, runs):
+        input_shape = read_shape(input_size or "3x32x32")
+        try:
+            return Network(resolve(text, input_shape, classes or 10), input_shape, None)
+        except ArchitectureError as error:
+            if len(text.split()) > 1 or is_named:
+                raise
+            raise ArchitectureError(*error.problems, f"nor is {text!r} a run or a model file") from None
     if input_size is not None or classes is not None:
         raise ArchitectureError(f"--input and --classes are for architectures; {text} has its own")
     from cnnlab.deploy.load import load_predictor
@@ -67,9 +71,9 @@ def latencies(
     watch: Callable[[str], AbstractContextManager[object]] = nullcontext,
     **timing: Any,
 ) -> "dict[str, Latency]":
-    """Network -> how long one image takes by each of `backends`, all if None; `timing` as of `measure_latency`.
+    """Network -> time of one image by each of `backends`, all if None; `timing` are options of `measure_latency`.
 
-    `watch` is entered with the name of each network while that is timed. Raises CnnlabError before any is.
+    `watch` is entered with the name of each network while it is timed. Raises CnnlabError before any timing.
     """
     from cnnlab.deploy.backends import BACKENDS
     from cnnlab.deploy.latency import ITERATIONS, WARMUP, check_timing, measure_latency, untrained
@@ -89,7 +93,7 @@ def latencies(
 
 
 def export(network: str, path: Path, runs: Path | None = None) -> "Parity | None":
-    """Write a run or model file as `*.safetensors` or `*.onnx`; of ONNX, how alike it answers. Raises ExportError."""
+    """Write a network as `*.safetensors` or `*.onnx`; for ONNX the difference to torch. Raises ExportError."""
     from cnnlab.deploy import export, load
 
     predictor, origin = load.load_network(network, runs)
@@ -102,7 +106,7 @@ def import_weights(
     out: Path | None = None,
     progress: "ProgressDisplay | None" = None,
 ) -> "tuple[Imported, Path]":
-    """Convert a file of published weights, or those `known` by name, to a model file: what it is, and where.
+    """Convert a file of published weights, or those `known` by name, to a model file; returns both.
 
     Raises CnnlabError, WeightsError, DataError, StorageError.
     """
@@ -123,23 +127,10 @@ def import_weights(
     return imported, target
 
 
-def _is_place(text: str, runs: Path | None) -> bool:
+def _is_place(text: str, is_named: bool, runs: Path | None) -> bool:
+    """Whether the text means a run or a model file."""
     if text == "last" or Path(text).suffix == ".safetensors" or layout.is_run_folder(Path(text).absolute()):
         return True
-    if not text or _is_named(text):
+    if not text or is_named:
         return False
     return any(folder.name.startswith(text) for folder in run_folders(runs_root(runs)))
-
-
-def _architecture(text: str, input_shape: Shape, classes: int) -> Architecture:
-    """As `resolve`; for a lone word that means nothing, the error says that it is no run either."""
-    try:
-        return resolve(text, input_shape, classes)
-    except ArchitectureError as error:
-        if len(text.split()) > 1 or _is_named(text):
-            raise
-        raise ArchitectureError(*error.problems, f"nor is {text!r} a run or a model file") from None
-
-
-def _is_named(text: str) -> bool:
-    return text in NAMED or text in LAYERS or text in SYNONYMS

@@ -1,4 +1,4 @@
-"""What networks answer: predictions for images, tables of them, scores of whole splits, grades of a table.
+"""Answers of networks: predictions for images, tables of them, scores of whole splits, grades of a table.
 
 Shape legend: N images.
 """
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Table(NamedTuple):
-    """A `predictions.csv` that was written: how many images, what their ids are, and the file at position 0, if any."""
+    """A written `predictions.csv`: number of images, kind of ids, and the file at position 0 if there is one."""
 
     images: int
     ids: "Ids"
@@ -35,7 +35,7 @@ class Table(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A split through a network: `title` says which; `confusion` has the counts by class."""
+    """The score of a network on the split named `title`, with the counts by class."""
 
     title: str
     score: "Score"
@@ -43,7 +43,7 @@ class Scored(NamedTuple):
 
 
 class Graded(NamedTuple):
-    """A table of predictions against the truth: `title` says which."""
+    """The grade of a table of predictions; `title` names the true labels."""
 
     title: str
     grade: "Grade"
@@ -57,12 +57,12 @@ def predict(network: str, images: Sequence[str | Path], runs: Path | None = None
 
 
 def write_stored(run: str, split: str, csv: Path, runs: Path | None = None) -> int:
-    """Write the predictions that a run stored of val or test; how many. Raises RunError, CnnlabError, StorageError."""
+    """Write the stored predictions of a run on val or test; returns how many. Raises RunError, StorageError."""
     from cnnlab.deploy.predictions_csv import write_predictions_csv
 
     if run.endswith(".safetensors"):
         raise CnnlabError(
-            f"predict --split reads what a run has stored, and {run} is a model file; "
+            f"predict --split reads stored predictions of a run, and {run} is a model file; "
             f"`cnnlab score {run} --data NAME --split {split} --predictions {csv}` computes them"
         )
     logits = load_run(run, runs).folder.logits(split).logits
@@ -73,10 +73,7 @@ def write_stored(run: str, split: str, csv: Path, runs: Path | None = None) -> i
 def write_unlabelled(
     network: str, places: Sequence[Path], csv: Path, ids: "Ids | None" = None, runs: Path | None = None
 ) -> Table:
-    """Write the predictions for images without labels: files, folders, archives or an array.
-
-    Raises DataError, ImageError, CnnlabError, StorageError.
-    """
+    """Write predictions for unlabelled images: files, folders, archives or an array. Raises CnnlabError."""
     from cnnlab.data.unlabelled import read_unlabelled
     from cnnlab.deploy.load import load_predictor
     from cnnlab.deploy.predictions_csv import ids_of, write_predictions_csv
@@ -92,7 +89,7 @@ def write_unlabelled(
 
 
 def check_table(file: Path, num_images: int | None = None, num_classes: int = 10, named: bool = False) -> int:
-    """How many predictions a well-formed file has. Raises PredictionsError with every problem, CnnlabError."""
+    """The number of predictions in a file. Raises PredictionsError with every problem, CnnlabError."""
     from cnnlab.deploy.predictions_csv import read_predictions_csv
 
     labels = read_predictions_csv(file, num_images, num_classes, named=named)
@@ -110,9 +107,9 @@ def score(
     csv: Path | None = None,
     predictions: Path | None = None,
 ) -> Scored:
-    """A whole split of a data set through a run or model file; `data` None: the run's own, or that of its classes.
+    """Score a run or model file on a whole split; `data` None: the run's own data, or the data set of its classes.
 
-    `csv` gets the confusion matrix, `predictions` the label of every image. Raises CnnlabError of every kind.
+    Files: the confusion matrix goes to `csv`, the label of every image to `predictions`. Raises CnnlabError.
     """
     from cnnlab.deploy import score as scoring
     from cnnlab.deploy.load import is_model_file, load_predictor
@@ -148,7 +145,7 @@ def grade(predictions: Path, labels: str, options: Options | None = None) -> Gra
     received = read_predictions_csv(predictions, num_classes=num_classes, ids=truth)
     predicted_N = np.array([received[one] for one in truth], dtype=np.int64)
     truth_N = np.array(list(truth.values()), dtype=np.int64)
-    if classes is None:  # a file of labels does not say which there are: those that occur, by their numbers
+    if classes is None:  # a file of labels has no class names: use the numbers in it
         numbers, places = np.unique(np.stack([predicted_N, truth_N]), return_inverse=True)
         predicted_N, truth_N = places.reshape(2, -1)
         classes = tuple(map(str, numbers.tolist()))
@@ -156,30 +153,30 @@ def grade(predictions: Path, labels: str, options: Options | None = None) -> Gra
 
 
 def _own_source(run: "RunFolder | None", predictor: "Predictor") -> str:
-    """The data a run was trained on, or the named data set that has the model's classes. Raises CnnlabError."""
+    """The data of a run, or the named data set with the model's classes. Raises CnnlabError."""
     from cnnlab.data import NAMED_SOURCES
     from cnnlab.deploy.run_data import source_of
 
     if run is not None:
         return source_of(run)
-    for name, named in NAMED_SOURCES.items():
-        if named.classes == predictor.classes:
-            return name
-    raise CnnlabError("score: no known data set has this model's classes; name one with --data")
+    matching = [name for name, named in NAMED_SOURCES.items() if named.classes == predictor.classes]
+    if not matching:
+        raise CnnlabError("score: no known data set has this model's classes; name one with --data")
+    return matching[0]
 
 
 def _val_of(run: "RunFolder | None", dataset: "Dataset") -> "Split":
-    """The images that a run held out. Raises CnnlabError for anything but a run and the data it was trained on."""
+    """The val images of a run. Raises CnnlabError for anything but a run and the data it was trained on."""
     from cnnlab.data import Split
 
     if run is None or dataset.digest != run.environment.data.digest:
-        raise CnnlabError("score: val is what a run held out of its own data; choose --split test or train")
+        raise CnnlabError("score: val is part of a run's own training data; choose --split test or train")
     stored = run.logits("val")
     return Split(dataset.train.images[stored.indices], stored.labels)
 
 
 def _truth(labels: str, options: Options) -> tuple[str, dict[str, int], tuple[str, ...] | None]:
-    """What the labels are of, the true label of every id, and the classes' names if known. Raises CnnlabError."""
+    """Title of the labels, the true label of every id, and the names of the classes if known. Raises CnnlabError."""
     from cnnlab.deploy.predictions_csv import read_predictions_csv
 
     if labels.lower().endswith(".csv"):

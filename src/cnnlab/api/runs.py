@@ -1,4 +1,4 @@
-"""Runs as values: a row for each, what a recipe changes of its preset, two runs compared, SQL over all."""
+"""Runs as values: a row for each, differences to the preset, two runs compared, SQL over all."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ Difference = tuple[str, Any, Any]
 
 
 class Comparison(NamedTuple):
-    """Two runs: where their recipes differ, what else does (a line each), and the row of each as in `list_runs`."""
+    """Differences between the recipes of two runs, other differences (a line each), and their rows of `list_runs`."""
 
     differences: list[Difference]
     notes: list[str]
@@ -42,7 +42,7 @@ def list_runs(runs: Path | None = None, sort: str = "created", reverse: bool = F
     if sort not in columns:
         raise CnnlabError(f"--sort: received {sort!r}{did_you_mean(sort, columns)}")
     known = [row for row in rows if row.get(sort) is not None]
-    # Numbers before words, so that a column of both can be sorted.
+    # Numbers before words: a column may have both.
     known.sort(key=lambda row: (isinstance(row[sort], str), row[sort]), reverse=reverse)
     return known + [row for row in rows if row.get(sort) is None]
 
@@ -56,7 +56,7 @@ def compare(first: str, second: str, runs: Path | None = None) -> Comparison:
 
 
 def preset_changes(recipe: Recipe) -> list[Difference] | None:
-    """What a recipe changes of the preset of its name: path, the preset's value, its own. None without a preset."""
+    """Changes to the preset of the same name: path, the preset's value, the recipe's. None without such a preset."""
     try:
         return Recipe.named(recipe.name).diff(recipe)
     except RecipeError:
@@ -64,5 +64,5 @@ def preset_changes(recipe: Recipe) -> list[Difference] | None:
 
 
 def query(sql: str, runs: Path | None = None) -> Table:
-    """The answer of DuckDB to `sql` over the tables `runs` and `metrics`. Raises QueryError."""
+    """Run `sql` in DuckDB over the tables `runs` and `metrics`. Raises QueryError."""
     return queries.query(runs_root(runs), sql)

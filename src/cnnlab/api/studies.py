@@ -1,9 +1,11 @@
-"""Studies in Python: what one costs, its runs, how it stands, what becomes of its claims, its report."""
+"""Studies in Python: forecast, runs, status, verdicts, report."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnnlab.compare.verdicts import Verdict
 from cnnlab.inspect.settings import OnStep
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 StudyValue = definition.Study
 
 __all__ = [
-    "MOST_SEEDS", "ArmRow", "Cell", "CellRecord", "InterimAnalysis", "Plan", "Search", "Silent", "Study",
+    "MOST_SEEDS", "ArmRow", "Cell", "CellRecord", "InterimAnalysis", "Plan", "Search", "SearchWatcher", "Study",
     "StudyOptions", "StudyRuns", "StudyValue", "StudyWatcher", "Trial", "Verdict", "Watching", "arm_rows",
     "seed_problems", "shortened", "study_names", "value_text",
 ]  # fmt: skip
@@ -35,25 +37,16 @@ Watching = Callable[[RunFolder, str], AbstractContextManager[OnStep]]
 """Entered while one run is measured: the run, and the name of the measurement."""
 
 
-class Silent:
-    """Watches nothing: what is overridden is told. See `StudyWatcher` and `SearchWatcher`."""
-
-    def on_begin(self, *told: Any, **named: Any) -> None:
-        """Told, and not shown."""
-
-    on_start = on_end = on_tick = on_close = on_search = on_trial = on_begin
-
-
 class ArmRow(NamedTuple):
-    """An arm: how many of its cells are in which state, and the epochs done of those that run, by seed."""
+    """An arm: state -> number of cells, and seed -> (epochs done, of how many) of the cells that run."""
 
     arm: str
-    counts: dict[CellState, int]
+    counts: Counter[CellState]
     running: dict[int, tuple[int, int]]
 
 
 class Study:
-    """A study, with how and where it is executed.
+    """A study with the options of its execution.
 
     study = Study.load("lab2-batchnorm-lr")
     study.plan().wall_seconds; study.run(); study.claims(); study.report(Path("report"), "html")
@@ -68,7 +61,7 @@ class Study:
     def load(
         cls, reference: str | Path, changes: Sequence[str] = (), options: StudyOptions | None = None
     ) -> "Study":
-        """A study that comes with cnnlab, or a TOML file; `changes` (`"train.epochs=1"`) are to its base.
+        """A study that comes with cnnlab, or a TOML file; `changes` (`"train.epochs=1"`) apply to its base.
 
         Raises StudyError with every problem.
         """
@@ -77,18 +70,15 @@ class Study:
         return study
 
     def status(self, index: RunIndex | None = None) -> StudyRuns:
-        """How it stands, from run folders alone; `index` is one of an earlier look. Raises RunError."""
+        """The state of every cell, from run folders; `index` from an earlier call makes it faster. Raises RunError."""
         return read_study(self.value, self.options.root, self.options.also, index)
 
     def index(self) -> RunIndex:
-        """For those who ask for the status again and again: the runs that were read already."""
+        """An index of runs, to be given to repeated calls of `status`."""
         return RunIndex([self.options.root, *self.options.also])
 
     def plan(self, probe: bool = False) -> Plan:
-        """Every cell, and what it will cost; with `probe` one epoch of each unknown network is trained for it.
-
-        Raises RunError, and as `train` does.
-        """
+        """Every cell and its cost; `probe` trains one epoch of each unknown network. Raises RunError, as `train`."""
         from cnnlab.launch.local import local_slots
         from cnnlab.study.plan import make_plan, stored_runs, train_probes
         from cnnlab.study.runner import wanted_workers
@@ -101,10 +91,10 @@ class Study:
         return make_plan(runs, examples, options.run, slots)
 
     def run(self, watcher: StudyWatcher | None = None, seeds: Sequence[int] | None = None) -> StudyRuns:
-        """Train what is missing, or of it the `seeds` alone; how it stands then. Raises as `run_study`."""
+        """Train what is missing, or only `seeds` of it; returns the new status. Raises as `run_study`."""
         from cnnlab.study.runner import run_study
 
-        return run_study(self.value, self.options, watcher or Silent(), seeds=seeds)
+        return run_study(self.value, self.options, watcher or StudyWatcher(), seeds=seeds)
 
     def settle(
         self,
@@ -113,17 +103,11 @@ class Study:
         on_analysis: Callable[[InterimAnalysis], None] = lambda analysis: None,
         watching: Watching | None = None,
     ) -> InterimAnalysis:
-        """Add seeds where a claim is undecided; the last analysis. Raises as `run` does."""
+        """Add seeds where a claim is undecided; returns the last analysis. Raises as `run` does."""
         from cnnlab.study.settle import settle
 
-        return settle(
-            self.value,
-            max_seeds,
-            self.options,
-            watcher or Silent(),
-            on_analysis,
-            measure=lambda runs: self._measure(runs, watching),
-        )
+        shown, measure = watcher or StudyWatcher(), partial(self._measure, watching=watching)
+        return settle(self.value, max_seeds, self.options, shown, on_analysis, measure=measure)
 
     def search(
         self,
@@ -132,27 +116,26 @@ class Study:
         trials: int | None = None,
         storage: str | None = None,
     ) -> Search:
-        """Try settings of its factors for the best on val. Raises as `search_study`."""
+        """Search the settings of its factors for the best on val. Raises as `search_study`."""
         from cnnlab.study.search import search_study
 
-        return search_study(
-            self.value, self.options, watcher or Silent(), method=method, trials=trials, storage=storage
-        )
+        shown = watcher or SearchWatcher()
+        return search_study(self.value, self.options, shown, method=method, trials=trials, storage=storage)
 
     def measure(self, watching: Watching | None = None) -> StudyRuns:
-        """Measure what its claims are about and its runs lack; how it stands then. Raises as `measure_study`."""
+        """Make the measurements that its claims need; returns the status. Raises as `measure_study`."""
         runs = self.status()
         self._measure(runs, watching)
         return runs
 
     def claims(self) -> tuple[Verdict, ...]:
-        """Every claim confirmed, refuted or undecided, and why. Raises RunError."""
+        """The verdict on every claim, and why. Raises RunError."""
         return self.status().verdicts()
 
     def report(self, out: Path | None = None, *formats: "Format", command: Sequence[str] = ()) -> list[Path]:
-        """Write its report as `html` if not said otherwise, into `reports/<study>`; returns what was written.
+        """Write its report, as `html` by default, into `out`, else `reports/<study>`; returns the files.
 
-        `command` is to be named in it as what made it. Raises CnnlabError, RunError, StorageError.
+        `command` is printed in it. Raises CnnlabError, RunError, StorageError.
         """
         from cnnlab.report.study.wording import command_line
         from cnnlab.report.study_report import write_study_report
@@ -163,29 +146,22 @@ class Study:
 
     def _measure(self, runs: StudyRuns, watching: Watching | None) -> None:
         if self.value.measurements:
-            from cnnlab.study.measure import measure_study  # brings torch
+            from cnnlab.study.measure import measure_study  # imports torch
 
             measure_study(runs, self.options.run, watching or _unwatched)
 
 
-def arm_rows(runs: StudyRuns) -> list[ArmRow]:
-    """How the arms stand, in the order of the study."""
-    return [
-        _arm_row(arm.name, [one for one in runs.records if one.cell.arm == arm.name])
-        for arm in runs.study.arms()
-    ]
-
-
-def _arm_row(arm: str, records: Iterable[CellRecord]) -> ArmRow:
-    counts: dict[CellState, int] = {}
-    running = {}
-    for one in records:
-        counts[one.state] = counts.get(one.state, 0) + 1
-        if one.state == "running":
-            done = len(one.run.metrics) if one.run else 0
-            running[one.cell.seed] = (done, one.cell.recipe.train.epochs)
-    return ArmRow(arm, counts, running)
-
-
 def _unwatched(run: RunFolder, name: str) -> AbstractContextManager[OnStep]:
     return nullcontext(lambda done, total: None)
+
+
+def arm_rows(runs: StudyRuns) -> list[ArmRow]:
+    """The state of each arm, in the order of the study."""
+    rows = {arm.name: ArmRow(arm.name, Counter(), {}) for arm in runs.study.arms()}
+    for one in runs.records:
+        row = rows[one.cell.arm]
+        row.counts[one.state] += 1
+        if one.state == "running":
+            done = len(one.run.metrics) if one.run else 0
+            row.running[one.cell.seed] = (done, one.cell.recipe.train.epochs)
+    return list(rows.values())

@@ -1,6 +1,6 @@
-"""Trainings: here or in the background, watched and stopped; what joins one from outside implements `Watcher`.
+"""Trainings in the background, and the types that watchers of trainings need. See `Watcher`.
 
-`cnnlab.train` and `cnnlab.resume` train in this process; `start` trains in one of its own and returns at once.
+`cnnlab.train` and `cnnlab.resume` train in this process; `start` trains in a new process and returns at once.
 """
 
 from collections.abc import Callable

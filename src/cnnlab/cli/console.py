@@ -1,4 +1,4 @@
-"""The two consoles of the command line: what was asked for goes to stdout, the rest to stderr."""
+"""The two consoles of the command line: results go to stdout, everything else to stderr. Tables and values as text."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -6,36 +6,31 @@ from typing import Any
 
 from rich.console import Console
 
+from cnnlab.core.tables import table_lines
+
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def is_terminal() -> bool:
-    """Whether a person watches; plain lines are printed otherwise."""
+    """Whether stdout is a terminal; plain lines are printed otherwise."""
     return sys.stdout.isatty()
 
 
 def say(line: str) -> None:
-    """One plain line on stdout, at once: whoever reads a log sees the training as it goes."""
+    """One plain line on stdout, written at once so that a log can be followed."""
     out.print(line, markup=False)
     out.file.flush()
 
 
-def show_problems(problems: Sequence[str]) -> None:
-    """Every problem on a line of its own, on stderr."""
-    for problem in problems:
-        err.print(f"[bold red]error:[/] {escape(problem)}")
-
-
-def escape(text: str) -> str:
-    """Text that rich prints as it is, brackets included."""
-    from rich.markup import escape as rich_escape
-
-    return rich_escape(text)
+def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table as aligned text, the same on a terminal and in a file; all columns but the first are numbers."""
+    for line in table_lines(columns, rows, words=1):
+        say(line)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A drawn table in a terminal, tab-separated lines elsewhere."""
+    """A drawn table on a terminal, tab-separated lines elsewhere."""
     from rich.table import Table
     from rich.text import Text
 
@@ -53,7 +48,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def value_text(name: str, value: Any) -> str:
-    """A value as people read it, by its name: accuracies in percent, seconds as time, dates to the second."""
+    """A value as text, formatted by its name: accuracies in percent, seconds as time, dates to the second."""
     if not isinstance(value, int | float):
         return str(value)[:19].replace("T", " ") if name == "created" and value else plain(value)
     if "accuracy" in name.split("_"):
@@ -65,7 +60,7 @@ def value_text(name: str, value: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value of any kind; `-` where there is none."""
+    """A value of any kind as text; `-` for None."""
     match value:
         case None:
             return "-"

@@ -1,15 +1,13 @@
-"""`cnnlab data`: get the official files, check what is there, look at it."""
+"""`cnnlab data`: download the official files, check a data set, preview it."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cnnlab.cli.execution import DataDirOption, SetOption
-
-if TYPE_CHECKING:
-    from cnnlab.api.data import CheckReport
+from cnnlab import api
+from cnnlab.cli.execution import options, takes
 
 app = typer.Typer(help="Get, check and look at data sets.", no_args_is_help=True)
 
@@ -19,26 +17,21 @@ PROBLEMS_FOUND = 3  # the documented exit code of bad data
 
 
 @app.command("get")
-def get_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="cifar10, cifar100, mnist, fashion-mnist.")],
-    data_dir: DataDirOption = None,
-    mirror: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Base address to try first; can be repeated.")
-    ] = None,
-) -> None:
-    """Download the official files; an interrupted download continues, a wrong file is refused."""
-    from cnnlab import Options
-    from cnnlab.api.data import get
-    from cnnlab.cli.download import download_bars
+@takes()
+def get_command(name: str, data_dir: Path | None = None, mirror: list[str] | None = None) -> None:
+    """Download the official files; an interrupted download continues, a wrong file is refused.
 
-    folder = get(name, Options(data_dir=data_dir, download_display=download_bars), mirror or ())
+    name NAME: cifar10, cifar100, mnist, fashion-mnist.
+    mirror URL: Base address to try first; can be repeated.
+    """
+    folder = api.data.get(name, options(data_dir=data_dir), mirror or ())
     if folder is None:
         typer.echo(f"{name} is part of cnnlab, there is nothing to download")
     else:
         typer.echo(f"{name}: all files there and verified, in {folder}")
 
 
-def _report_lines(report: "CheckReport") -> Iterator[str]:
+def _report_lines(report: "api.data.CheckReport") -> Iterator[str]:
     yield f"{report.location} ({report.format}), {len(report.classes)} classes"
     for split in report.splits:
         sizes = ", ".join(f"{size} ({count})" for size, count in list(split.sizes.items())[:5])
@@ -47,18 +40,16 @@ def _report_lines(report: "CheckReport") -> Iterator[str]:
         if any(split.class_counts):
             named = zip(report.classes, split.class_counts, strict=True)
             yield "  by class: " + ", ".join(f"{name} {count}" for name, count in named)
+    yield from (f"note: {note}" for note in report.notes)
 
 
 @app.command("check")
-def check_command(source: Source, data_dir: DataDirOption = None) -> None:
+@takes()
+def check_command(source: Source, data_dir: Path | None = None) -> None:
     """Read every image: labels, sizes, modes, unreadable files, class balance, test images in train."""
-    from cnnlab.api.data import check
-
-    report = check(source, data_dir)
+    report = api.data.check(source, data_dir)
     for line in _report_lines(report):
         typer.echo(line)
-    for note in report.notes:
-        typer.echo(f"note: {note}")
     for problem in report.problems:
         typer.echo(f"problem: {problem}", err=True)
     if report.problems:
@@ -68,29 +59,25 @@ def check_command(source: Source, data_dir: DataDirOption = None) -> None:
 
 
 @app.command("preview")
+@takes()
 def preview_command(
     source: Source,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The picture to write, .png.")] = Path(
-        "sheet.png"
-    ),
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="Bring a folder's or Parquet file's images to this size."),
-    ] = None,
-    augment: Annotated[bool, typer.Option("--augment", help="Show each image augmented as well.")] = False,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="The recipe whose augmentation is shown, implies --augment, as does --set; else simplenn-aug."
-        ),
-    ] = None,
-    overrides: SetOption = None,
-    seed: Annotated[int, typer.Option(help="Seed of the augmentation's draws.")] = 0,
-    data_dir: DataDirOption = None,
+    out: Path = Path("sheet.png"),
+    size: str | None = None,
+    augment: bool = False,
+    recipe: str | None = None,
+    changes: list[str] | None = None,
+    seed: int = 0,
+    data_dir: Path | None = None,
 ) -> None:
-    """Draw a contact sheet: images of every class with their names, as stored and augmented."""
-    from cnnlab.api.data import preview
+    """Draw a contact sheet: images of every class with their names, as stored and augmented.
 
-    wanted = recipe or ("simplenn-aug" if augment or overrides else None)
-    preview(source, data_dir, size, wanted, overrides or (), seed, out)
+    out FILE: The picture to write, .png.
+    size HxW: Bring a folder's or Parquet file's images to this size.
+    augment: Show each image augmented as well.
+    recipe: The recipe whose augmentation is shown, implies --augment, as does --set; else simplenn-aug.
+    seed: Seed of the augmentation's draws.
+    """
+    wanted = recipe or ("simplenn-aug" if augment or changes else None)
+    api.data.preview(source, data_dir, size, wanted, changes or (), seed, out)
     typer.echo(f"wrote {out}")

@@ -1,20 +1,22 @@
-"""From what went wrong to a message and the documented exit code, for `cnnlab` and `CNNclassify.py` alike."""
+"""From an error to a message and the documented exit code, for `cnnlab` and `CNNclassify.py`."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cnnlab.cli.console import err, show_problems
+from cnnlab.cli.console import err
 from cnnlab.core.errors import CnnlabError, Interrupted
 
 
 @contextmanager
 def errors_to_exit_codes() -> Iterator[None]:
-    """What the user can mend becomes messages and an exit code. A bug of ours keeps its traceback."""
+    """Errors that the user can correct become messages and an exit code. A bug of ours keeps its traceback."""
     try:
         yield
     except CnnlabError as error:
-        show_problems(error.problems)
+        for problem in error.problems:
+            err.print("[bold red]error:[/]", end=" ")
+            err.print(problem, markup=False)
         sys.exit(error.exit_code)
     except Interrupted as stopped:
         err.print(str(stopped), markup=False)
@@ -23,6 +25,6 @@ def errors_to_exit_codes() -> Iterator[None]:
         err.print("interrupted", markup=False)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output (`| head`) has gone: nobody is left to tell.
+        # The reader of our output (`| head`) has ended: nothing more can be printed.
         sys.stderr.close()
         sys.exit(0)

@@ -7,23 +7,26 @@ import typer
 from cnnlab.cli.exits import errors_to_exit_codes
 from cnnlab.core.errors import EXIT_CODES
 
-_COMMANDS = "demo train resume predict score grade export import_weights cost report"
+_COMMANDS = {
+    "training": "demo train resume",
+    "predictions": "predict score grade",
+    "networks": "export import_weights cost",
+    "study": "report",
+}
 _GROUPS = "inspect bench study runs recipes data"
-
-_EXIT_CODE_HELP = (
-    "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
-)
+_EXIT_CODE_HELP = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
 app = typer.Typer(
     name="cnnlab",
     help="A laboratory for convolutional networks on small images.",
-    epilog=_EXIT_CODE_HELP,
+    epilog=f"Exit codes: {_EXIT_CODE_HELP}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name in _COMMANDS.split():
-    app.command(_name.replace("_", "-"))(getattr(import_module(f"cnnlab.cli.{_name}"), _name))
+for _module, _names in _COMMANDS.items():
+    for _name in _names.split():
+        app.command(_name.replace("_", "-"))(getattr(import_module(f"cnnlab.cli.{_module}"), _name))
 for _name in _GROUPS.split():
     app.add_typer(import_module(f"cnnlab.cli.{_name}").app, name=_name)
 

@@ -1,24 +1,26 @@
-"""A count that goes on for a while: a bar with the time left on a terminal, now and then a plain line elsewhere."""
+"""Progress of measurements and downloads on stderr: bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from rich import progress
+
+from cnnlab import api
 from cnnlab.cli.console import err
 
 _LINE_EVERY = 30.0
+_NAME = progress.TextColumn("{task.description}", markup=False)
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields what is to be told after each step: how many are done, of how many. Shown on stderr."""
+    """Yields a function to be called after each step: how many steps are done, of how many."""
     if not err.is_terminal:
         yield _lines(label)
         return
-    from rich import progress
-
     columns = (
-        progress.TextColumn("{task.description}", markup=False),
+        _NAME,
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TextColumn("left"),
@@ -41,3 +43,30 @@ def _lines(label: str) -> Callable[[int, int], None]:
             err.print(f"{label}: {done} of {total}, about {left:.0f} s left", markup=False)
 
     return show
+
+
+@contextmanager
+def download_bars() -> Iterator["api.data.Progress"]:
+    """The display that `data.get` and `data.load` take as `progress`; nothing is shown before the first bytes."""
+    columns = (
+        _NAME,
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    bars = progress.Progress(*columns, console=err)
+    tasks: dict[str, progress.TaskID] = {}
+
+    def show(name: str, done: int, total: int | None) -> None:
+        if not tasks and err.is_terminal:
+            display.enter_context(bars)
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=total)
+            if not err.is_terminal:
+                size = "" if total is None else f" ({total / 1e6:.1f} MB)"
+                err.print(f"downloading {name}{size}", markup=False)
+        bars.update(tasks[name], completed=done, total=total)
+
+    with ExitStack() as display:
+        yield show

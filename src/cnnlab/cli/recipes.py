@@ -1,10 +1,9 @@
 """`cnnlab recipes`: list the recipes that come with cnnlab, print one in full."""
 
-from typing import Annotated
-
 import typer
 
-from cnnlab.cli.execution import SetOption
+import cnnlab
+from cnnlab.cli.execution import takes
 
 app = typer.Typer(help="List the recipes that come with cnnlab, print one in full.", no_args_is_help=True)
 
@@ -12,25 +11,20 @@ app = typer.Typer(help="List the recipes that come with cnnlab, print one in ful
 @app.command("ls")
 def list_command() -> None:
     """List the recipes by name."""
-    from cnnlab import Recipe, preset_names
-
-    names = preset_names()
+    names = cnnlab.preset_names()
     width = max(map(len, names))
     for name in names:
-        typer.echo(f"{name:{width}}  {Recipe.named(name).description}")
+        typer.echo(f"{name:{width}}  {cnnlab.Recipe.named(name).description}")
 
 
 @app.command("show")
-def show_command(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A name from `recipes ls`, or a TOML file.")
-    ],
-    overrides: SetOption = None,
-) -> None:
-    """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file."""
-    from cnnlab import Recipe
+@takes()
+def show_command(recipe: str, changes: list[str] | None = None) -> None:
+    """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file.
 
-    chosen = Recipe.load(recipe, overrides or ())
+    recipe RECIPE: A name from `recipes ls`, or a TOML file.
+    """
+    chosen = cnnlab.Recipe.load(recipe, changes or ())
     for warning in chosen.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"# identity of the experiment: {chosen.hash}\n{chosen.to_toml()}", nl=False)

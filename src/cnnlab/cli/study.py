@@ -1,20 +1,20 @@
-"""`cnnlab study`: what it will cost, run it, see how it stands, judge its claims."""
+"""`cnnlab study`: forecast, run, status, verdicts; and `cnnlab report STUDY`."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any, Literal
 
 import typer
 
-from cnnlab.cli.execution import Command, RunsOption, options, takes
+import cnnlab
+from cnnlab import api
+from cnnlab.cli import study_tables as tables
+from cnnlab.cli.console import is_terminal, out, print_table, say
+from cnnlab.cli.execution import Command, RunsFolder, options, takes
 from cnnlab.core.errors import CnnlabError
-
-if TYPE_CHECKING:
-    from cnnlab.api.inspection import OnStep
-    from cnnlab.api.runs import RunFolder
-    from cnnlab.api.studies import InterimAnalysis, Study
 
 app = typer.Typer(
     help="Compare recipes under several seeds, and judge claims about them.", no_args_is_help=True
@@ -22,33 +22,13 @@ app = typer.Typer(
 
 _TRIALS_SHOWN = 10
 
-StudyArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="STUDY", help="A study that comes with cnnlab (see `cnnlab study ls`), or a file."
-    ),
-]
-AlsoOption = Annotated[
-    list[Path] | None,
-    typer.Option("--also", metavar="DIR", help="A folder with more runs to use; repeatable."),
-]
-WorkersOption = Annotated[
-    str | None, typer.Option(help="Trainings at the same time, or auto. Else as the study says.")
-]
-WorkerThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads of each worker; else the cores, divided equally.")
-]
-
-RetryOption = Annotated[
-    bool | None, typer.Option("--retry", help="Try failed cells again, diverged ones from the beginning.")
-]
-_PLACE = {"runs": RunsOption, "also": AlsoOption}
-_WORK = {**_PLACE, "workers": WorkersOption, "threads": WorkerThreadsOption}
+_PLACE = ("runs", "also")
+_WORK = (*_PLACE, "workers", "threads")
 
 
-def of_study(*names: str, **others: Any) -> Callable[[Command], Command]:
-    """As `takes`, for commands on a study: they get it with the options that it is executed under."""
-    return takes("changes", *names, into="study", make=_study, study=StudyArgument, **others)
+def of_study(*names: str, **kinds: Any) -> Callable[[Command], Command]:
+    """As `takes`, for commands on a study: their parameter `study` is the study with its options."""
+    return takes("study", "changes", *names, into="study", make=_study, **kinds)
 
 
 def _study(
@@ -56,149 +36,123 @@ def _study(
     changes: list[str] | None,
     also: list[Path] | None = None,
     workers: str | None = None,
-    retry: bool | None = None,
+    threads: int | None = None,
+    retry: bool = False,
     **execution: Any,
-) -> "Study":
-    """The study and its options. Raises CnnlabError with all that is wrong."""
-    from cnnlab.api.studies import Study, StudyOptions
+) -> "cnnlab.Study":
+    """The study and its options. Raises CnnlabError with every problem.
 
+    study STUDY: A study that comes with cnnlab (see `cnnlab study ls`), or a file.
+    also DIR: A folder with more runs to use; repeatable.
+    workers: Trainings at the same time, or auto. Else as the study says.
+    threads: CPU threads of each worker; else the cores, divided equally.
+    retry: Try failed cells again, diverged ones from the beginning.
+    """
     count = int(workers) if workers and re.fullmatch("[0-9]{1,6}", workers) else workers
-    chosen = StudyOptions(options(**execution), tuple(also or ()), count, bool(retry))  # type: ignore[arg-type]
-    return Study.load(study, changes or (), chosen)
+    run = options(threads=threads, **execution)
+    chosen = cnnlab.StudyOptions(run, tuple(also or ()), count, retry)  # type: ignore[arg-type]
+    return cnnlab.Study.load(study, changes or (), chosen)
 
 
 @app.command("ls")
 def list_command() -> None:
     """List the studies that come with cnnlab."""
-    from cnnlab.api.studies import Study, study_names
-    from cnnlab.cli.console import print_table
-
-    studies = [Study.load(name).value for name in study_names()]
-    rows = [
-        [
-            one.name,
-            "search" if one.to_search else str(len(one.arms())),
-            str(len(one.seeds)),
-            str(len(one.claim)),
-            one.question,
-        ]
-        for one in studies
-    ]
+    rows = []
+    for name in api.studies.study_names():
+        one = cnnlab.Study.load(name).value
+        arms = "search" if one.to_search else str(len(one.arms()))
+        rows.append([one.name, arms, str(len(one.seeds)), str(len(one.claim)), one.question])
     print_table(["study", "arms", "seeds", "claims", "question"], rows)
 
 
 @app.command("plan")
-@of_study("device", "data_dir", **_WORK)
-def plan_command(
-    study: "Study",
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Train one epoch of each network that no stored run tells about.")
-    ] = False,
-) -> None:
-    """Show every cell, and what the study will cost before anything runs."""
-    from cnnlab.cli.console import print_table, say
-    from cnnlab.cli.study_tables import PLAN_COLUMNS, plan_lines, plan_rows
+@of_study("device", "data_dir", *_WORK)
+def plan_command(study: "cnnlab.Study", probe: bool = False) -> None:
+    """Show every cell, and what the study will cost before anything runs.
 
+    probe: Train one epoch of each network for which no stored run exists.
+    """
     plan = study.plan(probe)
-    print_table(PLAN_COLUMNS, plan_rows(plan))
-    for line in [f"question   {study.value.question}", *plan_lines(plan, study.value.budget)]:
+    print_table(tables.PLAN_COLUMNS, tables.plan_rows(plan))
+    for line in [f"question   {study.value.question}", *tables.plan_lines(plan, study.value.budget)]:
         say(line)
 
 
 @app.command("run")
-@of_study("device", "compile", "data_dir", "download", **_WORK, retry=RetryOption)
-def run_command(
-    study: "Study",
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|LIST", help="Seeds to train now: 5 for 1 to 5, or 1,2,7. New ones are added."
-        ),
-    ] = None,
-) -> None:
-    """Train every cell that is not finished yet; stopped ones are continued, failed ones kept with their cause."""
-    from cnnlab.cli.console import say
-    from cnnlab.cli.study_tables import failure_lines, status_line
+@of_study("device", "compile", "data_dir", "download", *_WORK, "retry")
+def run_command(study: "cnnlab.Study", seeds: str | None = None) -> None:
+    """Train every cell that is not finished yet; stopped ones are continued, failed ones kept with their cause.
+
+    seeds N|LIST: Seeds to train now: 5 for 1 to 5, or 1,2,7. New ones are added.
+    """
     from cnnlab.cli.study_watch import study_watcher
 
-    standing = study.run(study_watcher(study), _seeds(seeds))
-    for line in [*failure_lines(standing), f"study      {study.value.name}: {status_line(standing)}"]:
+    runs = study.run(study_watcher(study), _seeds(seeds))
+    for line in [*tables.failure_lines(runs), f"study      {study.value.name}: {tables.status_line(runs)}"]:
         say(line)
     say(f"next       cnnlab study {'measure' if study.value.measurements else 'claims'} {study.reference}")
-    failures = [standing.folder.failure(record.cell) for record in standing.failures]
+    failures = [runs.folder.failure(record.cell) for record in runs.failures]
     if code := next((failure.exit_code for failure in failures if failure), 0):
         raise typer.Exit(code)
 
 
 @app.command("status")
-@of_study(**_PLACE)
-def status_command(
-    study: "Study",
-    watch: Annotated[bool, typer.Option("--watch", help="Renew the table until the study is done.")] = False,
-) -> None:
-    """Show how a study stands, arm by arm, from its run folders."""
-    from cnnlab.cli.console import is_terminal, out, print_table, say
-    from cnnlab.cli.study_tables import STATUS_COLUMNS, failure_lines, status_line, status_rows
+@of_study(*_PLACE)
+def status_command(study: "cnnlab.Study", watch: bool = False) -> None:
+    """Show the state of every cell of a study, arm by arm, from its run folders.
+
+    watch: Renew the table until the study is done.
+    """
     from cnnlab.cli.study_watch import status_table, watch_status
 
-    standing = study.status()
+    runs = study.status()
     if not is_terminal():
-        print_table(STATUS_COLUMNS, status_rows(standing))
-        say(status_line(standing))
+        print_table(tables.STATUS_COLUMNS, tables.status_rows(runs))
+        say(tables.status_line(runs))
     elif watch:
-        watch_status(study, standing)
+        watch_status(study, runs)
     else:
-        out.print(status_table(standing), soft_wrap=False)
-    for line in failure_lines(standing):
+        out.print(status_table(runs), soft_wrap=False)
+    for line in tables.failure_lines(runs):
         say(line)
 
 
 @app.command("settle")
-@of_study("device", "compile", "data_dir", "download", **_WORK)
-def settle_command(
-    study: "Study",
-    max_seeds: Annotated[int, typer.Option(help="No arm gets more seeds than this.")],
-) -> None:
-    """Add seeds where a claim is undecided, until all are decided or have --max-seeds."""
-    from cnnlab.cli.console import print_table, say
-    from cnnlab.cli.study_tables import CLAIM_COLUMNS, claim_rows
+@of_study("device", "compile", "data_dir", "download", *_WORK)
+def settle_command(study: "cnnlab.Study", max_seeds: int) -> None:
+    """Add seeds where a claim is undecided, until all are decided or have --max-seeds.
+
+    max_seeds --max-seeds: No arm gets more seeds than this.
+    """
     from cnnlab.cli.study_watch import study_watcher
 
-    def show(analysis: "InterimAnalysis") -> None:
+    def show(analysis: "api.studies.InterimAnalysis") -> None:
         outcomes = [one.verdict for one in analysis.verdicts]
         counts = ", ".join(f"{outcomes.count(one)} {one}" for one in ("confirmed", "refuted", "undecided"))
         more = "; ".join(f"{arm}, seed {seed}" for arm, seed in analysis.next_cells)
-        say(f"look {analysis.number:<5} {counts}{'; next: ' + more if more else ''}")
+        say(f"analysis {analysis.number:<2}{counts}{'; next: ' + more if more else ''}")
 
     last = study.settle(max_seeds, study_watcher(study), show, _measuring)
-    print_table(CLAIM_COLUMNS, claim_rows(last.verdicts))
+    print_table(tables.CLAIM_COLUMNS, tables.claim_rows(last.verdicts))
 
 
 @app.command("search")
-@of_study("device", "compile", "data_dir", "download", **_WORK)
+@of_study("device", "compile", "data_dir", "download", *_WORK)
 def search_command(
-    study: "Study",
-    method: Annotated[
-        str | None, typer.Option(help="random, or bayes (Optuna's TPE). Else as the study says, else bayes.")
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(help="Settings to try in all, those of earlier calls counted. Else as the study says."),
-    ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Where Optuna keeps the trials; else SQLite beside the runs."),
-    ] = None,
+    study: "cnnlab.Study", method: str | None = None, trials: int | None = None, storage: str | None = None
 ) -> None:
-    """Search the factors of a study for the recipe that is best on val; repeat it to go on, or to try more."""
-    from cnnlab.cli.console import print_table, say
-    from cnnlab.cli.study_tables import search_columns, search_rows
+    """Search the factors of a study for the recipe that is best on val; repeat it to go on, or to try more.
+
+    method: random, or bayes (Optuna's TPE). Else as the study says, else bayes.
+    trials: Settings to try in all, those of earlier calls counted. Else as the study says.
+    storage URL: Where Optuna keeps the trials; else SQLite next to the runs.
+    """
     from cnnlab.cli.study_watch import SearchLines
 
     if method not in (None, "random", "bayes"):
         raise CnnlabError(f"--method: received {method!r}, expected random or bayes")
     found = study.search(SearchLines(), method, trials, storage)  # type: ignore[arg-type]
-    print_table(search_columns(study.value), search_rows(found, _TRIALS_SHOWN))
+    print_table(*tables.search_table(study.value, found, _TRIALS_SHOWN))
     say(f"trials     {len(found.trials)}, all in {found.table}")
     if found.confirmation is not None:
         say("note       chosen from many, the best look better than they are: compare them under new seeds")
@@ -207,41 +161,63 @@ def search_command(
 
 @app.command("measure")
 @of_study("data_dir", "runs", "download")
-def measure_command(study: "Study") -> None:
-    """Measure what claims are about and no training tells: see `cnnlab inspect`. Runs that have it are skipped."""
-    from cnnlab.cli.console import say
-    from cnnlab.cli.study_tables import status_line
-
+def measure_command(study: "cnnlab.Study") -> None:
+    """Measure what claims need beyond training: see `cnnlab inspect`. Runs that have it are skipped."""
     if not study.value.measurements:
         say(f"study      {study.value.name}: no claim of it needs a measurement")
         return
-    say(f"study      {study.value.name}: {status_line(study.measure(_measuring))}")
+    say(f"study      {study.value.name}: {tables.status_line(study.measure(_measuring))}")
     say(f"next       cnnlab study claims {study.reference}")
 
 
 @app.command("claims")
-@of_study(**_PLACE)
-def claims_command(study: "Study") -> None:
+@of_study(*_PLACE)
+def claims_command(study: "cnnlab.Study") -> None:
     """Judge every claim of a study: confirmed, refuted or undecided, and why."""
-    from cnnlab.cli.console import print_table, say
-    from cnnlab.cli.study_tables import CLAIM_COLUMNS, claim_rows, failure_lines, reason_lines, status_line
+    runs = study.status()
+    verdicts = runs.verdicts()
+    print_table(tables.CLAIM_COLUMNS, tables.claim_rows(verdicts))
+    tests = "valid under repeated analyses (settle)" if runs.looks == "repeated" else "one analysis"
+    for line in [
+        *(f"{one.verdict:<10} {one.claim}: {one.reason}" for one in verdicts),
+        f"tests      {tests}, Holm over {len(verdicts)} claims",
+        *(f"note       {line}" for line in runs.notes),
+        f"study      {tables.status_line(runs)}",
+        *tables.failure_lines(runs),
+    ]:
+        say(line)
 
-    standing = study.status()
-    verdicts = standing.verdicts()
-    print_table(CLAIM_COLUMNS, claim_rows(verdicts))
-    looks = "valid under repeated looks (settle)" if standing.looks == "repeated" else "one look"
-    for line in [*reason_lines(verdicts), f"tests      {looks}, Holm over {len(verdicts)} claims"]:
-        say(line)
-    for line in standing.notes:
-        say(f"note       {line}")
-    for line in [f"study      {status_line(standing)}", *failure_lines(standing)]:
-        say(line)
+
+@of_study("also", runs=RunsFolder)
+def report(
+    study: "cnnlab.Study",
+    html: bool = False,
+    pdf: bool = False,
+    notebook: bool = False,
+    latex: bool = False,
+    csv: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Write the report of a study: question, answer, results, claims with their verdicts, curves, recipes, code.
+    Made from the runs that are complete; of an incomplete study it lists what is missing.
+
+    html: One HTML file; this is the default.
+    pdf: A PDF, set by Typst.
+    notebook: A Jupyter notebook.
+    latex: A LaTeX source with its figures.
+    csv: The numbers as CSV tables, in full precision.
+    out DIR: Where to write; else reports/STUDY.
+    """
+    asked: dict[Literal["html", "pdf", "notebook", "latex", "csv"], bool]
+    asked = {"html": html, "pdf": pdf, "notebook": notebook, "latex": latex, "csv": csv}
+    formats = [name for name, wanted in asked.items() if wanted]
+    for path in study.report(out, *formats, command=["cnnlab", *sys.argv[1:]]):
+        typer.echo(str(path))
 
 
 @contextmanager
-def _measuring(run: "RunFolder", name: str) -> "Iterator[OnStep]":
+def _measuring(run: "api.runs.RunFolder", name: str) -> "Iterator[api.inspection.OnStep]":
     """Progress while one run is measured, and a line when it is done."""
-    from cnnlab.cli.console import say
     from cnnlab.cli.progress import progress_bar
 
     with progress_bar(f"{name} of {run.id}") as on_step:
@@ -251,16 +227,14 @@ def _measuring(run: "RunFolder", name: str) -> "Iterator[OnStep]":
 
 def _seeds(text: str | None) -> list[int] | None:
     """`5` is 1 to 5, `1,2,7` are those."""
-    from cnnlab.api.studies import MOST_SEEDS, seed_problems
-
     if text is None:
         return None
     words = [word.strip() for word in text.split(",")]
     if not all(re.fullmatch("[0-9]{1,20}", word) for word in words) or words == ["0"]:
         raise CnnlabError(f"--seeds: received {text!r}, expected how many (5), or a list (1,2,7)")
-    if len(words) == 1 and int(text) > MOST_SEEDS:
-        raise CnnlabError(f"--seeds: received {text}, expected at most {MOST_SEEDS:,}")
+    if len(words) == 1 and int(text) > api.studies.MOST_SEEDS:
+        raise CnnlabError(f"--seeds: received {text}, expected at most {api.studies.MOST_SEEDS:,}")
     seeds = list(range(1, int(text) + 1)) if len(words) == 1 else [int(word) for word in words]
-    if problems := seed_problems(seeds):
+    if problems := api.studies.seed_problems(seeds):
         raise CnnlabError(*problems)
     return seeds

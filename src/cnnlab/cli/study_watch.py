@@ -1,4 +1,4 @@
-"""Shows a study that runs: a table that renews itself on a terminal, one plain line per event where output is piped."""
+"""Shows a study that runs: a table of its arms on a terminal, one plain line per event elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -7,27 +7,25 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cnnlab.api.studies import Cell, CellRecord, Silent, Study, StudyRuns, StudyWatcher, Trial
+from cnnlab.api.studies import Cell, CellRecord, SearchWatcher, Study, StudyRuns, Trial
 from cnnlab.cli.console import is_terminal, out, say
-from cnnlab.cli.study_tables import STATUS_COLUMNS, status_line, status_rows
+from cnnlab.cli.study_tables import STATUS_COLUMNS, status_line, status_rows, workers_text
 
 _RENEWED_EVERY = 2.0
 
 
-def study_watcher(study: Study) -> StudyWatcher:
-    """The one that fits where the output goes."""
+def study_watcher(study: Study) -> "PlainStudyWatcher":
+    """With a table on a terminal, lines only elsewhere."""
     return TerminalStudyWatcher(study) if is_terminal() else PlainStudyWatcher()
 
 
-class PlainStudyWatcher(Silent):
-    """A line when a cell begins, and one when it ends. See `StudyWatcher`."""
+class PlainStudyWatcher(SearchWatcher):
+    """A line when a cell begins, and one when it ends."""
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
         self.ended, self.todo = set[tuple[str, int]](), len(todo)
         say(f"study      {runs.study.name}: {status_line(runs)}")
-        say(
-            f"workers    {workers}, {threads} CPU thread{'s' if threads > 1 else ''} each; logs in {runs.folder.path}"
-        )
+        say(f"workers    {workers_text(workers, threads)}; logs in {runs.folder.path}")
 
     def on_start(self, record: CellRecord, attempt: int) -> None:
         word = "continues" if record.run is not None and record.state != "failed" else "begins"
@@ -59,30 +57,30 @@ class TerminalStudyWatcher(PlainStudyWatcher):
 
 
 class SearchLines(PlainStudyWatcher):
-    """A line for each trial that begins or ends, with the best so far and the time left. See `SearchWatcher`."""
+    """A line for each trial that begins or ends, with the best until then and the time left."""
 
     def on_search(self, done: int, trials: int, workers: int, threads: int) -> None:
         self.done, self.trials, self.began, self.now = done, trials, time.monotonic(), 0
         say(f"search     {done} of {trials} trials done")
-        say(f"workers    {workers}, {threads} CPU thread{'s' if threads > 1 else ''} each")
+        say(f"workers    {workers_text(workers, threads)}")
 
     def on_end(self, cell: Cell, outcome: str) -> None:
-        if outcome != "complete":  # of the others `on_trial` tells, with what came out
+        if outcome != "complete":  # `on_trial` prints those, with their accuracy
             say(f"ended      {cell}: {outcome}")
 
     def on_trial(self, trial: Trial, best: Trial | None) -> None:
         self.now += 1
         ended = self.done + self.now
-        left = (time.monotonic() - self.began) / self.now * (self.trials - ended)
+        minutes = (time.monotonic() - self.began) / self.now * (self.trials - ended) / 60
         val = "no result" if trial.val is None else f"{trial.val:.2%} val"
         leader = f"; best {best.val:.2%} (trial {best.number})" if best is not None else ""
         say(
-            f"ended      trial {trial.number}: {val}{leader}; {ended} of {self.trials}, about {left / 60:.0f} min left"
+            f"ended      trial {trial.number}: {val}{leader}; {ended} of {self.trials}, about {minutes:.0f} min left"
         )
 
 
 def status_table(runs: StudyRuns) -> Table:
-    """How the arms stand, drawn."""
+    """The states of the arms, drawn."""
     table = Table(title=status_line(runs), title_justify="left")
     for name in STATUS_COLUMNS:
         table.add_column(Text(name), justify="left" if name in ("arm", "now") else "right")

@@ -1,40 +1,29 @@
-"""Shows a training: a progress bar with time left on a terminal, one plain line per epoch where output is piped."""
+"""Shows a training: a progress bar with the time left on a terminal, one plain line per epoch elsewhere."""
 
 from collections.abc import Sequence
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich import progress as bars
 
-from cnnlab.api.training import (
-    Choice,
-    Engine,
-    Environment,
-    Progress,
-    Recipe,
-    Row,
-    RunFolder,
-    RunResult,
-    Silent,
-    Watcher,
-)
+from cnnlab.api import training
+from cnnlab.api.training import Choice, Environment, Recipe, Row, RunFolder, RunResult
 from cnnlab.cli.console import err, is_terminal, out, say
 
 _MIB = 2**20
 
 
-def watcher() -> Watcher:
-    """The one that fits where the output goes."""
+def watcher() -> "PlainWatcher":
+    """With a progress bar on a terminal, lines only elsewhere."""
     return TerminalWatcher() if is_terminal() else PlainWatcher()
 
 
-class PlainWatcher(Silent):
-    """One line per fact and per epoch."""
+class PlainWatcher(training.Silent):
+    """Lines before and after the training, and one for each epoch."""
 
     def on_assembled(
         self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
     ) -> None:
         self.epochs = recipe.train.epochs
-        for line in verdict(run, recipe, environment):
+        for line in description(run, recipe, environment):
             say(line)
         for note in notes:
             err.print(f"warning: {note}", markup=False)
@@ -50,14 +39,14 @@ class PlainWatcher(Silent):
 class TerminalWatcher(PlainWatcher):
     """The plain lines above a progress bar over all steps of the training."""
 
-    def on_start(self, progress: Progress, steps_per_epoch: int) -> None:
+    def on_start(self, progress: training.Progress, steps_per_epoch: int) -> None:
         self.steps_per_epoch = steps_per_epoch
-        self.bar = Bar(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps, left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+        self.bar = bars.Progress(
+            bars.TextColumn("epoch {task.fields[epoch]}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("steps, left"),
+            bars.TimeRemainingColumn(elapsed_when_finished=True),
             console=out,
             transient=True,
         )
@@ -70,15 +59,15 @@ class TerminalWatcher(PlainWatcher):
         done = (epoch - 1) * self.steps_per_epoch + step_in_epoch
         self.bar.update(self.task, completed=done, epoch=epoch)
 
-    def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
+    def on_save(self, engine: training.Engine, progress: training.Progress, best: bool) -> None:
         self.bar.refresh()
 
     def on_end(self) -> None:
         self.bar.stop()
 
 
-def verdict(run: RunFolder, recipe: Recipe, environment: Environment) -> list[str]:
-    """What is about to be trained, on what, and why so."""
+def description(run: RunFolder, recipe: Recipe, environment: Environment) -> list[str]:
+    """What is trained, on which data and device, and why device settings were chosen."""
     data, device, execution = environment.data, environment.device, environment.execution
     images = ", ".join(f"{count:,} {split}" for split, count in data.images.items())
     before, after = device.memory_before_model / _MIB, device.memory_after_model / _MIB
@@ -102,7 +91,7 @@ def _because(choice: Choice[str] | Choice[bool]) -> str:
 
 
 def epoch_line(row: Row, epochs: int) -> str:
-    """One epoch on one line."""
+    """One epoch as a line."""
     parts = [f"epoch {row['epoch']:>3}/{epochs}"]
     for split in ("train", "val", "test"):
         if f"{split}_loss" in row:

@@ -32,39 +32,36 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The folder's name, which `load_run` finds it by."""
+        """The name of the folder, for `load_run`."""
         return self.folder.id
 
     @property
     def path(self) -> Path:
-        """The run folder."""
         return self.folder.path
 
     @property
     def status(self) -> Status:
-        """How it stands now: `status.state` is one of `cnnlab.runs.STATES`. Raises RunError."""
+        """The current status; `status.state` is one of `cnnlab.runs.STATES`. Raises RunError."""
         return self.folder.status
 
     def watch(self, every: float = 0.5, since: int = 0) -> Iterator[Update]:
-        """New rows of metrics and how much is done, until the run ends: see `cnnlab.runs.watch`. Raises RunError."""
+        """New rows of metrics and progress until the run ends: see `cnnlab.runs.watch`. Raises RunError."""
         return watch(self.folder, every, since)
 
     def stop(self) -> None:
-        """Ask whoever trains it, in any process, to save and stop. Raises RunError where nobody does."""
+        """Ask the process that trains it to save and stop. Raises RunError if it is not running."""
         request_stop(self.folder)
 
     def wait(self) -> Status:
-        """Return when nobody trains it any more; how it stands then. Raises RunError."""
+        """Wait until the training ends; returns the last status. Raises RunError."""
         return deque(self.watch(), maxlen=1)[0].status
 
     @property
     def recipe(self) -> "Recipe":
-        """What was trained."""
         return self.folder.recipe
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """One row per epoch."""
         return self.folder.metrics
 
     @property
@@ -76,9 +73,7 @@ class Run:
         """Accuracy 0..1 of the best network by val on `split` ("train" as seen in training). Raises RunError."""
         accuracies = self.result.accuracy
         if split not in accuracies:
-            raise RunError(
-                f"run {self.folder.id} has no accuracy on {split!r}; it has {', '.join(accuracies)}"
-            )
+            raise RunError(f"run {self.id} has no accuracy on {split!r}; it has {', '.join(accuracies)}")
         return accuracies[split]
 
     @cached_property

@@ -154,7 +154,7 @@ def _moved(
 def _loss(model: nn.Module, weights: dict[str, Tensor], images_NCHW: Tensor, labels_N: Tensor) -> float:
     """Mean cross-entropy of the model with these weights."""
     total = 0.0
-    batches = zip(images_NCHW.split(_BATCH), labels_N.split(_BATCH), strict=True)
+    batches = zip(torch.split(images_NCHW, _BATCH), torch.split(labels_N, _BATCH), strict=True)
     for images_BCHW, labels_B in batches:
         logits_BK = functional_call(model, weights, (images_BCHW,))
         total += float(F.cross_entropy(logits_BK.double(), labels_B, reduction="sum"))

@@ -1,9 +1,9 @@
-"""From the factors, named arms and chains of a study to its arms: each a name and what it changes of the base.
+"""From the factors, named arms and chains of a study to its arms: each a name and its changes to the base.
 
-Three ways to say what is compared, which may stand side by side:
-    factors   a grid: every combination of the values, but those excluded
+Three ways to define arms, which can be combined:
+    factors   a grid: every combination of the values, except excluded ones
     arm       one variant with its name
-    chain     an ablation ladder: each step adds its change to the ones before
+    chain     an ablation: each step adds its change to the steps before
 """
 
 import itertools
@@ -24,7 +24,7 @@ _SHORT = {"batchnorm": "bn"}
 
 @dataclass(frozen=True)
 class Arm:
-    """One variant. `recipe` stands for all its seeds and has the first; `changes` are (path, base's value, ours)."""
+    """One variant. `recipe` has the first seed; `changes` are (path, the base's value, the arm's value)."""
 
     name: str
     recipe: Recipe
@@ -40,39 +40,35 @@ class Cell:
 
     @property
     def seed(self) -> int:
-        """The seed of its recipe."""
         return self.recipe.seed
 
     @property
     def key(self) -> tuple[str, int]:
-        """Arm and seed."""
         return self.arm, self.seed
 
     def __str__(self) -> str:
         return f"{self.arm}, seed {self.seed}"
 
 
-def grid(factors: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> list[Setting]:
-    """Every combination of the factors' values, the last factor fastest, without those that `exclude` matches."""
-    return list(combinations(factors, exclude)) if factors else []
+def grid(factors: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> Iterator[Setting]:
+    """Every combination of the factors' values, the last factor fastest, without those that `exclude` matches.
 
-
-def combinations(factors: Mapping[str, Sequence[Any]], exclude: Sequence[Setting]) -> Iterator[Setting]:
-    """The same one by one: a grid that is searched may have millions."""
-    for values in itertools.product(*factors.values()):
+    An iterator, because a search may have millions of combinations. Without factors there are none.
+    """
+    for values in itertools.product(*factors.values()) if factors else ():
         setting = dict(zip(factors, values, strict=True))
         if not any(matches(setting, pattern) for pattern in exclude):
             yield setting
 
 
-def star(factors: Mapping[str, Sequence[Any]]) -> list[Setting]:
-    """One combination with every factor's first value, and those that differ from it in one factor."""
+def one_at_a_time(factors: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """The combination of the factors' first values, and those that differ from it in one factor."""
     first = {path: values[0] for path, values in factors.items()}
     return [first, *({**first, path: one} for path, values in factors.items() for one in values[1:])]
 
 
 def grid_name(setting: Setting) -> str:
-    """A readable name: `lr=0.1, bn=on`. Where two paths end alike, more of them is said: `optim.name=adam`."""
+    """A readable name: `lr=0.1, bn=on`. Where two paths have the same last word, whole paths: `optim.name=adam`."""
     ends = [path.rpartition(".")[2] for path in setting]
     words = []
     for (path, value), end in zip(setting.items(), ends, strict=True):
@@ -82,21 +78,12 @@ def grid_name(setting: Setting) -> str:
 
 
 def change_of(setting: Setting) -> Values:
-    """The setting as nested tables, to be merged into a recipe. Dots in a key lead down: `"optim.lr"`."""
+    """The setting as nested tables, to be merged into a recipe; a key is a path with dots: `"optim.lr"`."""
     change: Values = {}
     for path, value in setting.items():
         inner = change_of(value) if isinstance(value, Mapping) else value
         change = merge(change, nest(path.split("."), inner))
     return change
-
-
-def climb(steps: Sequence[tuple[str, Setting]], base: Values) -> list[tuple[str, Values]]:
-    """(name, recipe values) of each step of a chain: the change of every step is added to those before it."""
-    rungs = []
-    for name, setting in steps:
-        base = merge(base, change_of(setting))
-        rungs.append((name, base))
-    return rungs
 
 
 def matches(setting: Setting, pattern: Setting) -> bool:
@@ -114,4 +101,4 @@ def value_text(value: Any) -> str:
             return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].replace("+", ""), short)
         case list() | tuple():
             return "[" + " ".join(map(value_text, value)) + "]"
-    return " ".join(str(value).split())  # an architecture may stand on several lines
+    return " ".join(str(value).split())  # an architecture may have several lines

@@ -1,22 +1,22 @@
-"""What must hold between the parts of a study. A problem is a line that says where, what and what to do."""
+"""Checks between the parts of a study. A problem is one line: where it is, what is wrong and what to do."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cnnlab.compare.claims import Claim, ClaimError
+from cnnlab.compare.claims import ClaimError
 from cnnlab.compare.metrics import METRICS, Metric, MetricError
 from cnnlab.core.errors import RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.canonical import leaves
 from cnnlab.recipe.sources import Values
-from cnnlab.study.arms import Setting, combinations
+from cnnlab.study.arms import Setting, grid
 from cnnlab.study.tables import ClaimTable, Published, Range
 
 
 def factors(given: Mapping[str, Sequence[Any] | Range], exclude: Sequence[Setting]) -> Iterator[str]:
-    """Every factor has values, every exclusion speaks of them, and something is left."""
+    """Every factor has values, every exclusion names such values, and at least one combination is left."""
     lists = {path: values for path, values in given.items() if not isinstance(values, Range)}
     for path, values in lists.items():
         if not values:
@@ -26,26 +26,24 @@ def factors(given: Mapping[str, Sequence[Any] | Range], exclude: Sequence[Settin
                 yield f"factors.{path}: received a table, expected words, numbers or lists; use [[arm]] with `set`"
         if inner := [other for other in given if other.startswith(f"{path}.")]:
             yield f"factors.{path}: is a table, as factors.{inner[0]} says; expected one of the two"
-    clean = True
+    wrong = False
     for number, pattern in enumerate(exclude, start=1):
         for path, value in pattern.items():
+            wrong = wrong or value not in lists.get(path, ())
             if path not in given:
-                clean = False
                 known = did_you_mean(path, given) if given else "; the study has none"
                 yield f"exclude {number}: {path!r} is no factor{known}"
             elif path not in lists:
-                clean = False
                 yield f"exclude {number}: {path} is a range; expected factors with values"
             elif value not in lists[path]:
-                clean = False
                 known = ", ".join(map(str, lists[path]))
                 yield f"exclude {number}: {value!r} is no value of {path}; expected one of: {known}"
-    if clean and exclude and all(lists.values()) and not any(combinations(lists, exclude)):
+    if exclude and not wrong and all(lists.values()) and not any(grid(lists, exclude)):
         yield "exclude: nothing is left of the grid; remove an exclusion"
 
 
 def recipes(base: Values, drafts: Sequence[tuple[str, Values]]) -> Iterator[str]:
-    """Base and arms are recipes, no two of them the same experiment. An equal problem of many arms is said once."""
+    """Base and arms are recipes, all different experiments. A problem that several arms share is reported once."""
     known = set(_recipe_problems(base))
     yield from (f"base: {line}" for line in known)
     where: dict[str, list[str]] = {}
@@ -70,35 +68,31 @@ def recipes(base: Values, drafts: Sequence[tuple[str, Values]]) -> Iterator[str]
 
 
 def arm_names(names: Sequence[str]) -> Iterator[str]:
-    """An arm is known by its name."""
+    """Names of arms are unique."""
     for name, count in Counter(names).items():
         if count > 1:
             yield f"arm {name!r}: {count} arms have this name; expected one of a kind"
 
 
-def claims(given: Sequence[ClaimTable]) -> Iterator[str]:
-    """A claim says something: not of an arm and itself, equality within a margin."""
-    for one in given:
-        try:
-            Claim(one.left, one.relation, one.right, one.margin, one.metric, one.text, one.times)
-        except ClaimError as error:
-            yield from error.problems
-
-
-def metrics(given: Sequence[ClaimTable], published: Sequence[Published]) -> Iterator[str]:
-    """Claims and published figures are of metrics that can be measured."""
+def claims(given: Sequence[ClaimTable], published: Sequence[Published]) -> Iterator[str]:
+    """The metrics of claims and published figures are known; each claim can be decided (see `Claim`)."""
     named = [*(("claim", one.metric) for one in given), *(("published", one.metric) for one in published)]
     for what, metric in named:
         try:
             Metric.parse(metric)
         except MetricError as error:
             yield from (f"{what}: {line}" for line in error.problems)
+    for one in given:
+        try:
+            _ = one.value
+        except ClaimError as error:
+            yield from error.problems
 
 
 def measurable(
     drafts: Mapping[str, Values], given: Sequence[ClaimTable], published: Sequence[Published]
 ) -> Iterator[str]:
-    """The runs of the arms that are spoken of will have the metric: known now, not after hours of training."""
+    """The runs of the arms in claims and published figures will have the metric: checked before hours of training."""
     asked = [(name, one.metric) for one in given for name in (one.left, one.right)]
     asked += [(one.arm, one.metric) for one in published]
     blind = {name for name, values in drafts.items() if dict(leaves(values)).get("data.val") == 0}
@@ -110,7 +104,7 @@ def measurable(
 def mentions(
     names: Sequence[str], given: Sequence[ClaimTable], published: Sequence[Published]
 ) -> Iterator[str]:
-    """Claims and published figures speak of arms that are there."""
+    """Arms in claims and published figures exist."""
     for one in given:
         mentioned = [one.left, one.right] if isinstance(one.right, str) else [one.left]
         for name in mentioned:

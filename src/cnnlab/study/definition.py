@@ -1,4 +1,4 @@
-"""The study: a question as one strict, immutable value. What is wrong with one is said at once, before anything runs.
+"""The study: a question as one strict, immutable value. All its problems are reported together, before anything runs.
 
 question = "Does batch normalisation allow a larger learning rate?"
 base = "simplenn-aug"                       # a preset or recipe file; or a table [base] with `extends`
@@ -18,6 +18,7 @@ import copy
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,7 +38,7 @@ from cnnlab.recipe.seeds import MOST_SEEDS, seed_problems
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
 from cnnlab.recipe.values import Optional, Positive, Section
 from cnnlab.study import checks
-from cnnlab.study.arms import Arm, Cell, change_of, climb, grid, grid_name, star
+from cnnlab.study.arms import Arm, Cell, change_of, grid, grid_name, one_at_a_time
 from cnnlab.study.tables import (
     Chain,
     ClaimTable,
@@ -80,11 +81,10 @@ def _worker_count(value: Any) -> int | str:
 
 
 class Study(Section):
-    """What is compared, under which seeds, and what is claimed of it. Made by `load` or `from_dict`.
+    """What is compared, under which seeds, and what is claimed. Made by `load` or `from_dict`.
 
-    `base` are a recipe's values, what it extends merged in; `factors` maps paths of the recipe to their values; a
-    range instead of values is for a search alone: such factors make no arms, and `search` says how they are tried.
-    `budget` is in minutes. Claims of `[[claim]]` are `claims`; arms come from factors, `[[arm]]` and `[[chain]]`.
+    `base` are a recipe's values with those that it extends; `factors` maps paths of the recipe to their values. A
+    range instead of values is for `cnnlab study search` only and makes no arms. `budget` is in minutes.
     """
 
     name: FolderName
@@ -123,11 +123,11 @@ class Study(Section):
     def from_dict(
         cls, values: Mapping[str, Any], overrides: Sequence[str] = (), folder: Path = Path()
     ) -> "Study":
-        """The study with these values; `folder` is where files are looked for. Raises StudyError with every problem."""
+        """The study with these values; `folder` is where recipe files are. Raises StudyError with every problem."""
         changes, problems = parse_overrides(overrides)
         if "seed" in changes:
             problems.append(
-                "--set seed: a study trains under its seeds; say which in the file, or with --seeds"
+                "--set seed: a study trains under its seeds; set them in the file, or with --seeds"
             )
         values, unread = _with_base(values, changes, folder)
         problems += unread
@@ -145,7 +145,7 @@ class Study(Section):
         return study
 
     def to_toml(self) -> str:
-        """The whole study as TOML, what its base extends spelled out; loading it gives an equal study."""
+        """The whole study as TOML, with the values that its base extends; loading it gives an equal study."""
         values = self.model_dump(mode="json", exclude_none=True, warnings=False)  # seeds are a list in JSON
         return tomli_w.dumps({key: value for key, value in values.items() if value != {}})
 
@@ -154,40 +154,25 @@ class Study(Section):
         """The recipe that every arm changes. Raises RecipeError."""
         return Recipe.from_dict({**self.base, "name": self.name})
 
-    def arms(self) -> tuple[Arm, ...]:
-        """Every arm: the grid in its order, then named arms, then chains."""
-        return self._arms
-
     @property
     def to_search(self) -> bool:
-        """Whether the factors span more than a grid: a range, or over a thousand combinations."""
+        """Whether the study can only be searched: a factor is a range, or there are over a thousand combinations."""
         lists = [values for values in self.factors.values() if isinstance(values, list)]
         return len(lists) < len(self.factors) or math.prod(map(len, lists)) > _GRID_LIMIT
 
     def cell(self, arm: str, seed: int) -> Cell:
         """One arm under one seed, also a seed that the study does not have yet."""
-        recipe = next(one.recipe for one in self._arms if one.name == arm)
+        recipe = next(one.recipe for one in self.arms() if one.name == arm)
         return Cell(arm, recipe.with_seed(seed))
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """What is to be decided. Raises ClaimError."""
-        return tuple(
-            Claim(
-                one.left,
-                one.relation,
-                one.right,
-                one.margin,
-                str(Metric.parse(one.metric)),
-                one.text,
-                one.times,
-            )
-            for one in self.claim
-        )
+        """The claims to be decided. Raises ClaimError."""
+        return tuple(replace(one.value, metric=str(Metric.parse(one.metric))) for one in self.claim)
 
     @property
     def measurements(self) -> dict[str, tuple[str, ...]]:
-        """Measurement -> the arms that claims about its numbers name: what `cnnlab study measure` makes."""
+        """Measurement that `cnnlab study measure` makes -> the arms whose claims need it."""
         found: dict[str, dict[str, None]] = {}
         for claim in self.claims:
             if claim.metric in MEASURED:
@@ -200,25 +185,32 @@ class Study(Section):
             raise StudyError(
                 f"the factors of study {self.name} span more than a grid; `cnnlab study search` tries some of it"
             )
-        return tuple(self._arm(name, values) for name, values in self.drafts())
+        base, arms = self.base_recipe.with_seed(self.seeds[0]), []
+        for name, values in self.drafts():
+            recipe = Recipe.from_dict({**values, "name": f"{self.name} {name}", "seed": self.seeds[0]})
+            arms.append(Arm(name, recipe, tuple(base.diff(recipe))))
+        return tuple(arms)
 
-    def _arm(self, name: str, values: Values) -> Arm:
-        recipe = Recipe.from_dict({**values, "name": f"{self.name} {name}", "seed": self.seeds[0]})
-        base = self.base_recipe.with_seed(recipe.seed)
-        return Arm(name, recipe, tuple(base.diff(recipe)))
+    def arms(self) -> tuple[Arm, ...]:
+        """Every arm: the grid in its order, then named arms, then chains."""
+        return self._arms
 
     def drafts(self) -> list[tuple[str, Values]]:
-        """Name and recipe values of every arm, not yet checked; of what is to be searched, some points at its edges."""
+        """Name and recipe values of every arm, not yet checked; of a search, some settings at the ends of ranges."""
         values = {
             path: given if isinstance(given, list) else [given.low, given.high]
             for path, given in self.factors.items()
             if given
         }
-        settings = star(values) if self.to_search else grid(values, self.exclude)
-        grid_arms = [(grid_name(setting), merge(self.base, change_of(setting))) for setting in settings]
-        named = [(arm.name, merge(self.base, change_of(arm.set))) for arm in self.arm]
-        rungs = [climb([(step.name, step.set) for step in chain.steps], self.base) for chain in self.chain]
-        return [*grid_arms, *named, *(rung for ladder in rungs for rung in ladder)]
+        settings = one_at_a_time(values) if self.to_search else grid(values, self.exclude)
+        drafts = [(grid_name(setting), merge(self.base, change_of(setting))) for setting in settings]
+        drafts += [(arm.name, merge(self.base, change_of(arm.set))) for arm in self.arm]
+        for chain in self.chain:
+            values = self.base
+            for step in chain.steps:
+                values = merge(values, change_of(step.set))
+                drafts.append((step.name, values))
+        return drafts
 
 
 def study_names() -> tuple[str, ...]:
@@ -247,7 +239,7 @@ def _parse(path: Path) -> Values:
 
 
 def _with_base(values: Mapping[str, Any], changes: Values, folder: Path) -> tuple[Values, list[str]]:
-    """The values with `base` as a recipe's own values, and what is wrong with it."""
+    """The values with `base` as a recipe's own values, and its problems."""
     given = values.get("base")
     try:
         if isinstance(given, str):
@@ -265,10 +257,10 @@ def _with_base(values: Mapping[str, Any], changes: Values, folder: Path) -> tupl
 
 
 def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> tuple[Values, set[str]]:
-    """The values without what is bad, so that the rest can be checked too, and the keys that had to go whole.
+    """The values without invalid ones, so that the rest can be checked too, and the keys that were removed whole.
 
-    An unknown key and a bad range go alone, a bad claim or published figure with its table; all else takes its whole
-    key along.
+    An unknown key or an invalid range is removed alone, an invalid claim or published figure with its table, all else
+    with its whole key.
     """
     rest, bad = copy.deepcopy(dict(values)), set()
     for finding in findings:
@@ -292,10 +284,9 @@ def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> t
 
 
 def _problems(study: Study, bad: set[str]) -> list[str]:
-    """What cannot be said about one key alone. `bad` keys are reported already and stand for nothing here."""
+    """Problems between several keys. `bad` keys are reported already, and their values are not used here."""
     problems = list(seed_problems(study.seeds)) if "seeds" not in bad else []
-    problems += checks.metrics(study.claim, study.published)
-    problems += checks.claims(study.claim)
+    problems += checks.claims(study.claim, study.published)
     if bad & _ARM_KEYS:
         return problems
     problems += checks.factors(study.factors, study.exclude)

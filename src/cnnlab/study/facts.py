@@ -1,25 +1,20 @@
-"""From how a study stands to what its report is made of."""
+"""From the runs of a study to the facts that its report is made of."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from cnnlab.report.study.facts import Absent, ArmFacts, Published, StudyFacts
-from cnnlab.study.definition import Study
-from cnnlab.study.record import CellState, StudyRuns
-
-_IN_WORDS: dict[CellState, str] = {
-    "missing": "not begun",
-    "running": "running",
-    "stopped": "stopped",
-    "failed": "failed",
-}
+from cnnlab.study.record import StudyRuns
 
 
 def facts_of(runs: StudyRuns, commands: Sequence[str] = ()) -> StudyFacts:
-    """The study with its finished runs and verdicts; `commands` are to be named beside those that made the runs.
+    """The study with its finished runs and verdicts; `commands` are added to those that made the runs.
 
-    Raises RunError where runs lack what a claim is about, or saw different data.
+    Raises RunError where runs lack the metric of a claim, or saw different data.
     """
-    study, finished, before = runs.study, runs.finished, _steps_before(runs.study)
+    study, finished = runs.study, runs.finished
+    steps = [pair for chain in study.chain for pair in pairwise(chain.steps)]
+    before = {after.name: step.name for step, after in steps}
     return StudyFacts(
         name=study.name,
         question=study.question,
@@ -31,24 +26,13 @@ def facts_of(runs: StudyRuns, commands: Sequence[str] = ()) -> StudyFacts:
             Absent(
                 each.cell.arm,
                 each.cell.seed,
-                _IN_WORDS[each.state],
+                "not begun" if each.state == "missing" else each.state,
                 each.cause,
                 each.run.id if each.run else "",
             )
             for each in (*runs.failures, *runs.missing)
         ),
         verdicts=runs.verdicts(),
-        published=tuple(
-            Published(each.arm, each.metric, each.value, each.source) for each in study.published
-        ),
+        published=tuple(Published(**each.model_dump()) for each in study.published),
         commands=tuple(commands),
     )
-
-
-def _steps_before(study: Study) -> dict[str, str]:
-    """Each step of a chain, but the first, with the one before it."""
-    return {
-        after.name: before.name
-        for chain in study.chain
-        for before, after in zip(chain.steps, chain.steps[1:], strict=False)
-    }

@@ -1,6 +1,6 @@
-"""Makes the measurements that the claims of a study are about, of all runs that lack them. Imports torch.
+"""Makes the measurements that the claims of a study need, for all runs that lack them. Imports torch.
 
-Only runs in the study's own runs folder are written; those of other folders are measured where they lie.
+Only runs in the study's own runs folder are measured; those of other folders are never written.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from cnnlab.runs import RunFolder, runs_root
 from cnnlab.study.record import StudyRuns
 
 Watch = Callable[[RunFolder, str], AbstractContextManager[OnStep]]
-"""Opened while one run is measured: run, name of the measurement."""
+"""Entered while one run is measured: the run, the name of the measurement."""
 
 
 def to_measure(runs: StudyRuns, root: Path) -> list[tuple[RunFolder, str]]:
-    """Each finished run below `root` with a measurement that claims need and it lacks, or has with other settings."""
+    """Each finished run in `root`, with each measurement that claims need and that is missing or outdated."""
     finished = runs.finished
     return [
         (run, name)
@@ -32,9 +32,9 @@ def to_measure(runs: StudyRuns, root: Path) -> list[tuple[RunFolder, str]]:
 
 
 def measure_study(runs: StudyRuns, options: Options, watch: Watch) -> int:
-    """Measure what is to be measured, run by run; returns how many measurements were made.
+    """Make the missing measurements, run by run; returns how many were made.
 
-    What is done stays done when this is interrupted. Raises DataError, RunError, ArchitectureError, StorageError.
+    What is done is kept when this is interrupted. Raises DataError, RunError, ArchitectureError, StorageError.
     """
     todo = to_measure(runs, runs_root(options.runs))
     datasets: dict[tuple[str, object], Dataset] = {}

@@ -1,12 +1,12 @@
-"""What a study will cost, before anything runs: minutes and disk, from trainings that are stored, or from a probe.
+"""Forecasts the cost of a study before anything runs: minutes and disk, from stored runs or from a probe.
 
-A training of n epochs is taken to cost n x (images trained + a third of the images scored) x seconds per image:
-scoring is the forward third of a step. Seconds per image come from a stored run of the same network where there is
-one; else from the run nearest in MACs, in proportion to them, which is rough and said so.
+Estimated cost of n epochs: n x (images trained + a third of the images scored) x seconds per image; scoring is the
+forward third of a step. Seconds per image come from a stored run of the same network if there is one; else from the
+run nearest in MACs, in proportion to them. That is a rough estimate, and the plan states it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ _FIGURES_BYTES = 300_000
 
 @dataclass(frozen=True)
 class Workload:
-    """What a recipe asks for: its network, and images per epoch that are trained on and scored."""
+    """The work of a recipe: its network, and the images trained and scored per epoch."""
 
     network: str
     trace: Trace
@@ -43,13 +43,13 @@ class Workload:
 
     @property
     def images(self) -> float:
-        """Images of one epoch, a scored one counted as a third."""
+        """Images of one epoch; a scored image counts as a third."""
         return self.trained + _SCORING * self.scored
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One training from its beginning: `seconds` on its own threads, `disk` in bytes, `basis` says from what."""
+    """One whole training: `seconds` on its own threads, `disk` in bytes; `basis` is the run it is computed from."""
 
     seconds: float
     disk: int
@@ -58,7 +58,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell, what it would cost whole, and the part that is left to do (0 where it is finished or failed)."""
+    """A cell, the cost of its whole training, and the share left to do (0 if it is finished or failed)."""
 
     record: CellRecord
     forecast: Forecast | None
@@ -67,7 +67,7 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells with their forecasts. Totals are of what is left, None where a cell has no forecast."""
+    """All cells with their forecasts. Totals are of the work left, None if a cell has no forecast."""
 
     cells: tuple[PlannedCell, ...]
     slots: tuple[Slot, ...]
@@ -75,30 +75,30 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all trainings, one after the other, each on the threads of its slot."""
-        parts = [one.forecast.seconds * one.left if one.forecast else None for one in self._todo]
-        return None if None in parts else math.fsum(part for part in parts if part is not None)
+        """Seconds of all trainings one after the other, each on the threads of its slot."""
+        return self._total(lambda forecast, left: forecast.seconds * left)
 
     @property
     def wall_seconds(self) -> float | None:
-        """Seconds until all are done, side by side."""
+        """Seconds until all are done, on all slots in parallel."""
         return None if self.seconds is None else self.seconds / len(self.slots)
 
     @property
     def disk(self) -> int | None:
-        """Bytes that the trainings to come will leave."""
-        parts = [one.forecast.disk if one.forecast else None for one in self._todo]
-        return None if None in parts else sum(part for part in parts if part is not None)
+        """Bytes that the trainings will write."""
+        total = self._total(lambda forecast, left: forecast.disk)
+        return None if total is None else int(total)
 
-    @property
-    def _todo(self) -> list[PlannedCell]:
-        return [one for one in self.cells if one.left > 0]
+    def _total(self, cost: Callable[[Forecast, float], float]) -> float | None:
+        todo = [one for one in self.cells if one.left > 0]
+        parts = [cost(one.forecast, one.left) for one in todo if one.forecast]
+        return math.fsum(parts) if len(parts) == len(todo) else None
 
 
 def make_plan(
     runs: StudyRuns, examples: Sequence[RunFolder], options: Options, slots: Sequence[Slot]
 ) -> Plan:
-    """The plan of a study from stored `examples`. What cannot be forecast is listed in `problems`."""
+    """The plan of a study from stored runs, the `examples`. Why a cell has no forecast is in `problems`."""
     rates = [rate for run in examples if (rate := _rate(run)) is not None]
     problems: dict[str, None] = {}
     forecasts: dict[str, Forecast] = {}
@@ -112,19 +112,19 @@ def make_plan(
 
 
 def stored_runs(runs: StudyRuns, roots: Sequence[Path]) -> list[RunFolder]:
-    """Every run that can serve as an example: those in the folders, and the study's probes."""
+    """All runs in the folders, and the study's probes."""
     return RunIndex([*roots, probes_folder(runs)]).all_runs()
 
 
 def probes_folder(runs: StudyRuns) -> Path:
-    """Where the one-epoch probes of a study lie."""
+    """Folder of the one-epoch probes of a study."""
     return runs.folder.path / "probes"
 
 
 def train_probes(
     runs: StudyRuns, examples: Sequence[RunFolder], options: Options, threads: int
 ) -> list[RunFolder]:
-    """Train one epoch of each network of the study that no stored run tells about. Raises as `train` does."""
+    """Train one epoch of each network of the study for which no stored run exists. Raises as `train` does."""
     known = {rate.network for run in examples if (rate := _rate(run)) is not None}
     probed = []
     for record in runs.missing:
@@ -139,7 +139,7 @@ def train_probes(
 
 
 def workload(recipe: Recipe, options: Options) -> Workload:
-    """What a recipe asks for, from its data as they lie here. Raises DataError where they are not, CnnlabError."""
+    """The work of a recipe, from its data on this machine. Raises DataError if they are missing, CnnlabError."""
     from cnnlab.data import load
     from cnnlab.data.splits import count_of
 
@@ -161,7 +161,7 @@ def workload(recipe: Recipe, options: Options) -> Workload:
 
 @dataclass(frozen=True)
 class _Rate:
-    """What a stored run tells: how long an image took it, and how much disk it left."""
+    """Measured cost of a stored run: seconds per image, and bytes on disk."""
 
     run: RunFolder
     network: str
@@ -173,7 +173,7 @@ class _Rate:
 
 
 def _rate(run: RunFolder) -> _Rate | None:
-    """None for a run that has no epoch yet, is damaged or was written by another version."""
+    """The cost of a run; None if it has no epoch yet, is damaged or was written by another version."""
     try:
         environment, rows = run.environment, run.metrics
         if not rows:
@@ -195,7 +195,7 @@ def _rate(run: RunFolder) -> _Rate | None:
 
 
 def _forecast(work: Workload, rates: Sequence[_Rate], threads: int) -> Forecast:
-    """From the most similar stored run: of the same network, as many threads, the nearest MACs, the latest."""
+    """From the most similar stored run: same network, nearest MACs, same number of threads, latest."""
     if not rates:
         raise DataError(
             "no stored run to forecast from; `--probe` trains one epoch of each network, or name a folder with --also"
@@ -231,7 +231,7 @@ def _left(record: CellRecord) -> float:
 
 
 def _one_epoch(recipe: Recipe) -> Recipe:
-    """The recipe for one epoch, at a constant rate: a schedule may not fit into so short a training."""
+    """The recipe for one epoch at a constant rate: a schedule may need more epochs."""
     values = recipe.model_dump(mode="json", exclude_none=True)
     values["train"] = {**values["train"], "epochs": 1}
     values["train"].pop("early_stop", None)

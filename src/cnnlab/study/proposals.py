@@ -1,7 +1,7 @@
-"""Which setting of a study's factors to try next: Optuna's answer, remembered in its storage.
+"""Which setting of a study's factors to try next: proposed by Optuna and kept in its storage.
 
-A search is known in the storage by the study's name and what it searches: other factors or another base begin anew.
-Several machines may share one storage; each goes on with its own trials alone.
+The storage identifies a search by the study's name, base and factors: a changed base or factor starts a new search.
+Several machines may share one storage; each continues only its own trials.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.seeding import derive_generator, derive_seed
-from cnnlab.study.arms import Setting, combinations, matches
+from cnnlab.study.arms import Setting, grid, matches
 from cnnlab.study.definition import Study
 from cnnlab.study.tables import Range
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 Method = Literal["random", "bayes"]
 Factor = list[Any] | Range
 
-# How often Optuna may repeat itself before a setting is drawn from those that are left.
+# How often Optuna may repeat a setting before one is drawn from those that are left.
 _ATTEMPTS = 5
 _MOST_COMBINATIONS = 100_000
-# User attributes of trials in the storage: who trains it, and that it was never trained.
+# User attributes of trials in the storage: the machine that trains it; that it was never trained.
 _OWNER, _REPEATED = "owner", "repeated"
 
 
@@ -42,9 +42,9 @@ class Proposal:
 
 
 class Proposals:
-    """The trials of one search. `owner` names who trains those that are asked for here.
+    """The trials of one search. `owner` names this machine and runs folder.
 
-    Raises CnnlabError where Optuna is missing or the storage cannot be used.
+    Raises CnnlabError if Optuna is missing or the storage cannot be used.
     """
 
     def __init__(self, study: Study, storage: str, owner: str) -> None:
@@ -52,13 +52,11 @@ class Proposals:
         self.factors: dict[str, Factor] = study.factors
         self.exclude, self.seed, self.owner = study.exclude, study.seeds[0], owner
         self.lists = {path: values for path, values in self.factors.items() if not isinstance(values, Range)}
+        is_small = math.prod(map(len, self.lists.values())) <= _MOST_COMBINATIONS
         self.size: int | None = None
-        """How many settings there are; None where a factor is a range, or they are too many to be tried whole."""
-        if (
-            len(self.lists) == len(self.factors)
-            and math.prod(map(len, self.lists.values())) <= _MOST_COMBINATIONS
-        ):
-            self.size = sum(1 for _ in combinations(self.lists, self.exclude))
+        """The number of settings; None if a factor is a range, or if there are too many to try all."""
+        if len(self.lists) == len(self.factors) and is_small:
+            self.size = sum(1 for _ in grid(self.lists, self.exclude))
         self.distributions = {path: _distribution(values) for path, values in self.factors.items()}
         try:
             self._study: optuna.Study = module.create_study(
@@ -67,28 +65,21 @@ class Proposals:
                 direction="maximize",
                 load_if_exists=True,
             )
-        except Exception as error:  # whatever SQLAlchemy, a database driver or Optuna make of a bad address
-            reason = str(error).partition("\n")[0]
-            raise CnnlabError(
-                f"--storage {storage}: cannot be used: {reason or type(error).__name__}"
-            ) from error
+        except Exception as error:  # of SQLAlchemy, a database driver or Optuna
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise CnnlabError(f"--storage {storage}: cannot be used: {reason}") from error
 
     def all(self) -> list[Proposal]:
-        """Every trial, in the order in which they were asked for."""
-        trials = (one for one in self._study.get_trials(deepcopy=False) if _OWNER in one.user_attrs)
-        return [
-            Proposal(
-                one.number,
-                self._setting(one.params),
-                one.value,
-                one.state.is_finished(),
-                one.user_attrs[_OWNER],
-            )
-            for one in trials
-        ]
+        """Every trial, in the order of its proposal."""
+        found = []
+        for one in self._study.get_trials(deepcopy=False):
+            if owner := one.user_attrs.get(_OWNER):
+                setting, ended = self._setting(one.params), one.state.is_finished()
+                found.append(Proposal(one.number, setting, one.value, ended, owner))
+        return found
 
     def ask(self, method: Method) -> Proposal | None:
-        """A setting that nobody has tried; None where a grid has been tried whole."""
+        """A setting that was not tried before; None if a whole grid has been tried."""
         import optuna
 
         tried = [one.setting for one in self.all()]
@@ -106,7 +97,7 @@ class Proposals:
         return self._own(self._study.ask(self.distributions), drawn)
 
     def tell(self, number: int, val: float | None) -> None:
-        """A trial has ended with that accuracy, or without any."""
+        """Store that a trial has ended, with its accuracy if it has one."""
         from optuna.trial import TrialState
 
         self._study.tell(number, val, state=TrialState.FAIL if val is None else TrialState.COMPLETE)
@@ -114,7 +105,7 @@ class Proposals:
     def _ask(self, method: Method) -> "optuna.Trial":
         import optuna
 
-        # A sampler for each trial: one made anew after an interruption would begin with the same numbers again.
+        # A new sampler for each trial: a single one would repeat its random numbers after an interruption.
         number = len(self._study.get_trials(deepcopy=False))
         seed = derive_seed(self.seed, "search", number) % 2**32
         self._study.sampler = (
@@ -129,12 +120,12 @@ class Proposals:
         return Proposal(trial.number, setting, None, False, self.owner)
 
     def _draw(self, tried: list[Setting]) -> Setting:
-        """One of a grid's settings that are left."""
+        """A random setting of the grid that was not tried."""
         if self.size is None:
             raise CnnlabError(
                 f"the search repeats itself after {len(tried)} trials: widen the ranges of its factors"
             )
-        left = [one for one in combinations(self.lists, self.exclude) if one not in tried]
+        left = [one for one in grid(self.lists, self.exclude) if one not in tried]
         return left[derive_generator(self.seed, "search", len(tried)).integers(len(left))]
 
     def _setting(self, params: Mapping[str, Any]) -> Setting:
@@ -142,17 +133,17 @@ class Proposals:
 
 
 def require_optuna() -> Any:
-    """The module. Raises CnnlabError where it is not installed."""
+    """The module. Raises CnnlabError if it is not installed."""
     try:
         import optuna
     except ImportError:
         raise CnnlabError('a search needs Optuna; install it with: pip install "cnnlab[search]"') from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the watcher of the search tells what happens
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the watcher prints what happens
     return optuna
 
 
 def _fingerprint(study: Study) -> str:
-    """What is searched, in eight digits: the base, the factors, the seed."""
+    """Eight digits that identify base, factors and seed."""
     space = [str(values) for values in study.factors.items()] + [str(one) for one in study.exclude]
     text = "\n".join([study.base_recipe.with_seed(study.seeds[0]).hash, *space])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -169,12 +160,12 @@ def _distribution(values: Factor) -> "optuna.distributions.BaseDistribution":
 
 
 def _stored(value: Any) -> Any:
-    """A value of a list as Optuna can keep it: lists as text."""
+    """A factor's value in a form that Optuna can store: lists as text."""
     return json.dumps(value) if isinstance(value, list) else value
 
 
 def _value(values: Factor, stored: Any) -> Any:
-    """The other way round."""
+    """The inverse of `_stored`."""
     if isinstance(values, Range):
         return stored
     return next(one for one in values if _stored(one) == stored and type(_stored(one)) is type(stored))

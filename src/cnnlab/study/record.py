@@ -1,12 +1,13 @@
-"""How a study stands: which cells are finished, which failed and why, which are missing. Reads only; no torch.
+"""The state of a study: which cells are finished, which failed and why, which are missing. Reads only; no torch.
 
-Cells are found by the hash of their recipes, in one or several folders of runs: a run that was trained for another
-study, by hand or on another machine is as good as one trained for this.
+Cells are found by the hash of their recipes, in one or several folders of runs. Runs of other studies, of
+`cnnlab train` or of other machines count too.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from cnnlab.study.folder import StudyFolder, is_passing
 
 CellState = Literal["missing", "running", "stopped", "failed", "complete"]
 
-# A run that diverged, broke or ran out of memory will do so again: a result, tried anew only on request.
+# A run that diverged, failed or ran out of memory would do so again: it is trained again only with `--retry`.
 _STATES: Mapping[str, CellState] = {
     "complete": "complete",
     "running": "running",
@@ -37,7 +38,7 @@ _STATES: Mapping[str, CellState] = {
 
 @dataclass(frozen=True)
 class CellRecord:
-    """One cell as it stands. `run` is the run that got furthest, None where there is none; `cause` is in words."""
+    """The state of one cell. `run` is the run with the most progress, None if there is none; `cause` is in words."""
 
     cell: Cell
     state: CellState
@@ -47,7 +48,7 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class StudyRuns:
-    """All cells of a study as they stand, arm by arm in the order of the study, seeds that were added included."""
+    """The states of all cells of a study, arm by arm in the order of the study, with added seeds."""
 
     study: Study
     folder: StudyFolder
@@ -55,7 +56,7 @@ class StudyRuns:
 
     @property
     def finished(self) -> dict[str, dict[int, RunFolder]]:
-        """Arm -> seed -> complete run; every arm is there, also one without any."""
+        """Arm -> seed -> complete run, for every arm, also those without runs."""
         found: dict[str, dict[int, RunFolder]] = {arm.name: {} for arm in self.study.arms()}
         for record in self.records:
             if record.state == "complete" and record.run is not None:
@@ -64,37 +65,38 @@ class StudyRuns:
 
     @property
     def failures(self) -> tuple[CellRecord, ...]:
-        """The cells that failed, each with its cause."""
         return tuple(record for record in self.records if record.state == "failed")
 
     @property
     def missing(self) -> tuple[CellRecord, ...]:
-        """The cells that are neither finished nor failed: not begun, stopped, or running."""
+        """The cells that are not begun, stopped, or running."""
         return tuple(record for record in self.records if record.state not in ("complete", "failed"))
 
     @property
     def counts(self) -> Counter[CellState]:
-        """How many cells are in which state."""
+        """State -> number of cells."""
         return Counter(record.state for record in self.records)
 
     @property
     def looks(self) -> Looks:
-        """Whether claims were judged while seeds were added (by `settle`), which the tests must allow for."""
+        """Whether claims were judged while `settle` added seeds; if so, sequential tests are needed."""
         return "repeated" if self.folder.interim_analyses else "once"
 
     def table(self, metric: str, arms: Collection[str] | None = None) -> Table:
         """The metric of all finished runs, or of those of some arms: arm -> seed -> value.
 
-        Raises RunError, MetricError.
+        Raises MetricError, and RunError if the runs saw different data: arms are compared image by image.
         """
-        self._check_data()
+        if problems := data_problems(self._runs_of(self.finished)):
+            remedy = "leave out a folder (--also), or train anew in another one (--runs)"
+            raise RunError(*(f"{problem}; {remedy}" for problem in problems))
         chosen = {arm: runs for arm, runs in self.finished.items() if arms is None or arm in arms}
         return tabulate({arm: list(runs.values()) for arm, runs in chosen.items()}, Metric.parse(metric))
 
     def verdicts(self, looks: Looks | None = None) -> tuple[Verdict, ...]:
-        """The verdict on every claim, in order. `looks` None: as `looks` of this says. Raises as `table` does."""
+        """The verdict on every claim, in order; `looks` if it is not the property's. Raises as `table` does."""
         claims = self.study.claims
-        arms: dict[str, set[str]] = {}  # only these need have what the metric takes
+        arms: dict[str, set[str]] = {}  # only these need the metric
         for claim in claims:
             arms.setdefault(claim.metric, set()).update(claim.arms)
         tables = {metric: self.table(metric, named) for metric, named in arms.items()}
@@ -107,25 +109,19 @@ class StudyRuns:
 
     @property
     def notes(self) -> list[str]:
-        """What differs between the finished runs beside their recipes, a line each. Raises RunError."""
+        """Differences between the finished runs other than their recipes, a line each. Raises RunError."""
         return notes(self._runs_of(self.finished))
 
     def _runs_of(self, arms: Iterable[str]) -> list[RunFolder]:
         return [run for arm in arms for run in self.finished[arm].values()]
 
-    def _check_data(self) -> None:
-        """Arms with equal data tables are compared image by image: they must have seen the same data set."""
-        if problems := data_problems(self._runs_of(self.finished)):
-            remedy = "leave out a folder (--also), or train anew in another one (--runs)"
-            raise RunError(*(f"{problem}; {remedy}" for problem in problems))
-
 
 def read_study(
     study: Study, root: Path, also: Sequence[Path] = (), index: RunIndex | None = None
 ) -> StudyRuns:
-    """How the study stands in the runs folder `root`, runs in the folders `also` taken as well.
+    """The state of the study in the runs folder `root`, with runs in the folders `also`.
 
-    `index` is one of an earlier look at the same folders: it makes the next look cheaper. Raises RunError.
+    `index` from an earlier call on the same folders makes this one faster. Raises RunError.
     """
     if index is None:
         index = RunIndex([root, *also])
@@ -133,28 +129,22 @@ def read_study(
         index.refresh()
     folders = [StudyFolder.of(each, study.name) for each in index.roots]
     added = [folder.added_seeds() for folder in folders]
-    cells = [
-        study.cell(arm.name, seed)
-        for arm in study.arms()
-        for seed in dict.fromkeys(
-            [*study.seeds, *(seed for seeds in added for seed in seeds.get(arm.name, ()))]
-        )
-    ]
-    return StudyRuns(study, folders[0], tuple(read_cell(cell, index, folders[0]) for cell in cells))
+    records = []
+    for arm in study.arms():
+        seeds = dict.fromkeys(chain(study.seeds, *(each.get(arm.name, ()) for each in added)))
+        records += [read_cell(study.cell(arm.name, seed), index, folders[0]) for seed in seeds]
+    return StudyRuns(study, folders[0], tuple(records))
 
 
 def read_cell(cell: Cell, index: RunIndex, folder: StudyFolder) -> CellRecord:
-    """How one cell stands. A stopped run counts where it can go on: in the first folder. Raises RunError."""
+    """The state of one cell. A stopped run counts only in the first folder, where it can continue. Raises RunError."""
     found = index.runs(cell.recipe.hash)
     run = furthest(found)
     if run is not None and _STATES[run.status.state] == "stopped":
         run = furthest(one for one in found if one.path.parent == index.roots[0])
-    if run is not None:
-        status = run.status
-        state = _STATES[status.state]
-        if state != "stopped":
-            return CellRecord(cell, state, run, status.cause)
-    failure = folder.failure(cell)
+    status = run.status if run else None
+    state: CellState = _STATES[status.state] if status else "missing"
+    failure = folder.failure(cell) if state in ("stopped", "missing") else None
     if failure is not None and not is_passing(failure):
         return CellRecord(cell, "failed", run, failure.cause)
-    return CellRecord(cell, "stopped" if run else "missing", run, run.status.cause if run else "")
+    return CellRecord(cell, state, run, status.cause if status else "")

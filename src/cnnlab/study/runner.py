@@ -1,8 +1,8 @@
-"""Runs what a study still lacks, several trainings side by side, and goes on whatever happens to one of them.
+"""Trains the missing cells of a study, several in parallel; an error of one does not stop the others.
 
-Nothing is remembered here but in run folders. So a study that is killed goes on where it was: finished cells are found
-by the hash of their recipes, stopped ones continue from their last checkpoint. A training that diverges is a result:
-it is kept with its cause and not tried again unless asked for.
+All state is in run folders, so a killed study continues where it was: finished cells are found by the hash of their
+recipes, stopped ones continue from their last checkpoint. A training that diverges is a result: it is kept with its
+cause and trained again only with `--retry`.
 """
 
 from collections import deque
@@ -21,7 +21,7 @@ from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
 from cnnlab.study.record import CellRecord, StudyRuns, read_study
-from cnnlab.study.session import StudyOptions, StudyWatcher, train_cells, wanted_states
+from cnnlab.study.session import StudyOptions, StudyWatcher, train_cells
 
 
 def run_study(
@@ -32,14 +32,13 @@ def run_study(
     seeds: Sequence[int] | None = None,
     launcher: Launcher | None = None,
 ) -> StudyRuns:
-    """Train every cell that is neither finished nor failed; returns how the study stands then.
+    """Train every cell that is neither finished nor failed; returns the state of the study after that.
 
-    `seeds` are the ones to train now, None for all; those that the study did not have belong to it from now on.
+    `seeds` are the ones to train now, None for all; new ones are added to the study. `launcher` None: worker
+    processes on this machine.
 
-    `launcher` None: worker processes on this machine.
-
-    Raises CnnlabError for what the user can mend before anything runs, StorageError where the disk refuses, and
-    Interrupted after Ctrl-C or SIGTERM, when all trainings have saved and stopped.
+    Raises CnnlabError for user mistakes before anything runs, StorageError if the disk refuses, and Interrupted after
+    Ctrl-C or SIGTERM, when all trainings have saved and stopped.
     """
     folder = StudyFolder.of(options.root, study.name)
     with study_lock(folder):
@@ -57,25 +56,25 @@ def run_cells(
     watcher: StudyWatcher,
     *,
     launcher: Launcher | None = None,
-    is_asked_for: Callable[[Cell], bool] = lambda cell: True,
+    is_needed: Callable[[Cell], bool] = lambda cell: True,
 ) -> StudyRuns:
-    """The same for some cells of a study, whose lock the caller holds. `is_asked_for` is called before each start."""
-    todo = [record for record in records if record.state in wanted_states(options)]
-    # Seed by seed, those of the definition first: whoever stops early has replicates of all arms.
+    """Train some cells of a study; the caller holds its lock. `is_needed` is called before each start."""
+    todo = [record for record in records if record.state in options.trained_states]
+    # Seed by seed, those of the definition first: a study that is stopped early has replicates of all arms.
     order = list(dict.fromkeys([*runs.study.seeds, *sorted(record.cell.seed for record in todo)]))
     todo.sort(key=lambda record: order.index(record.cell.seed))
     if todo:
         finished = [run for seeds in runs.finished.values() for run in seeds.values()]
         slots = prepare(runs.study, [record.cell for record in todo], len(todo), finished, options)
         watcher.on_begin(runs, todo, len(slots), slots[0].threads)
-        source = _InOrder(deque(record.cell for record in todo), is_asked_for, watcher)
+        source = _InOrder(deque(record.cell for record in todo), is_needed, watcher)
         train_cells(runs.folder, source, slots, options, watcher, launcher or LocalLauncher())
     return read_study(runs.study, options.root, options.also)
 
 
 @contextmanager
 def study_lock(folder: StudyFolder) -> Iterator[None]:
-    """Held while a study runs: a second process is refused at once. Raises RunError, StorageError."""
+    """The lock of a running study: a second process is refused at once. Raises RunError, StorageError."""
     with storage_errors(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder.path, "study")
@@ -86,16 +85,16 @@ def study_lock(folder: StudyFolder) -> Iterator[None]:
 
 
 def wanted_workers(study: Study, options: StudyOptions) -> int | Literal["auto"]:
-    """What the command says, else what the study says."""
+    """The option, else the study's own setting."""
     return study.workers if options.workers is None else options.workers
 
 
 def prepare(
     study: Study, cells: Sequence[Cell], count: int, finished: Sequence[RunFolder], options: StudyOptions
 ) -> tuple[Slot, ...]:
-    """The slots for `count` trainings, after a check of the device and of the data that `cells` need.
+    """The slots for `count` trainings, after checks of the device and of the data that `cells` need.
 
-    Raises as `choose_device` and `load` do, RunError where the runs that are finished saw other data.
+    Raises as `choose_device` and `load` do, RunError if the `finished` runs saw other data.
     """
     from cnnlab.data import load
     from cnnlab.engines.torch import devices
@@ -103,7 +102,7 @@ def prepare(
     device = devices.choose_device(options.run.device)
     digests = {}
     for source, size in dict.fromkeys((cell.recipe.data.source, cell.recipe.data.size) for cell in cells):
-        # Once, before any worker: it is downloaded, verified and decoded here, and the workers share the result.
+        # Downloaded, verified and decoded once, before the workers start; they share the result.
         digests[source] = load(
             source,
             data_dir=options.run.data_dir,
@@ -117,7 +116,7 @@ def prepare(
 
 
 def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) -> None:
-    """Raises RunError where finished runs saw other data than those to come: they could never be compared."""
+    """Raises RunError if finished runs saw other data than new ones would: they could not be compared."""
     others: dict[str, list[str]] = {}
     for run in finished:
         source, digest = run.recipe.data.source, run.environment.data.digest
@@ -136,16 +135,16 @@ def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) 
 
 @dataclass
 class _InOrder:
-    """The cells of a list, those that are still asked for when their turn comes. See `CellSource`."""
+    """The cells of a list, without those that are not needed any more. See `CellSource`."""
 
     waiting: deque[Cell]
-    is_asked_for: Callable[[Cell], bool]
+    is_needed: Callable[[Cell], bool]
     watcher: StudyWatcher
 
     def take(self) -> Cell | None:
         while self.waiting:
             cell = self.waiting.popleft()
-            if self.is_asked_for(cell):
+            if self.is_needed(cell):
                 return cell
             self.watcher.on_end(cell, "not needed any more")
         return None

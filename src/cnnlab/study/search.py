@@ -1,21 +1,20 @@
-"""Searches what a study's factors span for the recipe that is best on val: at random, or by Bayesian optimisation.
+"""Searches the settings of a study's factors for the recipe that is best on val: random or Bayesian optimisation.
 
-A trial is a cell like any other: a run in the runs folder, found by the hash of its recipe, trained by the same
-launcher, continued where it was stopped. Nothing here looks at test. The best of many trials is flattered by the val
-images that chose it, so a search ends with a study that compares what was found with the base under new seeds.
+A trial is an ordinary cell: a run in the runs folder, found by the hash of its recipe, trained by the same launcher,
+continued after a stop. Test is never used. The best of many trials has an optimistic accuracy on val, so a search ends
+with a study that compares the best trials with the base under new seeds.
 """
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import tomli_w
 
 from cnnlab.compare.metrics import Metric, measure
 from cnnlab.core.errors import CnnlabError, RecipeError
-from cnnlab.core.files import storage_errors, write_atomic
+from cnnlab.core.files import write_atomic
 from cnnlab.core.tables import csv_text
 from cnnlab.launch.launcher import Launcher
 from cnnlab.launch.local import LocalLauncher
@@ -38,36 +37,26 @@ _CONFIRMED, _NEW_SEEDS = 3, 3
 
 @dataclass(frozen=True)
 class Trial:
-    """A setting that was tried. `val` is its best accuracy on val, 0 where it diverged, None where it failed."""
+    """A setting that was tried. `val` is its best accuracy on val, 0 if it diverged, None if it failed."""
 
     number: int
     setting: Setting
     val: float | None
     cause: str = ""
 
-    @property
-    def name(self) -> str:
-        """`trial 3: lr=0.0123, bn=on`, numbers shortened to four digits."""
-        return f"trial {self.number}: {setting_name(self.setting)}"
-
-
-def setting_name(setting: Setting) -> str:
-    """As `grid_name` has it, numbers shortened."""
-    return grid_name(shortened(setting))
-
 
 def shortened(setting: Setting) -> Setting:
-    """The setting to be read: a number out of a range has many digits."""
+    """The setting with numbers of four digits, for people: numbers from a range have many."""
     return {
         path: float(f"{value:.4g}") if isinstance(value, float) else value for path, value in setting.items()
     }
 
 
-class SearchWatcher(StudyWatcher, Protocol):
-    """What someone watching a search is told."""
+class SearchWatcher(StudyWatcher):
+    """Methods that are called while a search runs. Each does nothing; override those you need."""
 
     def on_search(self, done: int, trials: int, workers: int, threads: int) -> None:
-        """Everything is checked; the first training is next. `trials` are wanted, `done` of them have ended before."""
+        """All checks have passed; the first training is next. `done` of the `trials` have ended in earlier calls."""
 
     def on_trial(self, trial: Trial, best: Trial | None) -> None:
         """A trial has ended."""
@@ -75,9 +64,9 @@ class SearchWatcher(StudyWatcher, Protocol):
 
 @dataclass(frozen=True)
 class Search:
-    """How a search stands: its trials in the order they were asked for, written down as `table` (CSV).
+    """The result of a search: its trials in order, also stored in the CSV file `table`.
 
-    `confirmation` is a study file: the best against the base under new seeds; None where nothing was better.
+    `confirmation` is a study file: the best trials against the base under new seeds; None if there are none.
     """
 
     trials: tuple[Trial, ...]
@@ -86,15 +75,9 @@ class Search:
 
     @property
     def ranking(self) -> list[Trial]:
-        """The trials with an accuracy, the best first."""
-        return ranking(self.trials)
-
-
-def ranking(trials: Sequence[Trial]) -> list[Trial]:
-    """Those with an accuracy, the best first, of equals the earlier."""
-    return sorted(
-        (one for one in trials if one.val is not None), key=lambda one: (-(one.val or 0.0), one.number)
-    )
+        """The trials with an accuracy, best first; of equal ones the earlier first."""
+        known = [one for one in self.trials if one.val is not None]
+        return sorted(known, key=lambda one: (-(one.val or 0.0), one.number))
 
 
 def search_study(
@@ -109,11 +92,11 @@ def search_study(
 ) -> Search:
     """Try settings of the study's factors under its first seed until `trials` have been tried in all.
 
-    Trials of an earlier call count, whatever their `method`, as long as base and factors are the same: more can be
-    added at any time. `storage` is an address as Optuna takes it, a file in the study's folder if None. The search
-    ends earlier where a grid has been tried whole.
+    Trials of earlier calls with the same base and factors count, with any `method`: more can be added at any time.
+    `storage` is a database URL for Optuna, a file in the study's folder if None. The search ends earlier if a whole
+    grid has been tried.
 
-    Raises CnnlabError for what the user can mend before anything runs, else as `run_study` does.
+    Raises CnnlabError for user mistakes before anything runs, else as `run_study` does.
     """
     if problems := _problems(study, trials):
         raise CnnlabError(*problems)
@@ -146,7 +129,7 @@ def _problems(study: Study, trials: int | None) -> list[str]:
 
 @dataclass
 class _TrialSource:
-    """Takes the next trial from the proposals and tells them how it ended. See `CellSource`."""
+    """Takes trials from the proposals, and stores there how they ended. See `CellSource`."""
 
     study: Study
     method: Method
@@ -160,27 +143,25 @@ class _TrialSource:
 
     def __post_init__(self) -> None:
         self.index = RunIndex([self.options.root, *self.options.also])
-        # Ours, and nobody trains them: the study was stopped or killed meanwhile. In a storage of the study's own
-        # folder all are, whatever name this machine had then.
+        # Trials of this machine that were stopped or killed. In a storage in the study's own folder these are all,
+        # even if the machine had another name then.
         mine = self.proposals.owner
         self.stopped = [
             one for one in self.proposals.all() if not one.ended and (one.owner == mine or not self.is_shared)
         ]
 
     def take(self) -> Cell | None:
-        """See `CellSource`."""
         while (proposal := self._next()) is not None:
             try:
                 cell = self._cell(proposal)
-            except RecipeError:  # each value is good, and two of them contradict each other
-                self._tell(proposal, None)
+            except RecipeError:  # each value is valid, but two of them contradict each other
+                self._end(proposal, None)
                 continue
             self.asked[cell.key] = proposal
             return cell
         return None
 
     def ended(self, cell: Cell) -> None:
-        """See `CellSource`."""
         record = self._record(cell)
         val = None
         if record.run is not None and record.state == "complete":
@@ -188,32 +169,30 @@ class _TrialSource:
             assert isinstance(found, float)  # an accuracy; only epochs can lie beyond what was trained
             val = found
         elif record.run is not None and record.run.status.state == "diverged":
-            val = 0.0  # a result, and worse than every other: a sampler is to keep away from there
-        self._tell(self.asked.pop(cell.key), val)
+            val = 0.0  # worse than every other result, so that the sampler avoids such settings
+        self._end(self.asked.pop(cell.key), val)
 
     def finished(self) -> list[RunFolder]:
-        """The complete runs of all trials that lie here."""
+        """The complete runs of all trials in the folders of this machine."""
         records = [self._record(self._cell(one)) for one in self.proposals.all() if one.val]
         return [one.run for one in records if one.run is not None and one.state == "complete"]
 
     def trials(self) -> tuple[Trial, ...]:
-        """The trials that have ended, those of other machines with the same storage included."""
+        """The trials that have ended, also those of other machines with the same storage."""
         return tuple(self._trial(one) for one in self.proposals.all() if one.ended)
 
     def written(self) -> Search:
-        """The search as it stands, written into the study's folder. Raises StorageError."""
-        trials = self.trials()
-        table, confirmation = self.folder.path / "trials.csv", self.folder.path / "confirm.toml"
-        with storage_errors(table):
-            head = ("trial", *self.study.factors, "best_val", "cause")
-            rows = (
-                (one.number, *map(one.setting.get, self.study.factors), one.val, one.cause) for one in trials
-            )
-            write_atomic(table, csv_text(head, rows))
-            found = confirmation_of(self.study, ranking(trials), self.method)
-            if found is not None:
-                write_atomic(confirmation, found)
-        return Search(trials, table, confirmation if found is not None else None)
+        """The search now, written into the study's folder. Raises StorageError."""
+        search = Search(self.trials(), self.folder.path / "trials.csv", None)
+        factors = self.study.factors
+        rows = ((one.number, *map(one.setting.get, factors), one.val, one.cause) for one in search.trials)
+        write_atomic(search.table, csv_text(("trial", *factors, "best_val", "cause"), rows))
+        text = confirmation_of(self.study, search.ranking, self.method)
+        if text is None:
+            return search
+        confirmation = self.folder.path / "confirm.toml"
+        write_atomic(confirmation, text)
+        return replace(search, confirmation=confirmation)
 
     def _next(self) -> Proposal | None:
         if self.stopped:
@@ -224,7 +203,7 @@ class _TrialSource:
         values = merge(self.study.base, change_of(proposal.setting))
         name = f"{self.study.name} trial {proposal.number}"
         recipe = Recipe.from_dict({**values, "name": name, "seed": self.study.seeds[0]})
-        return Cell(f"trial {proposal.number}: {setting_name(proposal.setting)}", recipe)
+        return Cell(f"trial {proposal.number}: {grid_name(shortened(proposal.setting))}", recipe)
 
     def _record(self, cell: Cell) -> CellRecord:
         self.index.refresh()
@@ -239,7 +218,7 @@ class _TrialSource:
                 cause = "; ".join(error.problems)
         return Trial(proposal.number, proposal.setting, proposal.val, cause)
 
-    def _tell(self, proposal: Proposal, val: float | None) -> None:
+    def _end(self, proposal: Proposal, val: float | None) -> None:
         self.proposals.tell(proposal.number, val)
         search = self.written()
         ended = next(one for one in search.trials if one.number == proposal.number)
@@ -247,7 +226,7 @@ class _TrialSource:
 
 
 def confirmation_of(study: Study, best: Sequence[Trial], method: Method) -> str | None:
-    """A study file: the best trials against the base under seeds that the search has not seen. None without any."""
+    """A study file: the best trials against the base under new seeds. None if no trial differs from the base."""
     base = study.base_recipe.with_seed(1)
     arms = []
     for trial in best[:_CONFIRMED]:

@@ -1,4 +1,4 @@
-"""The trainings of one command: cells are taken, started on free slots, and judged by what they left on disk."""
+"""The trainings of one command: starts cells on free slots, and reads from disk how each ended."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from cnnlab.core.errors import CnnlabError, Interrupted, StorageError
 from cnnlab.launch.launcher import Failure, Job, Launcher, Slot
 from cnnlab.launch.options import Options
-from cnnlab.runs import RunFolder, runs_root
+from cnnlab.runs import runs_root
 from cnnlab.runs.earlier import RunIndex, furthest
 from cnnlab.runs.ownership import FolderLock
 from cnnlab.study.arms import Cell
@@ -23,14 +23,14 @@ _PAUSE = 0.05
 _ATTEMPTS = 2
 
 
-class StudyWatcher(Protocol):
-    """What someone watching a study is told."""
+class StudyWatcher:
+    """Methods that are called while a study runs. Each does nothing; override those you need."""
 
     def on_begin(self, runs: StudyRuns, todo: Sequence[CellRecord], workers: int, threads: int) -> None:
-        """Everything is checked; the first training is next."""
+        """All checks have passed; the first training is next."""
 
     def on_start(self, record: CellRecord, attempt: int) -> None:
-        """A cell is started, or continued."""
+        """A cell is started or continued."""
 
     def on_end(self, cell: Cell, outcome: str) -> None:
         """A training has ended: `complete`, or why not."""
@@ -43,20 +43,20 @@ class StudyWatcher(Protocol):
 
 
 class CellSource(Protocol):
-    """Where the cells to be trained come from, one whenever a slot is free."""
+    """Supplies the cells to be trained, one whenever a slot is free."""
 
     def take(self) -> Cell | None:
-        """The next one; None when there is no other."""
+        """The next cell; None if there are no more."""
 
     def ended(self, cell: Cell) -> None:
-        """The cell is finished or has failed. Not called for one that was stopped or refused: it is tried again."""
+        """The cell is finished or has failed. Not called for one that was stopped or refused: it is trained again."""
 
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """How a study is executed. `run` is for every worker; its `runs` is where new runs go.
+    """How a study is executed. `run` are the options of every worker; its `runs` is the folder of new runs.
 
-    `also`: more folders with runs to use, never written. `workers` None: as the study says. `retry`: try failed
+    `also`: more folders with runs to use, never written. `workers` None: as the study defines. `retry`: train failed
     cells again.
     """
 
@@ -74,13 +74,13 @@ class StudyOptions:
 
     @property
     def root(self) -> Path:
-        """The folder new runs go to."""
+        """The folder of new runs."""
         return runs_root(self.run.runs)
 
-
-def wanted_states(options: StudyOptions) -> tuple[CellState, ...]:
-    """The states of the cells that are to be trained."""
-    return ("missing", "stopped", "failed") if options.retry else ("missing", "stopped")
+    @property
+    def trained_states(self) -> tuple[CellState, ...]:
+        """The states of the cells that are to be trained."""
+        return ("missing", "stopped", "failed") if self.retry else ("missing", "stopped")
 
 
 def train_cells(
@@ -91,16 +91,16 @@ def train_cells(
     watcher: StudyWatcher,
     launcher: Launcher,
 ) -> None:
-    """Train all that the source has to give, into a study folder whose lock the caller holds. Raises as `run_study`."""
+    """Train all cells of the source; the caller holds the lock of the study folder. Raises as `run_study`."""
     try:
-        _Session(folder, source, options, slots, watcher, launcher).train()
+        _Session(folder, source, slots, options, watcher, launcher).train()
     finally:
         watcher.on_close()
 
 
 @dataclass
 class _Active:
-    """A cell that is being trained. `before`: when the runs of its recipe had last changed when it was started."""
+    """A cell that is being trained. `before`: when the runs of its recipe were last updated before the start."""
 
     record: CellRecord
     job: Job
@@ -111,12 +111,12 @@ class _Active:
 
 @dataclass
 class _Session:
-    """The trainings of one `run`."""
+    """The trainings of one command."""
 
     folder: StudyFolder
     source: CellSource
-    options: StudyOptions
     slots: Sequence[Slot]
+    options: StudyOptions
     watcher: StudyWatcher
     launcher: Launcher
     active: dict[Slot, _Active] = field(default_factory=dict)
@@ -127,44 +127,40 @@ class _Session:
         self.index = RunIndex([self.options.root, *self.options.also])
 
     def train(self) -> None:
-        """Until all cells have ended, or a signal asks to stop; nothing is left running in any case."""
+        """Train until all cells have ended or a signal asks to stop. No training runs after this returns or raises."""
         with stop_on_signals() as stop:
             try:
                 self._loop(stop)
             except KeyboardInterrupt:
-                raise Interrupted("stopped at once; repeat the command to go on", 130) from None
+                raise Interrupted("stopped at once; repeat the command to continue", 130) from None
             finally:
                 for slot, active in self.active.items():
                     self.launcher.end(slot)
                     active.lock.release()
                 self.launcher.close()
         if stop:
-            raise Interrupted("stopped, all is saved; repeat the command to go on", stop.exit_code)
+            raise Interrupted("stopped, all is saved; repeat the command to continue", stop.exit_code)
         if self.refusals:
             raise self.refusals[0]
 
     def _loop(self, stop: StopRequest) -> None:
-        told = False
+        asked_to_stop = False
         while True:
             try:
-                if not stop and not self._disk_refuses:
+                # A disk that refuses one run refuses all of them.
+                if not stop and not any(isinstance(error, StorageError) for error in self.refusals):
                     self._start_on_free_slots()
                 if not self.active:
                     return
                 self._remove_finished(bool(stop))
             except StorageError as error:
                 self.refusals.append(error)
-            if stop and not told:
-                told = True
+            if stop and not asked_to_stop:
+                asked_to_stop = True
                 for slot in self.active:
                     self.launcher.stop(slot)
             self.watcher.on_tick()
             time.sleep(_PAUSE)
-
-    @property
-    def _disk_refuses(self) -> bool:
-        """A disk that refuses one run refuses them all."""
-        return any(isinstance(error, StorageError) for error in self.refusals)
 
     def _start_on_free_slots(self) -> None:
         for slot in self.slots:
@@ -182,15 +178,12 @@ class _Session:
                         lock.release()
 
     def _start(self, cell: Cell, attempt: int, slot: Slot, lock: FolderLock | None) -> _Active | None:
-        """Start a training, unless the cell need not be trained as it stands now.
-
-        Another study may have trained it meanwhile, a killed worker may have been done.
-        """
+        """Start a training, unless another study has trained the cell or a killed worker had finished it."""
         self.index.refresh()
         record = read_cell(cell, self.index, self.folder)
         if lock is None or record.state == "running":
             self.watcher.on_end(cell, "another process trains it")
-        elif record.state not in wanted_states(self.options):
+        elif record.state not in self.options.trained_states:
             self.watcher.on_end(cell, record.cause or record.state)
             self.source.ended(cell)
         else:
@@ -202,8 +195,11 @@ class _Session:
         return None
 
     def _job(self, record: CellRecord, slot: Slot) -> Job:
-        run, cell, chosen = self._to_resume(record), record.cell, self.options.run
-        # A run that goes on keeps its number of threads, so that it ends bitwise as if it had never stopped.
+        run, cell, chosen = record.run, record.cell, self.options.run
+        # Only runs in the first folder are written; a run that diverged would diverge again.
+        if run is not None and (run.path.parent != self.index.roots[0] or run.status.state == "diverged"):
+            run = None
+        # A continued run keeps its number of threads, so it ends bitwise as if it had never stopped.
         threads = chosen.threads or (None if run else slot.threads)
         return Job(
             name=str(cell),
@@ -215,13 +211,6 @@ class _Session:
             log=self.folder.log(cell),
         )
 
-    def _to_resume(self, record: CellRecord) -> RunFolder | None:
-        """The run to go on with, if it is ours to write. One that diverged would do so again."""
-        run = record.run
-        if run is None or run.path.parent != self.index.roots[0]:
-            return None
-        return None if run.status.state == "diverged" else run
-
     def _remove_finished(self, stopping: bool) -> None:
         """Remove the trainings that have ended, and record their outcome."""
         for slot, active in list(self.active.items()):
@@ -232,7 +221,7 @@ class _Session:
                 self._record_outcome(active, words, stopping)
 
     def _record_outcome(self, active: _Active, words: str, stopping: bool) -> None:
-        """Read from disk how a training ended, and decide what follows. `words` of its process are only reported."""
+        """Read from disk how a training ended, and act on it. `words` of its process are only printed."""
         cell, failure = active.record.cell, self.folder.failure(active.record.cell)
         self.index.refresh()
         runs = self.index.runs(cell.recipe.hash)
@@ -253,7 +242,7 @@ class _Session:
             self.watcher.on_end(cell, "stopped")
         else:
             self._continue_once(
-                active, words or cause or f"its worker ended without a word: see {active.job.log}"
+                active, words or cause or f"its worker ended without a message: see {active.job.log}"
             )
 
     def _end(self, cell: Cell, outcome: str) -> None:
@@ -261,7 +250,7 @@ class _Session:
         self.source.ended(cell)
 
     def _refuse(self, cell: Cell, failure: Failure) -> None:
-        """What is not the recipe's fault and may be mended meanwhile: the cell is tried again by the next `run`."""
+        """For an outcome that the recipe did not cause: the next `run` trains the cell again."""
         self.folder.forget_failure(cell)
         self.watcher.on_end(cell, failure.cause)
         kind = StorageError if failure.exit_code == StorageError.exit_code else CnnlabError
@@ -270,11 +259,11 @@ class _Session:
         self.refusals.append(error)
 
     def _continue_once(self, active: _Active, cause: str) -> None:
-        """A worker was killed: its run is continued the first time, and has failed the second time."""
+        """A worker was killed: its run is continued the first time, and fails the second time."""
         cell = active.record.cell
         if active.attempt < _ATTEMPTS:
             self.again.append((cell, active.attempt + 1))
-            self.watcher.on_end(cell, f"{cause}; going on with it")
+            self.watcher.on_end(cell, f"{cause}; it is continued")
         else:
             self.folder.keep_failure(cell, Failure(cause, 1))
             self._end(cell, cause)

@@ -1,10 +1,9 @@
-"""Adds seeds only where a claim is undecided, with tests that stay valid however often claims are judged.
+"""Adds seeds only where a claim is undecided, with tests that stay valid for any number of interim analyses.
 
-After every interim analysis the claims that are still undecided get one more seed for both of their arms, up to a
-limit. Decided claims cost nothing more, nor do those that no seed can decide: an arm of theirs never ended with a
-value, or values lie beyond what was trained, where the sign test is valid for one analysis alone. The p values are
-those of `compare.sequential`: they hold at any time, so no number of analyses has to be named beforehand and settling
-can go on next month.
+After every interim analysis both arms of each undecided claim get one more seed, up to a limit. No seed is spent on
+claims that no seed can decide: an arm never ended with a value, or values lie beyond what was trained, where the sign
+test is valid for a single analysis only. The p values of `compare.sequential` are valid at any time, so the number of
+analyses need not be fixed beforehand and settling can continue later.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from cnnlab.study.session import StudyOptions, StudyWatcher
 
 @dataclass(frozen=True)
 class InterimAnalysis:
-    """The verdicts on the claims so far, and the cells that are trained because of them (none: it was the last)."""
+    """The verdicts on the claims, and the cells that are trained because of them (none after the last analysis)."""
 
     number: int
     verdicts: tuple[Verdict, ...]
@@ -42,7 +41,7 @@ def settle(
 ) -> InterimAnalysis:
     """Run the study, then judge its claims and add seeds until every claim is decided or its arms have `max_seeds`.
 
-    `measure` is called before each analysis, for claims about what inspection finds. Returns the last one. Raises
+    `measure` is called before each analysis, for claims about measurements. Returns the last analysis. Raises
     CnnlabError for a study without claims, and as `run_study` and `measure` do.
     """
     if not study.claims:
@@ -58,25 +57,30 @@ def settle(
         runs = run_cells(runs, own, options, watcher, launcher=launcher)
         while True:
             measure(runs)
-            now = _analyse(runs, max_seeds)
-            folder.add_interim_analysis(_row(now))
+            verdicts = runs.verdicts("repeated")
+            cells = next_cells(runs, verdicts, max_seeds)
+            now = InterimAnalysis(len(folder.interim_analyses) + 1, verdicts, cells)
+            outcomes = {str(one.claim): one.verdict for one in verdicts}
+            folder.add_interim_analysis(
+                {"look": now.number, "verdicts": outcomes, "next": list(map(list, cells))}
+            )
             on_analysis(now)
-            if not now.next_cells:
+            if not cells:
                 return now
             runs = _extend(runs, now, max_seeds, options, watcher, launcher)
-            if still := set(next_cells(runs, now.verdicts, max_seeds)).intersection(now.next_cells):
+            if still := set(next_cells(runs, verdicts, max_seeds)).intersection(cells):
                 names = "; ".join(f"{arm}, seed {seed}" for arm, seed in sorted(still))
                 raise CnnlabError(f"{names}: being trained by another process; settle again when it is done")
 
 
 def seed_sequence(study: Study, length: int) -> list[int]:
-    """The study's seeds, then the numbers above the highest: the same for all arms, so that they stay paired."""
+    """The study's seeds, then the numbers above the highest; the same for all arms, so runs can be paired by seed."""
     beyond = range(max(study.seeds) + 1, max(study.seeds) + 1 + length)
     return [*study.seeds, *beyond][:length]
 
 
 def next_cells(runs: StudyRuns, verdicts: Sequence[Verdict], max_seeds: int) -> tuple[tuple[str, int], ...]:
-    """For each undecided claim the arms that lack its next seed: the first that can still give it another pair."""
+    """(arm, seed) to train: for each undecided claim, the arms without the next seed that can give another pair."""
     state = {record.cell.key: record.state for record in runs.records}
     cells: dict[tuple[str, int], None] = {}
     for verdict in verdicts:
@@ -85,7 +89,7 @@ def next_cells(runs: StudyRuns, verdicts: Sequence[Verdict], max_seeds: int) -> 
         for seed in seed_sequence(runs.study, max_seeds):
             states = {arm: state.get((arm, seed), "missing") for arm in verdict.claim.arms}
             open_arms = [arm for arm in states if states[arm] not in ("complete", "failed")]
-            if open_arms and "failed" not in states.values():  # a pair of which one failed will never be one
+            if open_arms and "failed" not in states.values():  # a pair needs both runs
                 cells |= dict.fromkeys((arm, seed) for arm in open_arms)
                 break
     return tuple(cells)
@@ -97,12 +101,6 @@ def _is_hopeless(runs: StudyRuns, verdict: Verdict) -> bool:
     never = any(arm in failed and not runs.finished[arm] for arm in verdict.claim.arms)
     beyond = verdict.n > 0 and verdict.effect is None  # there are values, but no mean of them
     return never or beyond
-
-
-def _analyse(runs: StudyRuns, max_seeds: int) -> InterimAnalysis:
-    verdicts = runs.verdicts("repeated")
-    number = len(runs.folder.interim_analyses) + 1
-    return InterimAnalysis(number, verdicts, next_cells(runs, verdicts, max_seeds))
 
 
 def _extend(
@@ -120,18 +118,9 @@ def _extend(
     runs = read_study(runs.study, options.root, options.also)
     records = [one for one in runs.records if one.cell.key in analysis.next_cells]
 
-    def is_asked_for(cell: Cell) -> bool:
-        """The second half of a pair is not, once the first has diverged."""
+    def is_needed(cell: Cell) -> bool:
+        """False for the second run of a pair whose first run has diverged."""
         now = read_study(runs.study, options.root, options.also)
         return cell.key in next_cells(now, analysis.verdicts, max_seeds)
 
-    return run_cells(runs, records, options, watcher, launcher=launcher, is_asked_for=is_asked_for)
-
-
-def _row(analysis: InterimAnalysis) -> dict[str, object]:
-    verdicts = {str(one.claim): one.verdict for one in analysis.verdicts}
-    return {
-        "look": analysis.number,
-        "verdicts": verdicts,
-        "next": [list(cell) for cell in analysis.next_cells],
-    }
+    return run_cells(runs, records, options, watcher, launcher=launcher, is_needed=is_needed)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from cnnlab.compare.claims import Relation
+from cnnlab.compare.claims import Claim, Relation
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe.canonical import leaves
@@ -15,7 +15,7 @@ from cnnlab.recipe.values import Count, Real, Section
 
 
 def _printable(text: str) -> str:
-    # Names stand in cells of tables and in lines of logs.
+    # Names are printed in cells of tables and in lines of logs.
     if not text.isprintable() or not text.strip():
         raise ValueError(f"received {text!r}, expected a line of text without tabs and line breaks")
     return text
@@ -69,7 +69,7 @@ def factor_values(value: Any) -> Any:
 
 
 class RangeError(CnnlabError):
-    """Ranges that are none. `good` are the other factors, so that they can be checked too."""
+    """Invalid ranges. `good` are the other factors, which can still be checked."""
 
     def __init__(self, *problems: str, good: Mapping[str, Any]) -> None:
         self.good = good
@@ -86,7 +86,7 @@ def _factors(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from `low` to `high`, for a search; whole ones if both are. `log`: evenly by their logarithms."""
+    """All numbers from `low` to `high`, for a search; integers if both are. `log`: uniform on a log scale."""
 
     low: int | float
     high: int | float
@@ -116,33 +116,33 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether it holds whole numbers only."""
+        """Whether it contains integers only."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
 class SearchTable(Section):
-    """How `cnnlab study search` tries the factors if its options do not say otherwise."""
+    """Defaults of the options of `cnnlab study search`."""
 
     method: Literal["random", "bayes"] = "bayes"
     trials: Count = 20
 
 
 class NamedArm(Section):
-    """A variant: what it sets differs from the base. Without `set` it is the base."""
+    """A variant: the base with the values in `set`."""
 
     name: Name
     set: dict[str, Any] = Field(default_factory=dict)
 
 
 class Chain(Section):
-    """An ablation ladder: each step is an arm that adds what it sets to the steps before it."""
+    """An ablation: each step is an arm that adds its changes to the steps before it."""
 
     name: Name
     steps: Annotated[tuple[NamedArm, ...], Field(strict=False, min_length=1)]
 
 
 class ClaimTable(Section):
-    """A sentence about two arms, or an arm and a number, as `compare.claims.Claim` has it."""
+    """A claim about two arms, or an arm and a number; fields as in `compare.claims.Claim`."""
 
     left: Text
     relation: Relation
@@ -152,9 +152,14 @@ class ClaimTable(Section):
     text: str = ""
     times: Real = 1.0
 
+    @property
+    def value(self) -> Claim:
+        """The claim, not checked for its metric. Raises ClaimError."""
+        return Claim(**self.model_dump())
+
 
 class Published(Section):
-    """A published figure to stand beside ours. `source` says where it is printed, so that it can be looked up."""
+    """A published figure to compare with ours. `source` is where it is printed."""
 
     arm: Text
     metric: Text = "best_val"
