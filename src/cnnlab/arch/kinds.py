@@ -114,8 +114,7 @@ def _read_pad(word: str) -> Any:
 
 
 def _read_truth(word: str) -> Any:
-    truths: dict[str, Any] = {"true": True, "false": False}
-    return truths.get(word.lower(), word)
+    return {"true": True, "false": False}.get(word.lower())
 
 
 COUNT = Kind("a whole number of at least 1", lambda value: _whole(value, 1), read=int)

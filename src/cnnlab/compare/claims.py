@@ -43,8 +43,8 @@ class Claim:
     def _problems(self) -> list[str]:
         problems = []
         if self.relation not in get_args(Relation):
-            known = ", ".join(get_args(Relation))
-            problems.append(f"relation: received {self.relation!r}, expected one of: {known}")
+            expected = ", ".join(get_args(Relation))
+            problems.append(f"relation: received {self.relation!r}, expected one of: {expected}")
         if not math.isfinite(self.margin):
             problems.append(f"margin: received {self.margin:g}, expected a finite number")
         elif self.relation == "==" and self.margin <= 0:

@@ -57,10 +57,4 @@ class Duration:
 
     def fraction(self, epochs: int) -> float | None:
         """Fraction of a training of `epochs` (1.0: all of it); None for steps, which need the data's size."""
-        match self.unit:
-            case "ep":
-                return self.amount / epochs
-            case "%":
-                return self.amount / 100
-            case "it":
-                return None
+        return {"ep": self.amount / epochs, "%": self.amount / 100, "it": None}[self.unit]

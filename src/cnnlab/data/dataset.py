@@ -78,17 +78,11 @@ def listed(problems: list[str]) -> list[str]:
     return problems if hidden <= 0 else [*problems[:MAX_LISTED], f"... and {hidden} more"]
 
 
-def label_problems(labels: npt.NDArray[np.integer], num_classes: int, file: Path | str) -> list[str]:
-    """One line with file and index for every label outside 0..num_classes-1, which would crash a GPU."""
-    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    return [
-        f"{file}: label {labels[index]} at index {index} is outside 0..{num_classes - 1}" for index in wrong
-    ]
-
-
 def checked_labels(labels: npt.NDArray[np.integer], num_classes: int, file: Path | str) -> Labels:
-    """The labels as int64. Raises DataError with all labels out of range."""
-    problems = label_problems(labels, num_classes, file)
+    """The labels as int64. Raises DataError with all outside 0..num_classes-1, which would crash a GPU."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    expected = f"0..{num_classes - 1}"
+    problems = [f"{file}: label {labels[index]} at index {index} is outside {expected}" for index in wrong]
     if problems:
         raise DataError(*listed(problems))
     return labels.astype(np.int64)

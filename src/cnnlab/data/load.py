@@ -11,7 +11,7 @@ from cnnlab.data.cache import cached
 from cnnlab.data.dataset import Dataset, Decoded
 from cnnlab.data.download import ProgressDisplay, fetch
 from cnnlab.data.named import CIFAR10_CLASSES, CIFAR100_CLASSES, NAMED_SOURCES, NamedSource, verify
-from cnnlab.data.places import download_folder, elsewhere, search_places
+from cnnlab.data.places import data_folders, elsewhere
 from cnnlab.data.sources.cifar import CIFAR10_EDITIONS, CIFAR100_EDITIONS, find_editions
 from cnnlab.data.sources.folder import find_folder
 from cnnlab.data.sources.found import Found
@@ -43,7 +43,7 @@ def find_path(path: Path, size: Size | None = None) -> Found:
 
 def _find_named(source: NamedSource, data_dir: Path | None) -> Found:
     """Raises DataError with all searched folders and three solutions."""
-    places = search_places(source.name, data_dir)
+    places = [place for folder in data_folders(data_dir) for place in (folder / source.name, folder)]
     for place in places:
         if found := source.find(place):
             return found
@@ -82,7 +82,7 @@ def get(
     if name not in NAMED_SOURCES:
         raise DataError(f"{name!r} is not a known data set{did_you_mean(name, NAMED_SOURCES)}")
     source = NAMED_SOURCES[name]
-    folder = download_folder(name, data_dir)
+    folder = data_folders(data_dir)[0] / name
     official = {file.name: file for file in source.official}
     with progress() if progress else nullcontext() as report, elsewhere(REMEDY):
         for file_name in source.fetch:

@@ -26,16 +26,6 @@ def data_folders(data_dir: Path | None = None) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(place.expanduser().absolute() for place in places))
 
 
-def search_places(name: str, data_dir: Path | None = None) -> tuple[Path, ...]:
-    """Folders in which a named source is searched: of each data folder `name/`, then the folder itself."""
-    return tuple(place for folder in data_folders(data_dir) for place in (folder / name, folder))
-
-
-def download_folder(name: str, data_dir: Path | None = None) -> Path:
-    """Target folder of a download: `name/` in the first data folder."""
-    return data_folders(data_dir)[0] / name
-
-
 @contextmanager
 def elsewhere(remedy: str) -> Iterator[None]:
     """Add to a StorageError how to choose another folder."""

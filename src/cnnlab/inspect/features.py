@@ -68,8 +68,8 @@ def draw_feature_maps(
     row = find_layer(predictor.architecture.trace(predictor.image_shape), layer)
     channels, height, width = predictor.image_shape
     files = image_files(places)
-    drawn = []
     images = decode_files(files, (height, width), channels)
+    drawn = []
     for number, (file, image) in enumerate(zip(files, images, strict=True), start=1):
         found = _maps_of(predictor, image, str(file), row)
         digits = f"{number:0{len(str(len(files)))}}"

@@ -44,10 +44,8 @@ class Recipe(Section):
     def _fits_the_other_sections(cls, train: Train, info: ValidationInfo) -> Train:
         # A field validator, because pydantic runs it even if other sections have problems.
         data, schedule = info.data.get("data"), info.data.get("schedule")
-        problems = [
-            *(checks.early_stop_needs_val(train, data) if data else ()),
-            *(checks.warmup_fits_budget(train, schedule) if schedule else ()),
-        ]
+        problems = list(checks.early_stop_needs_val(train, data)) if data else []
+        problems += checks.warmup_fits_budget(train, schedule) if schedule else ()
         if problems:
             raise RecipeError(*problems)
         return train
