@@ -126,7 +126,7 @@ def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) 
         raise RunError(
             *(
                 f"{source} has other data now (digest {digests[source][:16]}) than those that were trained on: "
-                f"{', '.join(ids)}; point --data-dir at the original data, leave out a folder (--also), or train anew "
+                f"{', '.join(ids)}; point --data-dir at the original data, leave out a folder (--also), or train again "
                 "in another one (--runs)"
                 for source, ids in others.items()
             )

@@ -166,7 +166,7 @@ class _TrialSource:
         val = None
         if record.run is not None and record.state == "complete":
             found = measure(record.run, _BEST_VAL)
-            assert isinstance(found, float)  # an accuracy; only epochs can lie beyond what was trained
+            assert isinstance(found, float)  # an accuracy; only epochs can be beyond what was trained
             val = found
         elif record.run is not None and record.run.status.state == "diverged":
             val = 0.0  # worse than every other result, so that the sampler avoids such settings

@@ -222,7 +222,7 @@ class Session:
             self._refuse(cell, failure)
         elif state == "no-space":
             self._refuse(cell, Failure(cause, StorageError.exit_code))
-        elif state == "diverged":  # a result, and its run folder says so
+        elif state == "diverged":  # a result, stored in its run folder
             self.folder.forget_failure(cell)
             self._end(cell, cause)
         elif failure is not None or state in ("failed", "oom"):

@@ -1,7 +1,7 @@
 """Adds seeds only where a claim is undecided, with tests that stay valid for any number of interim analyses.
 
 After every interim analysis both arms of each undecided claim get one more seed, up to a limit. No seed is spent on
-claims that no seed can decide: an arm never ended with a value, or values lie beyond what was trained, where the sign
+claims that no seed can decide: an arm never ended with a value, or values are beyond what was trained, where the sign
 test is valid for a single analysis only. The p values of `compare.sequential` are valid at any time, so the number of
 analyses need not be fixed beforehand and settling can continue later.
 """
