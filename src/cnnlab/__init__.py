@@ -22,42 +22,23 @@ if TYPE_CHECKING:
     from cnnlab.training.signals import StopRequest
 
 # Imported at first use: `import cnnlab` and `cnnlab --help` must not wait for torch.
-_HOME = {
-    "CnnlabError": "cnnlab.core.errors",
-    "Interrupted": "cnnlab.core.errors",
-    "ImageDataset": "cnnlab.engines.torch.image_dataset",
-    "Options": "cnnlab.launch.options",
-    "Recipe": "cnnlab.recipe",
-    "Run": "cnnlab.deploy.run",
-    "StopRequest": "cnnlab.training.signals",
-    "Study": "cnnlab.api.studies",
-    "StudyOptions": "cnnlab.api.studies",
-    "ToTensor": "cnnlab.engines.torch.image_dataset",
-    "load_run": "cnnlab.deploy.run",
-    "preset_names": "cnnlab.recipe",
-    "resume": "cnnlab.launch.one",
-    "start": "cnnlab.launch.background",
-    "train": "cnnlab.launch.one",
+_EXPORTS = {
+    "cnnlab.api.studies": "Study StudyOptions",
+    "cnnlab.core.errors": "CnnlabError Interrupted",
+    "cnnlab.deploy.run": "Run load_run",
+    "cnnlab.engines.torch.image_dataset": "ImageDataset ToTensor",
+    "cnnlab.launch.background": "start",
+    "cnnlab.launch.one": "resume train",
+    "cnnlab.launch.options": "Options",
+    "cnnlab.recipe": "Recipe preset_names",
+    "cnnlab.training.signals": "StopRequest",
 }
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names.split()}
 
 __all__ = [
-    "CnnlabError",
-    "ImageDataset",
-    "Interrupted",
-    "Options",
-    "Recipe",
-    "Run",
-    "StopRequest",
-    "Study",
-    "StudyOptions",
-    "ToTensor",
-    "__version__",
-    "load_run",
-    "preset_names",
-    "resume",
-    "start",
-    "train",
-]
+    "CnnlabError", "ImageDataset", "Interrupted", "Options", "Recipe", "Run", "StopRequest", "Study", "StudyOptions",
+    "ToTensor", "__version__", "load_run", "preset_names", "resume", "start", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

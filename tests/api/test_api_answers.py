@@ -92,7 +92,7 @@ def test_a_score_and_its_tables_by_a_loop(run: Run, root: Path, tmp_path: Path, 
     )
     np.testing.assert_array_equal(written, counts)
     assert [int(row[1]) for row in list(csv.reader(table.read_text().splitlines()))[1:]] == predicted.tolist()
-    graded = predictions.grade(table, "shapes").grade
+    _, graded = predictions.grade(table, "shapes")
     assert graded.overall.accuracy == found.score.accuracy
     assert [one.correct for one in graded.classes] == np.diag(counts).tolist()
     stored = tmp_path / "stored.csv"

@@ -155,7 +155,7 @@ def test_everything_wrong_is_said_at_once() -> None:
         ({"factors": LR, "seeds": 0}, "seeds: received 0, expected how many seeds (1, 2, ... up to 10,000), or a list of them"),
         ({"factors": LR, "seeds": 10**10}, "seeds: received 10000000000, expected how many seeds (1, 2, ... up to 10,000), or a list of them"),
         ({"factors": LR, "seeds": [1, 2**63]}, "seeds: received 9223372036854775808, expected less than 2^63"),
-        ({"factors": {"optim": [1], "optim.lr": [0.1]}}, "factors.optim: is a table, as factors.optim.lr says; expected one of the two"),
+        ({"factors": {"optim": [1], "optim.lr": [0.1]}}, "factors.optim: is a table because of factors.optim.lr; expected one of the two"),
         ({"arm": [{"name": "x"}], "exclude": [{"optim.lr": 1}]}, "exclude 1: 'optim.lr' is no factor; the study has none"),
         ({"factors": LR, "name": "../x"}, "name: received '../x', expected the name of a folder: no slashes, no dot in front, at most 200 bytes"),
         ({"factors": LR, "name": ".."}, "name: received '..', expected the name of a folder: no slashes, no dot in front, at most 200 bytes"),

@@ -60,7 +60,7 @@ def test_a_complete_run_outweighs_an_old_failure(study: Study, tmp_path: Path) -
 
 
 def test_added_seeds_belong_to_the_study(study: Study, tmp_path: Path) -> None:
-    StudyFolder.of(tmp_path, study.name).add_seeds({"lr=0.01": [3]})
+    StudyFolder.of(tmp_path, study.name).add_seeds([("lr=0.01", 3)])
     keys = [record.cell.key for record in read_study(study, tmp_path).records]
     assert keys == [("lr=0.01", 1), ("lr=0.01", 2), ("lr=0.01", 3), ("lr=0.02", 1), ("lr=0.02", 2)]
 

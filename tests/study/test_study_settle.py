@@ -120,7 +120,7 @@ def test_the_partner_of_a_run_that_has_just_diverged_is_not_trained(
 
 
 def test_nor_is_it_when_settling_goes_on(study: Study, options: StudyOptions, told: Told) -> None:
-    read_study(study, options.root).folder.add_seeds({"lr=0.03": [4], "lr=0.04": [4]})
+    read_study(study, options.root).folder.add_seeds([("lr=0.03", 4), ("lr=0.04", 4)])
     write_run(options.root, study.cell("lr=0.03", 4).recipe, state="diverged")
     launcher = Scored(options.root, val)
     settle(study, 5, options, told, lambda look: None, launcher=launcher)

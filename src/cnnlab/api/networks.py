@@ -82,11 +82,9 @@ def latencies(
     given = (timing.get("warmup", WARMUP), timing.get("iterations", ITERATIONS), timing.get("threads"))
     check_timing(*given, backends)
     found = {name: find_network(name, runs) for name in networks}
-    predictors = {
-        name: one.trained or untrained(one.architecture, one.input_shape) for name, one in found.items()
-    }
     measured = {}
-    for name, predictor in predictors.items():
+    for name, one in found.items():
+        predictor = one.trained or untrained(one.architecture, one.input_shape)
         with watch(name):
             measured[name] = measure_latency(predictor, backends=backends, **timing)
     return measured

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cnnlab.runs import RunFolder
 
 __all__ = [
-    "Graded", "Scored", "Share", "Table", "check_table", "grade", "predict", "score", "write_stored",
+    "Scored", "Share", "Table", "check_table", "grade", "predict", "score", "write_stored",
     "write_unlabelled",
 ]  # fmt: skip
 
@@ -40,13 +40,6 @@ class Scored(NamedTuple):
     title: str
     score: "Score"
     confusion: "Confusion"
-
-
-class Graded(NamedTuple):
-    """The grade of a table of predictions; `title` names the true labels."""
-
-    title: str
-    grade: "Grade"
 
 
 def predict(network: str, images: Sequence[str | Path], runs: Path | None = None) -> "list[Prediction]":
@@ -130,10 +123,10 @@ def score(
     return Scored(f"{dataset.name} {split}", scored, matrix)
 
 
-def grade(predictions: Path, labels: str, options: Options | None = None) -> Graded:
-    """A predictions file against the true labels, a file of the same form or `DATASET[:SPLIT]`.
+def grade(predictions: Path, labels: str, options: Options | None = None) -> "tuple[str, Grade]":
+    """Grade a predictions file by the true labels, a file of the same form or `DATASET[:SPLIT]`.
 
-    Raises PredictionsError, DataError.
+    Returns the title of the labels and the grade. Raises PredictionsError, DataError.
     """
     import numpy as np
 
@@ -149,7 +142,7 @@ def grade(predictions: Path, labels: str, options: Options | None = None) -> Gra
         numbers, places = np.unique(np.stack([predicted_N, truth_N]), return_inverse=True)
         predicted_N, truth_N = places.reshape(2, -1)
         classes = tuple(map(str, numbers.tolist()))
-    return Graded(title, grade_labels(predicted_N, truth_N, classes))
+    return title, grade_labels(predicted_N, truth_N, classes)
 
 
 def _own_source(run: "RunFolder | None", predictor: "Predictor") -> str:

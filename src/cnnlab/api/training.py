@@ -22,8 +22,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-def run_demo(options: Options, tell: Callable[[str], None]) -> Path:
+def run_demo(options: Options, on_line: Callable[[str], None]) -> Path:
     """Train the demo's variants and compare them; returns the folder of the comparison. Raises as `train` does."""
     from cnnlab.launch.demo import run_demo
 
-    return run_demo(options, tell)
+    return run_demo(options, on_line)

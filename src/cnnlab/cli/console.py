@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from cnnlab.core.tables import table_lines
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -31,20 +34,25 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A drawn table on a terminal, tab-separated lines elsewhere."""
+    console = Console()
+    if console.is_terminal:
+        console.print(drawn_table(columns, rows))
+        return
+    for row in (columns, *rows):
+        print("\t".join(row), flush=True)  # rich would turn tabs into spaces
+
+
+def drawn_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> "Table":
+    """A table for rich."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        for row in (columns, *rows):
-            print("\t".join(row), flush=True)  # rich would turn tabs into spaces
-        return
-    table = Table()
+    table = Table(title=title, title_justify="left")
     for name in columns:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
+    return table
 
 
 def value_text(name: str, value: Any) -> str:

@@ -44,7 +44,7 @@ def _study(
 
     study STUDY: A study that comes with cnnlab (see `cnnlab study ls`), or a file.
     also DIR: A folder with more runs to use; repeatable.
-    workers: Trainings at the same time, or auto. Else as the study says.
+    workers: Trainings at the same time, or auto. Else as the study defines.
     threads: CPU threads of each worker; else the cores, divided equally.
     retry: Try failed cells again, diverged ones from the beginning.
     """
@@ -141,10 +141,10 @@ def settle_command(study: "cnnlab.Study", max_seeds: int) -> None:
 def search_command(
     study: "cnnlab.Study", method: str | None = None, trials: int | None = None, storage: str | None = None
 ) -> None:
-    """Search the factors of a study for the recipe that is best on val; repeat it to go on, or to try more.
+    """Search the factors of a study for the recipe that is best on val; repeat it to continue, or to try more.
 
-    method: random, or bayes (Optuna's TPE). Else as the study says, else bayes.
-    trials: Settings to try in all, those of earlier calls counted. Else as the study says.
+    method: random, or bayes (Optuna's TPE). Else as the study defines, else bayes.
+    trials: Settings to try in all, those of earlier calls counted. Else as the study defines.
     storage URL: Where Optuna keeps the trials; else SQLite next to the runs.
     """
     from cnnlab.cli.study_watch import SearchLines

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from cnnlab.api.studies import Cell, CellRecord, SearchWatcher, Study, StudyRuns, Trial
-from cnnlab.cli.console import is_terminal, out, say
+from cnnlab.cli.console import drawn_table, is_terminal, out, say
 from cnnlab.cli.study_tables import STATUS_COLUMNS, status_line, status_rows, workers_text
 
 _RENEWED_EVERY = 2.0
@@ -81,12 +80,7 @@ class SearchLines(PlainStudyWatcher):
 
 def status_table(runs: StudyRuns) -> Table:
     """The states of the arms, drawn."""
-    table = Table(title=status_line(runs), title_justify="left")
-    for name in STATUS_COLUMNS:
-        table.add_column(Text(name), justify="left" if name in ("arm", "now") else "right")
-    for row in status_rows(runs):
-        table.add_row(*map(Text, row))
-    return table
+    return drawn_table(STATUS_COLUMNS, status_rows(runs), title=status_line(runs))
 
 
 def watch_status(study: Study, runs: StudyRuns) -> None:

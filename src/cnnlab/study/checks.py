@@ -25,7 +25,7 @@ def factors(given: Mapping[str, Sequence[Any] | Range], exclude: Sequence[Settin
             if isinstance(value, Mapping):
                 yield f"factors.{path}: received a table, expected words, numbers or lists; use [[arm]] with `set`"
         if inner := [other for other in given if other.startswith(f"{path}.")]:
-            yield f"factors.{path}: is a table, as factors.{inner[0]} says; expected one of the two"
+            yield f"factors.{path}: is a table because of factors.{inner[0]}; expected one of the two"
     wrong = False
     for number, pattern in enumerate(exclude, start=1):
         for path, value in pattern.items():

@@ -10,7 +10,7 @@ lock                  held by the process that runs the study
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +53,11 @@ class StudyFolder:
         except (ValueError, AttributeError, TypeError):
             raise RunError(f"{path} is damaged: expected seeds by arm; repair or remove it") from None
 
-    def add_seeds(self, arms: Mapping[str, Sequence[int]]) -> None:
-        """Store added seeds. Raises StorageError."""
+    def add_seeds(self, cells: Iterable[tuple[str, int]]) -> None:
+        """Store added seeds, each with its arm. Raises StorageError."""
         known = self.added_seeds()
-        for arm, seeds in arms.items():
-            known[arm] = list(dict.fromkeys([*known.get(arm, ()), *seeds]))
+        for arm, seed in cells:
+            known[arm] = list(dict.fromkeys([*known.get(arm, ()), seed]))
         write_json(self.path / "seeds.json", known)
 
     def failure(self, cell: Cell) -> Failure | None:

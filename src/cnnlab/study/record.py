@@ -88,7 +88,7 @@ class StudyRuns:
         Raises MetricError, and RunError if the runs saw different data: arms are compared image by image.
         """
         if problems := data_problems(self._runs_of(self.finished)):
-            remedy = "leave out a folder (--also), or train anew in another one (--runs)"
+            remedy = "leave out a folder (--also), or train again in another one (--runs)"
             raise RunError(*(f"{problem}; {remedy}" for problem in problems))
         chosen = {arm: runs for arm, runs in self.finished.items() if arms is None or arm in arms}
         return tabulate({arm: list(runs.values()) for arm, runs in chosen.items()}, Metric.parse(metric))

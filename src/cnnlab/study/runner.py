@@ -21,7 +21,7 @@ from cnnlab.study.arms import Cell
 from cnnlab.study.definition import Study
 from cnnlab.study.folder import StudyFolder
 from cnnlab.study.record import CellRecord, StudyRuns, read_study
-from cnnlab.study.session import StudyOptions, StudyWatcher, train_cells
+from cnnlab.study.session import Session, StudyOptions, StudyWatcher
 
 
 def run_study(
@@ -43,7 +43,7 @@ def run_study(
     folder = StudyFolder.of(options.root, study.name)
     with study_lock(folder):
         if new := [seed for seed in seeds or () if seed not in study.seeds]:
-            folder.add_seeds({arm.name: new for arm in study.arms()})
+            folder.add_seeds((arm.name, seed) for arm in study.arms() for seed in new)
         runs = read_study(study, options.root, options.also)
         records = [one for one in runs.records if seeds is None or one.cell.seed in seeds]
         return run_cells(runs, records, options, watcher, launcher=launcher)
@@ -68,7 +68,7 @@ def run_cells(
         slots = prepare(runs.study, [record.cell for record in todo], len(todo), finished, options)
         watcher.on_begin(runs, todo, len(slots), slots[0].threads)
         source = _InOrder(deque(record.cell for record in todo), is_needed, watcher)
-        train_cells(runs.folder, source, slots, options, watcher, launcher or LocalLauncher())
+        Session(runs.folder, source, slots, options, watcher, launcher or LocalLauncher()).train()
     return read_study(runs.study, options.root, options.also)
 
 
@@ -126,7 +126,7 @@ def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) 
         raise RunError(
             *(
                 f"{source} has other data now (digest {digests[source][:16]}) than those that were trained on: "
-                f"{', '.join(ids)}; point --data-dir at the original data, leave out a folder (--also), or train anew "
+                f"{', '.join(ids)}; point --data-dir at the original data, leave out a folder (--also), or train again "
                 "in another one (--runs)"
                 for source, ids in others.items()
             )

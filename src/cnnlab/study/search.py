@@ -29,7 +29,7 @@ from cnnlab.study.folder import StudyFolder
 from cnnlab.study.proposals import Method, Proposal, Proposals
 from cnnlab.study.record import CellRecord, read_cell
 from cnnlab.study.runner import prepare, study_lock
-from cnnlab.study.session import StudyOptions, StudyWatcher, train_cells
+from cnnlab.study.session import Session, StudyOptions, StudyWatcher
 
 _BEST_VAL = Metric.parse("best_val")
 _CONFIRMED, _NEW_SEEDS = 3, 3
@@ -112,7 +112,7 @@ def search_study(
             cells = [Cell(name, Recipe.from_dict(values)) for name, values in study.drafts()]
             slots = prepare(study, cells, wanted - done, source.finished(), options)
             watcher.on_search(done, wanted, len(slots), slots[0].threads)
-            train_cells(folder, source, slots, options, watcher, launcher or LocalLauncher())
+            Session(folder, source, slots, options, watcher, launcher or LocalLauncher()).train()
         return source.written()
 
 
@@ -166,7 +166,7 @@ class _TrialSource:
         val = None
         if record.run is not None and record.state == "complete":
             found = measure(record.run, _BEST_VAL)
-            assert isinstance(found, float)  # an accuracy; only epochs can lie beyond what was trained
+            assert isinstance(found, float)  # an accuracy; only epochs can be beyond what was trained
             val = found
         elif record.run is not None and record.run.status.state == "diverged":
             val = 0.0  # worse than every other result, so that the sampler avoids such settings

@@ -83,21 +83,6 @@ class StudyOptions:
         return ("missing", "stopped", "failed") if self.retry else ("missing", "stopped")
 
 
-def train_cells(
-    folder: StudyFolder,
-    source: CellSource,
-    slots: Sequence[Slot],
-    options: StudyOptions,
-    watcher: StudyWatcher,
-    launcher: Launcher,
-) -> None:
-    """Train all cells of the source; the caller holds the lock of the study folder. Raises as `run_study`."""
-    try:
-        _Session(folder, source, slots, options, watcher, launcher).train()
-    finally:
-        watcher.on_close()
-
-
 @dataclass
 class _Active:
     """A cell that is being trained. `before`: when the runs of its recipe were last updated before the start."""
@@ -110,8 +95,8 @@ class _Active:
 
 
 @dataclass
-class _Session:
-    """The trainings of one command."""
+class Session:
+    """The trainings of one command; the caller holds the lock of the study folder."""
 
     folder: StudyFolder
     source: CellSource
@@ -127,7 +112,10 @@ class _Session:
         self.index = RunIndex([self.options.root, *self.options.also])
 
     def train(self) -> None:
-        """Train until all cells have ended or a signal asks to stop. No training runs after this returns or raises."""
+        """Train until all cells have ended or a signal asks to stop; no training runs after that.
+
+        Raises as `run_study`.
+        """
         with stop_on_signals() as stop:
             try:
                 self._loop(stop)
@@ -138,6 +126,7 @@ class _Session:
                     self.launcher.end(slot)
                     active.lock.release()
                 self.launcher.close()
+                self.watcher.on_close()
         if stop:
             raise Interrupted("stopped, all is saved; repeat the command to continue", stop.exit_code)
         if self.refusals:
@@ -233,7 +222,7 @@ class _Session:
             self._refuse(cell, failure)
         elif state == "no-space":
             self._refuse(cell, Failure(cause, StorageError.exit_code))
-        elif state == "diverged":  # a result, and its run folder says so
+        elif state == "diverged":  # a result, stored in its run folder
             self.folder.forget_failure(cell)
             self._end(cell, cause)
         elif failure is not None or state in ("failed", "oom"):

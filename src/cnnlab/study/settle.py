@@ -1,13 +1,14 @@
 """Adds seeds only where a claim is undecided, with tests that stay valid for any number of interim analyses.
 
 After every interim analysis both arms of each undecided claim get one more seed, up to a limit. No seed is spent on
-claims that no seed can decide: an arm never ended with a value, or values lie beyond what was trained, where the sign
+claims that no seed can decide: an arm never ended with a value, or values are beyond what was trained, where the sign
 test is valid for a single analysis only. The p values of `compare.sequential` are valid at any time, so the number of
 analyses need not be fixed beforehand and settling can continue later.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cnnlab.compare.verdicts import Verdict
 from cnnlab.core.errors import CnnlabError
@@ -51,8 +52,9 @@ def settle(
             f"--max-seeds: received {max_seeds}, expected at least the study's own {len(study.seeds)}"
         )
     folder = StudyFolder.of(options.root, study.name)
+    read = partial(read_study, study, options.root, options.also)
     with study_lock(folder):
-        runs = read_study(study, options.root, options.also)
+        runs = read()
         own = [one for one in runs.records if one.cell.seed in study.seeds]
         runs = run_cells(runs, own, options, watcher, launcher=launcher)
         while True:
@@ -67,7 +69,15 @@ def settle(
             on_analysis(now)
             if not cells:
                 return now
-            runs = _extend(runs, now, max_seeds, options, watcher, launcher)
+            folder.add_seeds(cells)
+            runs = read()
+            records = [one for one in runs.records if one.cell.key in cells]
+
+            def is_needed(cell: Cell, verdicts: Sequence[Verdict] = verdicts) -> bool:
+                """False for the second run of a pair whose first run has diverged."""
+                return cell.key in next_cells(read(), verdicts, max_seeds)
+
+            runs = run_cells(runs, records, options, watcher, launcher=launcher, is_needed=is_needed)
             if still := set(next_cells(runs, verdicts, max_seeds)).intersection(cells):
                 names = "; ".join(f"{arm}, seed {seed}" for arm, seed in sorted(still))
                 raise CnnlabError(f"{names}: being trained by another process; settle again when it is done")
@@ -101,26 +111,3 @@ def _is_hopeless(runs: StudyRuns, verdict: Verdict) -> bool:
     never = any(arm in failed and not runs.finished[arm] for arm in verdict.claim.arms)
     beyond = verdict.n > 0 and verdict.effect is None  # there are values, but no mean of them
     return never or beyond
-
-
-def _extend(
-    runs: StudyRuns,
-    analysis: InterimAnalysis,
-    max_seeds: int,
-    options: StudyOptions,
-    watcher: StudyWatcher,
-    launcher: Launcher | None,
-) -> StudyRuns:
-    added: dict[str, list[int]] = {}
-    for arm, seed in analysis.next_cells:
-        added.setdefault(arm, []).append(seed)
-    runs.folder.add_seeds(added)
-    runs = read_study(runs.study, options.root, options.also)
-    records = [one for one in runs.records if one.cell.key in analysis.next_cells]
-
-    def is_needed(cell: Cell) -> bool:
-        """False for the second run of a pair whose first run has diverged."""
-        now = read_study(runs.study, options.root, options.also)
-        return cell.key in next_cells(now, analysis.verdicts, max_seeds)
-
-    return run_cells(runs, records, options, watcher, launcher=launcher, is_needed=is_needed)
