@@ -118,7 +118,7 @@ def test_verdicts_stand_in_the_table_with_their_runs(whole, runs):
     outcomes = [row[2] for row in table.rows]
     assert outcomes == ["**confirmed**", "**refuted**", "**confirmed**"]
     assert table.rows[0][1] == r"Augmentation \*helps\* \& \<more\>"
-    assert "Carried by `aug_&_flip` (seeds 1–4) and `base` (seeds 1–4)." in details.items[0]
+    assert "Runs: `aug_&_flip` (seeds 1–4) and `base` (seeds 1–4)." in details.items[0]
     repeated = section(whole, "How to repeat it").blocks[-1]
     assert {cells[0] for cells in repeated.rows} == {f"`{name}`" for name in RECIPES}
     assert all(run.id in repeated.rows[0][2] for run in runs["base"].values())
