@@ -115,9 +115,7 @@ def _public(environment: dict[str, object]) -> dict[str, object]:
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> Path:
     """Pack files and their digests. Raises StorageError."""
-    alike = sorted(
-        files.items(), key=lambda item: (item[0].partition("/")[2], item[0])
-    )  # similar files together: a smaller archive
+    alike = sorted(files.items(), key=lambda item: (item[0].partition("/")[2], item[0]))  # a smaller archive
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in [(SUMS, _sums(files)), *alike]:
