@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The program of CSCI 8000, homework 1, under the name that the course asks for; see examples/csci8000."""
+"""The program of CSCI 8000, homework 1, with the name that the course requires; see examples/csci8000."""
 
 from examples.csci8000.program import command_line, main
 

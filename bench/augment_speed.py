@@ -51,7 +51,6 @@ def epoch_microseconds(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=int, default=45_000)

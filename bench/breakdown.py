@@ -127,7 +127,6 @@ def _operator_shares(engine: TorchEngine, num_steps: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the breakdown of the recipe of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe")
     parser.add_argument("--threads", type=int, required=True)

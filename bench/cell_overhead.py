@@ -23,7 +23,6 @@ ASKED = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark of the command line."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=12)
     parser.add_argument("--workers", type=int, default=1)

@@ -1,14 +1,14 @@
-"""Finished runs kept small in `results/`, and every report made from them again.
+"""Pack finished runs into small archives in `results/`, and make all reports from these again.
 
     python -m bench.results                      # draw every packed result, into build/results
     python -m bench.results draw FILE.tar.xz ... [--out DIR] [--formats html,pdf,csv]
     python -m bench.results pack-study STUDY [--set KEY=VALUE] [--runs DIR] [--also DIR] --out results/STUDY
     python -m bench.results pack-runs RUN ... --out results/training
 
-`runs.tar.xz` is a folder of runs: unpacked, it is read by `cnnlab runs ls --runs DIR`, and a study's by
-`cnnlab report DIR/study.toml --runs DIR`. Kept are recipes, environments (without paths of one machine), the metrics of
-every epoch, results, measurements and the class predicted for every test image; weights and logits are not. Equal runs
-make equal bytes, and SHA256SUMS lists every file in the form that `sha256sum --check` reads.
+`runs.tar.xz` is a folder of runs: unpacked, `cnnlab runs ls --runs DIR` reads it, and for a study
+`cnnlab report DIR/study.toml --runs DIR`. It contains recipes, environments (without paths of one machine), the metrics
+of every epoch, results, measurements and the predicted class of every test image, but no weights or logits. Equal runs
+make equal archives, and SHA256SUMS lists every file in the form that `sha256sum --check` reads.
 """
 
 import argparse
@@ -48,9 +48,9 @@ Files = dict[str, bytes]  # path in the archive -> content
 
 
 def pack_study(study: Study, runs: Path, also: Sequence[Path], out: Path) -> Path:
-    """Keep a study's runs, failed ones too, in `out`, its tables beside them; returns the archive.
+    """Pack a study's runs, also failed ones, into `out`, and write its tables there; returns the archive.
 
-    Raises CnnlabError where no run is complete, or runs that still go on.
+    Raises CnnlabError if no run is complete or a run is still running.
     """
     found = read_study(study, runs, also)
     facts = facts_of(found)
@@ -71,7 +71,7 @@ def pack_study(study: Study, runs: Path, also: Sequence[Path], out: Path) -> Pat
 
 
 def pack_runs(runs: Sequence[RunFolder], out: Path) -> Path:
-    """Keep runs that belong to no study in `out`; returns the archive. Raises RunError for unfinished ones."""
+    """Pack runs of no study into `out`; returns the archive. Raises RunError for unfinished runs."""
     for run in runs:
         _ = run.complete_result
     return write_archive(out / ARCHIVE, _all_runs(runs, ()))
@@ -83,7 +83,7 @@ def _all_runs(runs: Iterable[RunFolder], metrics: Iterable[Metric]) -> Files:
 
 
 def _packed(run: RunFolder, metrics: Iterable[Metric]) -> Files:
-    """What is kept of a run; of the weights the metrics that are taken from them. Raises RunError."""
+    """The packed files of a run; instead of weights, the metrics computed from them. Raises RunError."""
     if run.status.state == "running":
         raise CnnlabError(f"run {run.id} is still running; pack it when it has ended")
     names = (layout.RECIPE, layout.METRICS, layout.STATUS, layout.RESULT)
@@ -104,7 +104,7 @@ def _packed(run: RunFolder, metrics: Iterable[Metric]) -> Files:
 
 
 def _public(environment: dict[str, object]) -> dict[str, object]:
-    """The environment without what only says where files lie on one machine."""
+    """The environment without paths of one machine."""
     if command := environment.get("command"):
         environment["command"] = shlex.split(command_line(command))  # type: ignore[arg-type]
     data = environment.get("data")
@@ -114,12 +114,12 @@ def _public(environment: dict[str, object]) -> dict[str, object]:
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Pack files with their digests. Raises StorageError."""
-    alike = sorted(files.items(), key=lambda item: (item[0].partition("/")[2], item[0]))  # packs smaller
+    """Pack files and their digests. Raises StorageError."""
+    alike = sorted(files.items(), key=lambda item: (item[0].partition("/")[2], item[0]))  # a smaller archive
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in [(SUMS, _sums(files)), *alike]:
-            entry = tarfile.TarInfo(name)  # as of 1970 and of nobody: equal runs, equal bytes
+            entry = tarfile.TarInfo(name)  # with the date 1970 and no owner: equal runs, equal bytes
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     write_atomic(path, lzma.compress(buffer.getvalue(), preset=9))
@@ -127,7 +127,7 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack into `folder`. Raises CnnlabError where the archive is damaged, or a file is missing, changed or new."""
+    """Unpack into `folder`. Raises CnnlabError if the archive is damaged, or a file is missing, changed or new."""
     remedy = f"restore the archive: git checkout -- {archive}"
     try:
         with tarfile.open(archive, "r:xz") as tar:
@@ -137,18 +137,18 @@ def unpack(archive: Path, folder: Path) -> None:
         raise CnnlabError(f"{archive} cannot be read: {error}; {remedy}") from error
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     paths = (path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
-    there = {path.relative_to(folder).as_posix(): _digest(path.read_bytes()) for path in paths}
-    problems = [f"{name} is missing" for name in listed.keys() - there.keys()]
-    problems += [f"{name} is not listed in {SUMS}" for name in there.keys() - listed.keys()]
+    found = {path.relative_to(folder).as_posix(): _digest(path.read_bytes()) for path in paths}
+    problems = [f"{name} is missing" for name in listed.keys() - found.keys()]
+    problems += [f"{name} is not listed in {SUMS}" for name in found.keys() - listed.keys()]
     problems += [
-        f"{name} has been changed" for name in listed.keys() & there.keys() if listed[name] != there[name]
+        f"{name} has been changed" for name in listed.keys() & found.keys() if listed[name] != found[name]
     ]
     if problems:
         raise CnnlabError(*(f"{archive}: {problem}" for problem in sorted(problems)), remedy)
 
 
 def draw(archive: Path, out: Path, formats: Sequence[Format]) -> list[Path]:
-    """Make the reports of an archive again, below `out`; returns what was written. Raises CnnlabError."""
+    """Make the reports of an archive again, in `out`; returns the written files. Raises CnnlabError."""
     with tempfile.TemporaryDirectory() as place:
         unpack(archive, Path(place))
         written = []
@@ -159,7 +159,7 @@ def draw(archive: Path, out: Path, formats: Sequence[Format]) -> list[Path]:
 
 
 def _reports(root: Path) -> Iterator[tuple[str, StudyFacts]]:
-    """The study of an unpacked archive; without one, each run as a report of its own, in a folder of its name."""
+    """The study of an unpacked archive; without a study, one report per run, in a folder with its name."""
     if (root / STUDY).exists():
         yield "", facts_of(read_study(Study.load(root / STUDY), root))
         return
@@ -171,7 +171,7 @@ def _reports(root: Path) -> Iterator[tuple[str, StudyFacts]]:
 
 
 def _surfaces(facts: StudyFacts, figures: Path) -> list[Path]:
-    """The loss surface of each arm's first run, where `cnnlab study measure` has stored it."""
+    """The loss surface of each arm's first run, if `cnnlab study measure` has stored it."""
     pictures: list[Path] = []
     for arm in facts.arms:
         seed, run = min(arm.runs.items(), default=(0, None))

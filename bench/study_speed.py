@@ -29,7 +29,6 @@ ASKED = 1.15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark of the command line."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--trainings", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=3)

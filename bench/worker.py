@@ -15,13 +15,11 @@ class PrintEpochs(Silent):
     """One JSON line per epoch on stdout."""
 
     def on_epoch(self, row: Row) -> None:
-        """Print the row under the yardstick's names."""
         names = {"train_s": "train_seconds", "eval_s": "eval_seconds", "images_per_s": "images_per_second"}
         print(json.dumps({ours: row[theirs] for ours, theirs in names.items()}), flush=True)
 
 
 def main() -> None:
-    """Train the recipe of the command line in a new run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe")
     parser.add_argument("--runs", type=Path, required=True)

@@ -1,1 +1,1 @@
-"""The courses' notebooks: `source/*.py` is what is written, `*.ipynb` what `notebooks.build` makes of it."""
+"""The courses' notebooks: `source/*.py` are written by hand, `notebooks.build` makes `*.ipynb` from them."""

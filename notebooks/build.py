@@ -1,13 +1,13 @@
 """Make the notebooks from their sources, execute them, and write them with their outputs.
 
     python -m notebooks.build                        # all four, the full budget; hours
-    python -m notebooks.build --budget short         # minutes: to see that everything works, on real images
+    python -m notebooks.build --budget short         # minutes: a test on real images
     python -m notebooks.build resnet-cifar10         # one of them
-    python -m notebooks.build --text-only            # the words have changed, the code has not: keep the outputs
+    python -m notebooks.build --text-only            # only texts have changed, not code: keep the outputs
 
-A source is a Python file in the percent format that many editors know: `# %% [markdown]` begins a cell of comments,
-`# %%` one of code. The notebooks run one after another in the folder `--work`: `save_test_predictions` needs what
-`resnet-cifar10` leaves there, and a training that is finished there is not done again.
+A source is a Python file in the percent format of many editors: `# %% [markdown]` begins a cell of comments, `# %%`
+one of code. The notebooks run one after another in the folder `--work`: `save_test_predictions` needs a file that
+`resnet-cifar10` writes there, and a training that is finished there is not repeated.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _CELL = re.compile(r"^# %%(?: \[(markdown)\])?\n", re.MULTILINE)
 
 
 def cells_of(source: str) -> list[Any]:
-    """The cells of a source; what stands before the first mark is for readers of the source alone."""
+    """The cells of a source; text before the first mark is only for readers of the source."""
     _, *parts = _CELL.split(source)
     cells = []
     for number, (kind, text) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
@@ -41,7 +41,7 @@ def cells_of(source: str) -> list[Any]:
             cell = nbformat.v4.new_markdown_cell("\n".join(lines))
         else:
             cell = nbformat.v4.new_code_cell(text.strip())
-        cell["id"] = f"cell-{number}"  # new ones draw theirs at random: equal sources, equal notebooks
+        cell["id"] = f"cell-{number}"  # by default random; equal sources make equal notebooks
         cells.append(cell)
     return cells
 
@@ -55,17 +55,13 @@ def notebook_of(name: str) -> Any:
 
 
 def execute(notebook: Any, work: Path) -> None:
-    """Run every cell in the folder `work` and keep its outputs, without paths of this machine."""
+    """Run every cell in the folder `work`; the outputs have no paths of this machine."""
     metadata = dict(notebook["metadata"])
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(work)}},
-    )
-    client.execute()
-    notebook["metadata"] = metadata  # of what the kernel adds, the version of Python differs between machines
+    place = {"metadata": {"path": str(work)}}
+    NotebookClient(
+        notebook, timeout=None, record_timing=False, coalesce_streams=True, resources=place
+    ).execute()
+    notebook["metadata"] = metadata  # the kernel adds the version of Python, which differs between machines
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
             _hide_places(output, {str(work): ".", str(Path.home()): "~"})
@@ -82,7 +78,7 @@ def _hide_places(value: Any, places: dict[str, str]) -> None:
 
 
 def keep_outputs(notebook: Any, earlier: Any) -> None:
-    """Take the outputs over from an earlier notebook with the same code. Raises SystemExit where it differs."""
+    """Copy the outputs of an earlier notebook with the same code. Raises SystemExit if the code differs."""
     now, before = (
         [cell for cell in one["cells"] if cell["cell_type"] == "code"] for one in (notebook, earlier)
     )

@@ -5,9 +5,9 @@
     python CNNclassify.py resnet20        score a pretrained ResNet-20 on the whole test split
     python CNNclassify.py macs            count MACs and parameters of both networks
     python CNNclassify.py speed           time both networks on a single image
-    python CNNclassify.py report          all of it on a few pages, HTML and PDF
+    python CNNclassify.py report          all results on a few pages, HTML and PDF
 
-The library cnnlab does everything; this file is the course's command line over it.
+The work is done by the library cnnlab; this file is the course's command line.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def test(args: argparse.Namespace) -> None:
-    """Classify pictures with the saved model and draw the 32 maps of its first layer."""
+    """Classify pictures with the saved model and draw the 32 feature maps of its first layer."""
     from examples.csci8000.steps import classifier
 
     from cnnlab.inspect.features import draw_feature_maps
@@ -84,7 +84,7 @@ def inference_speed_test(args: argparse.Namespace) -> "dict[str, Latency]":
 
 
 def report(args: argparse.Namespace) -> None:
-    """Write what is to be handed in, HTML and PDF with figures and tables; train what is not trained yet."""
+    """Write the report to hand in, HTML and PDF with figures and tables; train the classifier if it is missing."""
     from examples.csci8000.report import Coursework, write_report
     from examples.csci8000.steps import score_test_split
 
@@ -92,7 +92,7 @@ def report(args: argparse.Namespace) -> None:
     from cnnlab.deploy.latency import check_timing
     from cnnlab.report.pdf import require_typst
 
-    # What can be wrong is said before anything is trained.
+    # Check all inputs before the training.
     require_typst()
     if args.image is not None:
         decode_image(args.image)
@@ -139,12 +139,12 @@ def _both(args: argparse.Namespace) -> "tuple[Network, Network]":
     return classifier(args.model), _resnet20(args)
 
 
-# What `argparse` is told of each option. fmt: off
+# The arguments of `argparse` for each option. fmt: off
 OPTIONS: dict[str, dict[str, Any]] = {
     "images": {"nargs": "+", "type": Path, "metavar": "IMAGE", "help": "image files, or folders of them"},
     "--model": {"type": Path, "default": Path("model"), "help": "folder of the model (%(default)s)"},
-    "--seeds": {"type": int, "nargs": "+", "default": [1, 2, 3], "help": "(1 2 3); --seed N is one alone"},
-    "--epochs": {"type": int, "help": "instead of the recipe's"},
+    "--seeds": {"type": int, "nargs": "+", "default": [1, 2, 3], "help": "(1 2 3); --seed N trains only one"},
+    "--epochs": {"type": int, "help": "instead of the recipe's number"},
     "--recipe": {"default": "cnnclassify", "help": "a preset or a TOML file (%(default)s)"},
     "--set": {
         "action": "append",
@@ -154,7 +154,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "change a value of the recipe",
     },
     "--data-dir": {"type": Path, "help": "folder with data sets; else CNNLAB_DATA, else the user cache"},
-    "--no-download": {"action": "store_false", "dest": "download", "help": "fetch nothing"},
+    "--no-download": {"action": "store_false", "dest": "download", "help": "download nothing"},
     "--device": {"default": "auto", "help": "auto, cpu, cuda, cuda:INDEX or mps"},
     "--threads": {"type": int, "help": "CPU threads; all cores if not given"},
     "--weights": {"help": "a public file (akamaster, chenyaofo), a model file or a run; else a download"},
@@ -180,7 +180,7 @@ COMMANDS = {
 
 
 def command_line() -> argparse.ArgumentParser:
-    """All commands with their options."""
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="CNNclassify.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -195,7 +195,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Execute the command line."""
     args = command_line().parse_args()
     with errors_to_exit_codes():
         args.command(args)

@@ -1,6 +1,5 @@
-"""`CNNclassify.py report`: what is to be handed in, on a few pages, with its figures and tables beside it."""
+"""`CNNclassify.py report`: the report to hand in, on a few pages, with its figures and tables as files."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from examples.csci8000.steps import COLUMNS, Network, Trained, draw_confusion
 
 from cnnlab.arch.shapes import show_shape
-from cnnlab.core.files import storage_errors, write_atomic
+from cnnlab.core.files import storage_errors, write_atomic, write_json
 from cnnlab.core.numbers import count as counted
 from cnnlab.deploy.latency import Latency
 from cnnlab.inspect.confusion import Confusion
@@ -21,10 +20,12 @@ from cnnlab.report.document import Bullets, Code, Document, Paragraph, Picture, 
 from cnnlab.report.html import write_html
 from cnnlab.report.pdf import write_pdf
 
+_REPEAT = "One command trains, scores, measures and writes these pages; finished trainings are not repeated."
+
 
 @dataclass(frozen=True)
 class Coursework:
-    """Everything the report tells of. `command` makes it again; without `image` it has no section on a picture."""
+    """The content of the report. `command` repeats it; without `image` it has no section on a picture."""
 
     trained: Trained
     classifier: Network
@@ -36,7 +37,7 @@ class Coursework:
 
     @cached_property
     def counters(self) -> dict[str, CounterTable]:
-        """MACs and parameters by the name of the network."""
+        """MACs and parameters of each network, by name."""
         return {
             network.name: count(network.predictor.architecture, network.predictor.image_shape)
             for network in (self.classifier, self.pretrained)
@@ -44,9 +45,9 @@ class Coursework:
 
 
 def write_report(work: Coursework, out: Path) -> list[Path]:
-    """Write `report.html`, `report.pdf` and the files they are made of into `out`; returns all paths.
+    """Write `report.html`, `report.pdf`, and their figures and tables as files into `out`; returns all paths.
 
-    Raises CnnlabError where Typst is missing, ImageError for the picture, StorageError.
+    Raises CnnlabError if Typst is missing, ImageError for the picture, StorageError.
     """
     matrix = draw_confusion(work.pretrained, work.scored, out)
     curves = work.trained.curves
@@ -57,11 +58,15 @@ def write_report(work: Coursework, out: Path) -> list[Path]:
     tables = {
         "resnet20-confusion.csv": work.scored.to_csv(),
         "recipe.toml": work.trained.saved.recipe.to_toml(),
-        "latency.json": _json({name: latency.to_dict() for name, latency in work.latencies.items()}),
-        "macs.json": _json({name: table.to_dict() for name, table in work.counters.items()}),
     }
     for name, text in tables.items():
         write_atomic(out / name, text)
+    values = {
+        "latency.json": {name: latency.to_dict() for name, latency in work.latencies.items()},
+        "macs.json": {name: table.to_dict() for name, table in work.counters.items()},
+    }
+    for name, value in values.items():
+        write_json(out / name, value)
     images = [] if work.image is None else [work.image]
     drawn = draw_feature_maps(work.classifier.predictor, images, out / "CONV_rslt.png", "0") if images else []
     document = _document(work, [maps for _, maps in drawn], out)
@@ -84,7 +89,7 @@ def _document(work: Coursework, pictures: list[FeatureMaps], out: Path) -> Docum
             _resnet20(work, out),
             _cost(work.counters),
             _speed(work.latencies),
-            _repeat(work.command),
+            Section("How to repeat it", (Paragraph(_REPEAT), Code(work.command))),
         ),
         f"Trained on {environment.device.name} ({counted(environment.execution.threads, 'CPU thread')}, "
         f"{environment.execution.precision.value}), {environment.created[:10]}; "
@@ -102,9 +107,9 @@ def _network(network: Network) -> Section:
     ]
     total = ("", "**all layers**", "", _number(trace.parameters), _number(trace.macs))
     text = (
-        f"The first layer is a convolution 5x5 with stride 1, without padding, of 32 filters. The whole network has "
-        f"{trace.parameters:,} parameters and takes {trace.macs:,} multiply-accumulates (MACs) for one image "
-        f"{show_shape(shape)}. It ends in logits; softmax makes probabilities of them."
+        f"The first layer is a convolution 5x5 with stride 1, without padding, with 32 filters. The whole network has "
+        f"{trace.parameters:,} parameters and needs {trace.macs:,} multiply-accumulates (MACs) for one image "
+        f"{show_shape(shape)}. Its outputs are logits; softmax turns them into probabilities."
     )
     header = ("", "layer", "output", "parameters", "MACs")
     table = Table(header, (*rows, total), "Layer by layer, for one image.")
@@ -139,10 +144,9 @@ def _training(trained: Trained, out: Path) -> Section:
 
 
 def _augmentation(recipe: Recipe) -> str:
-    """One sentence on what happens to the pixels of a batch."""
-    crop, flip, rotate, cutout = (
-        getattr(recipe.augment, name) for name in ("crop", "flip", "rotate", "cutout")
-    )
+    """One sentence on the augmentation of a batch."""
+    augment = recipe.augment
+    crop, flip, rotate, cutout = augment.crop, augment.flip, augment.rotate, augment.cutout
     methods = [f"crop after padding by {crop.padding}"] if crop else []
     methods += [f"flip with probability {flip.p:g}"] if flip else []
     methods += [f"rotation by up to {rotate.degrees:g} degrees"] if rotate else []
@@ -155,11 +159,11 @@ def _augmentation(recipe: Recipe) -> str:
 def _picture(maps: FeatureMaps, out: Path) -> Section:
     prediction = maps.prediction
     rows = tuple((name, f"{probability:.2%}") for name, probability in prediction.ranking[:5])
-    caption = "What the 32 filters of the first layer make of it (`CONV_rslt.png`)."
+    caption = "The 32 feature maps of the first layer for it (`CONV_rslt.png`)."
     return Section(
         "A picture of our own",
         (
-            Paragraph(f"`{Path(prediction.image).name}` is taken for **{prediction.label}**."),
+            Paragraph(f"`{Path(prediction.image).name}` is classified as **{prediction.label}**."),
             Table(("class", "probability"), rows, "The five most probable classes."),
             Picture(out / "CONV_rslt.png", caption, "32 feature maps in a grid", 0.9),
         ),
@@ -174,8 +178,8 @@ def _resnet20(work: Coursework, out: Path) -> Section:
     )
     text = (
         f"Weights: {work.pretrained.source}. Of the entire test split, {work.scored.counts_KK.sum():,} images, "
-        f"**{work.scored.accuracy:.2%}** are classified right. Published figures hold for the original pixels: what "
-        "was trained on those loses about ten points on a copy of the data that was stored as JPEG."
+        f"**{work.scored.accuracy:.2%}** are classified correctly. Published figures are for the original pixels: a "
+        "network trained on those loses about ten points on a copy of the data that was stored as JPEG."
     )
     picture = out / "resnet20-confusion.svg"
     return Section(
@@ -216,16 +220,5 @@ def _speed(latencies: Mapping[str, Latency]) -> Section:
     return Section("Inference speed", (Table(header, tuple(rows), caption),))
 
 
-def _repeat(command: str) -> Section:
-    text = (
-        "One command trains, scores, measures and writes these pages; what is finished is not trained again."
-    )
-    return Section("How to repeat it", (Paragraph(text), Code(command)))
-
-
 def _number(value: int) -> str:
     return f"{value:,}" if value else ""
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=1) + "\n"

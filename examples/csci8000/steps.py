@@ -1,9 +1,9 @@
 """The steps of CSCI 8000, homework 1: one recipe under several seeds, and a pretrained ResNet-20.
 
-model/model.safetensors   the network: best by val, of the seed that is best by val
+model/model.safetensors   the network: best epoch by val of the best seed by val
 model/seeds.csv           a line for each seed: best epoch, accuracies
-model/accuracy.png        train and test accuracy by epoch of the same seed; an SVG beside it
-model/runs/               every training in full
+model/accuracy.png        train and test accuracy by epoch of the same seed; also as SVG
+model/runs/               the run folders of all trainings
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ WAYS_TO_WEIGHTS = (
 
 @dataclass(frozen=True)
 class Trained:
-    """The complete runs, one per seed. `saved` is the one whose network lies in the folder."""
+    """The complete runs, one per seed. The network in `folder` is that of `saved`."""
 
     folder: Path
     runs: tuple[Run, ...]
@@ -51,28 +51,25 @@ class Trained:
 
     @property
     def model(self) -> Path:
-        """The saved network."""
         return self.folder / "model.safetensors"
 
     @property
     def curves(self) -> Path:
-        """The plot of train and test accuracy; an SVG lies beside it."""
         return self.folder / "accuracy.png"
 
     @property
     def seeds(self) -> Path:
-        """The table of seeds, as CSV."""
         return self.folder / "seeds.csv"
 
     @property
     def why_saved(self) -> str:
-        """What the saved seed is among all."""
+        """Why the saved seed was chosen."""
         has_val = "val" in self.saved.result.accuracy
         return "the best by val" if has_val else "the first: no val to choose by"
 
     @property
     def values(self) -> list[tuple[Any, ...]]:
-        """A row per seed, numbers in full: the network is the best by val, or the last where there is no val."""
+        """A row per seed, numbers in full precision: the best epoch by val, or the last without val."""
         splits = ("train", "val", "test")
         return [
             (run.recipe.seed, run.result.best_epoch, *map(run.result.accuracy.get, splits))
@@ -86,7 +83,7 @@ class Trained:
 
     @property
     def verdict(self) -> str:
-        """Mean and deviation over the seeds, and whether the course's figure is reached."""
+        """Mean and deviation over the seeds, and whether the course's accuracy is reached."""
         accuracies = [run.accuracy("test") for run in self.runs]
         summary = summarise(accuracies)
         reached = "reached" if min(accuracies) >= REQUIRED_ACCURACY else "NOT reached"
@@ -106,13 +103,13 @@ class Trained:
 def train_classifier(
     recipe: Recipe, seeds: Sequence[int], folder: Path, options: Options, watcher: Watcher | None = None
 ) -> Trained:
-    """Train `recipe` under every seed and fill `folder`. Finished runs there are kept, stopped ones continued.
+    """Train `recipe` with every seed and fill `folder`. Finished runs there are kept, stopped ones continued.
 
     Raises ArchitectureError unless the first layer is the course's, and as `train_seeds` does.
     """
     check_first_layer(recipe.arch.build((3, 32, 32), 10))
     runs = train_seeds(recipe, seeds, options, watcher)
-    # By val, never by test: test accuracy is reported, it chooses nothing.
+    # By val, never by test: test accuracy is only reported.
     saved = max(runs, key=lambda run: run.result.accuracy.get("val", 0.0))
     trained = Trained(folder, tuple(runs), saved)
     saved.export(trained.model)
@@ -136,7 +133,7 @@ def check_first_layer(architecture: Architecture) -> None:
 
 @dataclass(frozen=True)
 class Network:
-    """A network by the name it has in tables, and where its weights came from."""
+    """A network, its name in tables, and the source of its weights."""
 
     name: str
     predictor: Predictor
@@ -144,7 +141,7 @@ class Network:
 
 
 def classifier(folder: Path) -> Network:
-    """What `train` left in `folder`. Raises WeightsError if there is nothing yet."""
+    """The network that `train` saved in `folder`. Raises WeightsError if there is none yet."""
     path = folder / "model.safetensors"
     if not path.is_file():
         raise WeightsError(f"no trained model at {path}: run `python CNNclassify.py train` first")
@@ -154,9 +151,9 @@ def classifier(folder: Path) -> Network:
 def resnet20(folder: Path, weights: str | None, download: bool, progress: ProgressDisplay) -> Network:
     """A pretrained CIFAR ResNet: `weights` is a public file, a model file or a run (its folder, or an id in ./runs).
 
-    Without `weights` it is what an earlier call put into `folder`, else akamaster's, downloaded. A public file is
-    converted once, into `folder`. Raises WeightsError for weights that are not there or not of a ResNet for CIFAR-10,
-    RunError, DataError where nothing can be fetched.
+    Without `weights` it is the file that an earlier call wrote into `folder`, else akamaster's, downloaded. A public
+    file is converted once, into `folder`. Raises WeightsError for weights that are missing or not of a ResNet for
+    CIFAR-10, RunError, DataError if the download fails.
     """
     converted = folder / "resnet20.safetensors"
     if weights is None and converted.is_file():
@@ -182,7 +179,7 @@ def _fetched(download: bool, progress: ProgressDisplay) -> Path:
 
 
 def _as_resnet(trained: TrainedNetwork, place: str) -> Network:
-    """The network by the name its depth gives it. Raises WeightsError if it is another one, or not for CIFAR-10."""
+    """The network, named by its depth. Raises WeightsError if it is no ResNet, or not for CIFAR-10."""
     predictor = trained.predictor
     bodies = [layer.body for layer in predictor.architecture.layers if isinstance(layer, Residual)]
     problems = []

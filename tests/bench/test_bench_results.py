@@ -131,7 +131,7 @@ def test_what_was_measured_of_weights_is_kept_and_the_report_says_that_they_are_
     shutil.rmtree(runs)
     draw(archive, tmp_path / "after", ["html", "csv"])
     assert contents(tmp_path / "before" / "tables") == contents(tmp_path / "after" / "tables")
-    assert "kept without their weights" in (tmp_path / "after" / "report.html").read_text()
+    assert "stored without their weights" in (tmp_path / "after" / "report.html").read_text()
 
 
 def test_curves_and_outputs_are_the_run_s_own(trained: Path, tmp_path: Path) -> None:

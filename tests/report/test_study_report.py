@@ -118,7 +118,7 @@ def test_verdicts_stand_in_the_table_with_their_runs(whole, runs):
     outcomes = [row[2] for row in table.rows]
     assert outcomes == ["**confirmed**", "**refuted**", "**confirmed**"]
     assert table.rows[0][1] == r"Augmentation \*helps\* \& \<more\>"
-    assert "Carried by `aug_&_flip` (seeds 1–4) and `base` (seeds 1–4)." in details.items[0]
+    assert "Runs: `aug_&_flip` (seeds 1–4) and `base` (seeds 1–4)." in details.items[0]
     repeated = section(whole, "How to repeat it").blocks[-1]
     assert {cells[0] for cells in repeated.rows} == {f"`{name}`" for name in RECIPES}
     assert all(run.id in repeated.rows[0][2] for run in runs["base"].values())
@@ -147,7 +147,7 @@ def test_one_seed_decides_nothing_and_says_so(runs, tmp_path):
     arms, _, compared = results_section(facts, tmp_path).blocks
     assert not any("interval" in name for name in (*arms.header, *compared.header))
     assert {row[-1] for row in published_section(facts).blocks[0].rows} == {"–", "undecided"}
-    assert "About the recipes one seed says nothing" in contrast_section(facts, tmp_path).blocks[-1].text
+    assert "One seed shows nothing about the recipes" in contrast_section(facts, tmp_path).blocks[-1].text
 
 
 def test_an_incomplete_study_says_what_is_missing(runs, tmp_path):
@@ -176,7 +176,7 @@ def test_a_study_without_runs_has_a_report(tmp_path):
 def test_without_claims_the_answer_decides_nothing(runs):
     text = said(answer(replace(make_facts(runs), verdicts=())))
     assert text == (
-        "The study makes no claim, so nothing is decided: the tables describe what the runs reached."
+        "The study makes no claim, so nothing is decided: the tables describe the results of the runs."
     )
 
 
@@ -255,7 +255,7 @@ def test_sources_say_once_what_they_share(runs):
     def said_of(*sources: str) -> str:
         figures = [Published("base", "best_val", 0.6, each) for each in sources]
         section_ = published_section(replace(make_facts(runs), published=tuple(figures)))
-        return section_.blocks[-1].text.partition(". Digits")[0]
+        return section_.blocks[-1].text.partition(". Numbers")[0]
 
     assert said_of("HW2, row 1", "HW2, row 2", "HW2, row 2") == "Source: HW2, row 1 and 2"
     assert said_of("HW2, row 1") == "Source: HW2, row 1"

@@ -17,15 +17,11 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Running text."""
-
     text: str
 
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list of short texts."""
-
     items: tuple[str, ...]
 
 

@@ -23,5 +23,4 @@ def inline_html(text: str) -> Markup:
 
 
 def data_uri(file: Path) -> str:
-    """A figure as a data URI."""
     return f"data:{MEDIA_TYPES[file.suffix]};base64,{base64.b64encode(read_figure(file)).decode()}"

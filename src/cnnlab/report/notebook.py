@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.report.document import Block, Bullets, Code, Document, InlineWriter, Paragraph, Picture, Table
-from cnnlab.report.templating import MEDIA_TYPES, read_figure
+from cnnlab.report.templating import MEDIA_TYPES, optional_module, read_figure
 
 _COMMANDS = ("cnnlab ", "python ", "make ", "pip ")
 # As entities: Jupyter interprets HTML, and mathematics between dollars, before Markdown.
@@ -20,7 +19,7 @@ _MARKS = {"strong_open": "**", "strong_close": "**", "em_open": "*", "em_close":
 
 def write_notebook(document: Document, path: Path) -> None:
     """Write the report. Raises CnnlabError without nbformat or for a figure that cannot be read, StorageError."""
-    format_ = _nbformat()
+    format_ = optional_module("nbformat", "a notebook needs nbformat", "notebook")
     subtitle, footer = inline_markdown(document.subtitle), inline_markdown(document.footer)
     cells = [format_.v4.new_markdown_cell(f"# {inline_markdown(document.title)}\n\n{subtitle}")]
     for section in document.sections:
@@ -130,13 +129,3 @@ def _is_python(text: str) -> bool:
 def _joined(text: str) -> list[str]:
     """The lines; a line that ends with a backslash is joined with the next."""
     return re.sub(r"\s*\\\n\s*", " ", text).splitlines()
-
-
-def _nbformat() -> Any:
-    try:
-        import nbformat
-    except ImportError:
-        raise CnnlabError(
-            'a notebook needs nbformat; install it with: pip install "cnnlab[notebook]"'
-        ) from None
-    return nbformat

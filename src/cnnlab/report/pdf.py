@@ -4,10 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.report.document import Document, InlineWriter
-from cnnlab.report.templating import copy_figures, render
+from cnnlab.report.templating import copy_figures, optional_module, render
 
 
 def write_pdf(document: Document, path: Path) -> None:
@@ -43,8 +42,4 @@ inline_typst = InlineWriter(
 
 def require_typst() -> Any:
     """The module that sets PDFs. Raises CnnlabError with the command that installs it."""
-    try:
-        import typst
-    except ImportError:
-        raise CnnlabError('a PDF needs Typst; install it with: pip install "cnnlab[pdf]"') from None
-    return typst
+    return optional_module("typst", "a PDF needs Typst", "pdf")

@@ -1,6 +1,7 @@
 """Shared by the renderers of a document: templates, and the content of its figures."""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def copy_figures(
         names[picture.file] = f"figure-{number}{source.suffix}"
         write_atomic(folder / names[picture.file], read_figure(source))
     return names
+
+
+def optional_module(name: str, needed_for: str, extra: str) -> Any:
+    """A module of an optional extra. Raises CnnlabError with the command that installs it."""
+    try:
+        return import_module(name)
+    except ImportError:
+        message = f'{needed_for}; install it with: pip install "cnnlab[{extra}]"'
+        raise CnnlabError(message) from None
 
 
 def read_figure(file: Path) -> bytes:

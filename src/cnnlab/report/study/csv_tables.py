@@ -9,15 +9,13 @@ from pathlib import Path
 
 from cnnlab.compare.comparable import notes
 from cnnlab.compare.interval import Interval
-from cnnlab.compare.summary import Summary
 from cnnlab.compare.table import Beyond, Table
 from cnnlab.compare.verdicts import Verdict
 from cnnlab.core.files import write_atomic
 from cnnlab.core.tables import csv_text
-from cnnlab.report.study.facts import ArmFacts, StudyFacts
+from cnnlab.report.study.facts import StudyFacts
 from cnnlab.report.study.numbers import accuracies, differences, known, measured, pairs_of, summaries
 from cnnlab.report.study.published import PublishedRow, published_rows
-from cnnlab.runs import RunFolder
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
@@ -96,19 +94,15 @@ def _run_rows(facts: StudyFacts, tables: Tables) -> Iterator[Row]:
         absent = {each.seed: each for each in facts.absent if each.arm == arm.name}
         for seed in sorted(arm.runs.keys() | absent.keys()):
             base: Row = {"arm": arm.name, "seed": seed, "recipe_hash": arm.recipe.with_seed(seed).hash}
-            if seed in arm.runs:
-                yield base | {"state": "complete"} | _complete_cells(arm, seed, arm.runs[seed], tables)
-            else:
+            if seed not in arm.runs:
                 missing = absent[seed]
                 yield base | {"state": missing.state, "cause": missing.cause, "run": missing.run}
-
-
-def _complete_cells(arm: ArmFacts, seed: int, run: RunFolder, tables: Tables) -> Row:
-    result = run.complete_result
-    kept = {name: getattr(result, name) for name in ("epochs", "best_epoch", "parameters", "macs")}
-    numbers = {metric: table[arm.name][seed] for metric, table in tables.items()}
-    shown = {name: str(value) if isinstance(value, Beyond) else value for name, value in numbers.items()}
-    return {"run": run.id} | kept | shown
+                continue
+            result = arm.runs[seed].complete_result
+            kept = {name: getattr(result, name) for name in ("epochs", "best_epoch", "parameters", "macs")}
+            numbers = {metric: table[arm.name][seed] for metric, table in tables.items()}
+            shown = {name: str(n) if isinstance(n, Beyond) else n for name, n in numbers.items()}
+            yield base | {"state": "complete", "run": arm.runs[seed].id} | kept | shown
 
 
 def _arm_rows(tables: Tables) -> Iterator[Row]:
@@ -118,12 +112,10 @@ def _arm_rows(tables: Tables) -> Iterator[Row]:
         for arm, summary in summaries(found).items():
             beyond = len(table[arm]) - len(found[arm])
             row: Row = {"arm": arm, "metric": metric, "n": len(table[arm]), "beyond": beyond}
-            yield {**row, **(_summary_cells(summary) if summary and not beyond else {})}
-
-
-def _summary_cells(summary: Summary) -> Row:
-    intervals = _ends(summary.t, "t_") | _ends(summary.bootstrap, "bootstrap_")
-    return {"mean": summary.mean, "std": summary.std} | intervals
+            if summary and not beyond:
+                row |= {"mean": summary.mean, "std": summary.std}
+                row |= _ends(summary.t, "t_") | _ends(summary.bootstrap, "bootstrap_")
+            yield row
 
 
 def _comparison_rows(facts: StudyFacts, tables: Tables) -> Iterator[Row]:

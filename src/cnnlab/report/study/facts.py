@@ -101,7 +101,6 @@ class StudyFacts:
 
     @property
     def planned(self) -> int:
-        """The number of planned replicates."""
         return sum(len(arm.runs) for arm in self.arms) + len(self.absent)
 
     @property

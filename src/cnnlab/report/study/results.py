@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from cnnlab.compare.summary import Summary
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.intervals import Dots, interval_plot
@@ -69,7 +68,12 @@ def _figure(facts: StudyFacts, found: Found, figures: Path) -> Picture:
     for metric, table in found.items():
         published = {each.arm: each.value for each in facts.published if each.metric == metric}
         panels[title_of(metric)] = [
-            _dots(name, [*table[name].values()], summary, published.get(name))
+            Dots(
+                name,
+                tuple(table[name].values()),
+                (summary.t.low, summary.t.high) if summary and summary.t else None,
+                published.get(name),
+            )
             for name, summary in summaries(table).items()
         ]
     path = save_vector(interval_plot(panels), figures / "accuracy.svg")
@@ -79,11 +83,6 @@ def _figure(facts: StudyFacts, found: Found, figures: Path) -> Picture:
     if any(each.metric in found for each in facts.published):
         caption += " Hollow marks are the published figures."
     return Picture(path, caption, f"Dots of {listed(map(title_of, found))} for {len(facts.arms)} arms", 1.0)
-
-
-def _dots(name: str, numbers: list[float], summary: Summary | None, published: float | None) -> Dots:
-    interval = summary.t if summary else None
-    return Dots(name, tuple(numbers), (interval.low, interval.high) if interval else None, published)
 
 
 def _differences_table(facts: StudyFacts, found: Found) -> Table:

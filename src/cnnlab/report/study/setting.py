@@ -73,7 +73,6 @@ def _side_by_side(facts: StudyFacts, changes: Changes, keys: dict[str, Any]) -> 
 
 
 def _one_below_another(facts: StudyFacts, changes: Changes) -> Table:
-    """A row for each change of an arm."""
     rows = tuple(
         (code(name), code(path), _setting(before), _setting(after))
         for name, of_arm in changes.items()
@@ -98,7 +97,8 @@ def environment_section(facts: StudyFacts) -> Section | None:
 def repeat_section(facts: StudyFacts) -> Section:
     """The commands and the run folders of the report."""
     blocks: list[Block] = []
-    commands = dict.fromkeys([*map(_command_of, facts.runs), *facts.commands])
+    made = (command_line(run.environment.command) for run in facts.runs)
+    commands = dict.fromkeys([*made, *facts.commands])
     if commands:
         caption = "The commands that made the runs and this report, without options that name folders:"
         blocks.append(Code("\n".join(filter(None, commands)), caption))
@@ -135,10 +135,6 @@ def conditions_blocks(facts: StudyFacts) -> tuple[Block, ...]:
     return Paragraph("Conditions that are not the recipe's:"), Bullets(tuple(map(plain, lines)))
 
 
-def _command_of(run: RunFolder) -> str:
-    return command_line(run.environment.command)
-
-
 def _setting(value: Any) -> str:
     """A recipe's value in TOML's form."""
     return "not set" if value is None else code(value if isinstance(value, str) else json.dumps(value))
@@ -151,10 +147,6 @@ def _common(runs: tuple[RunFolder, ...], read: Callable[[Environment], str]) -> 
     if len(distinct) == 1:
         return distinct[0]
     return "; ".join(f"{text} ({count(found.count(text), 'run')})" for text in distinct)
-
-
-def _versions(environment: Environment) -> str:
-    return ", ".join(f"{name} {version}" for name, version in environment.machine.versions.items())
 
 
 def _statistics(environment: Environment) -> str:
@@ -170,7 +162,7 @@ _ENVIRONMENT: tuple[tuple[str, Callable[[Environment], str]], ...] = (
     ("precision", lambda e: f"{e.execution.precision.value} ({e.execution.precision.reason})"),
     ("system", lambda e: plain(e.machine.platform)),
     ("Python", lambda e: e.machine.python),
-    ("packages", _versions),
+    ("packages", lambda e: ", ".join(f"{name} {number}" for name, number in e.machine.versions.items())),
     ("cnnlab", lambda e: f"{e.cnnlab}, code {code(e.code_sha256[:16])}"),
     ("data", lambda e: f"{plain(e.data.name)}, digest {code(e.data.digest[:16])}"),
     ("images", lambda e: ", ".join(f"{number:,} {split}" for split, number in e.data.images.items())),

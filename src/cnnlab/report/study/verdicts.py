@@ -64,15 +64,16 @@ def claims_section(facts: StudyFacts) -> Section | None:
         "Effect: mean of left minus right over n seeds; accuracies in percentage points. A claim is decided where "
         f"the p adjusted by Holm over {count(len(rows), 'claim')} is at most 0.05; the intervals are not adjusted."
     )
-    if any(
-        each.interval is not None and each.interval.method.startswith("anytime") for each in facts.verdicts
-    ):
+    if any(each.interval and each.interval.method.startswith("anytime") for each in facts.verdicts):
         caption += (
             " Seeds were added while claims were undecided: p and intervals are valid for repeated analyses."
         )
     if any(each.claim.times != 1 for each in facts.verdicts):
         caption += " If a claim multiplies its right side, so does its effect."
-    details = tuple(_detail(facts, number, verdict) for number, verdict in enumerate(facts.verdicts, start=1))
+    details = tuple(
+        f"**Claim {number}**, {_formal(each.claim)}: {plain(each.reason)}. Runs: {_runs(facts, each.claim.arms)}."
+        for number, each in enumerate(facts.verdicts, start=1)
+    )
     return Section("Claims", (Table(header, rows, caption), Bullets(details), *conditions_blocks(facts)))
 
 
@@ -118,11 +119,6 @@ def _limits(facts: StudyFacts) -> str:
 
 def _effect(verdict: Verdict) -> str:
     return NOTHING if verdict.effect is None else effect(verdict.claim.metric, verdict.effect)
-
-
-def _detail(facts: StudyFacts, number: int, verdict: Verdict) -> str:
-    formal = _formal(verdict.claim)
-    return f"**Claim {number}**, {formal}: {plain(verdict.reason)}. Carried by {_runs(facts, verdict.claim.arms)}."
 
 
 def _sentence(claim: Claim, quoted: bool = False) -> str:

@@ -48,14 +48,12 @@ def unit_of_effect(metric: str) -> str:
 
 
 def effect_interval(metric: str, interval: Interval | None) -> str:
-    """The two ends of the interval of a difference."""
     if interval is None:
         return NOTHING
     return f"{effect(metric, interval.low)} to {effect(metric, interval.high)}"
 
 
 def value_interval(metric: str, interval: Interval | None) -> str:
-    """The two ends of the interval of a mean."""
     return NOTHING if interval is None else f"{value(metric, interval.low)} to {value(metric, interval.high)}"
 
 
