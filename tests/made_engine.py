@@ -13,8 +13,8 @@ from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.engines.torch.network import with_weights
 from cnnlab.engines.torch.resident import ResidentSplit
 from cnnlab.recipe import Recipe
+from cnnlab.training.bookkeeping import Progress
 from cnnlab.training.loop import Loop
-from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
 from cnnlab.runs.metrics import best_row
 from cnnlab.runs.queries import QueryError, flatten, list_runs, query
-from cnnlab.training.progress import Progress
+from cnnlab.training.bookkeeping import Progress
 from made_values import environment_of, result_of
 
 

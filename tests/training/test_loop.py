@@ -10,8 +10,8 @@ import pytest
 from cnnlab.core.errors import DivergedError, Interrupted
 from cnnlab.engines.protocol import Arrays, Engine, EpochTotals
 from cnnlab.recipe import Recipe
+from cnnlab.training.bookkeeping import Progress
 from cnnlab.training.loop import Loop
-from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest
 
 STEPS = 5

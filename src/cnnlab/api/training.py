@@ -12,8 +12,8 @@ from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe, preset_names
 from cnnlab.runs import Environment, RunFolder, RunResult
 from cnnlab.runs.environment import Choice
+from cnnlab.training.bookkeeping import Progress
 from cnnlab.training.hooks import Row, Silent, Watcher
-from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest
 
 __all__ = [

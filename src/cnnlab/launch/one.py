@@ -11,15 +11,17 @@ from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
 from cnnlab.engines.evaluation import accuracy, cross_entropy
 from cnnlab.engines.memory import is_out_of_memory, peak_memory
+from cnnlab.engines.protocol import Engine
 from cnnlab.launch.assemble import Assembled, assemble
 from cnnlab.launch.options import Options
-from cnnlab.launch.recorder import Recorder
 from cnnlab.recipe import Recipe
 from cnnlab.runs import Environment, RunFolder, RunResult, RunWriter, runs_root
-from cnnlab.training.hooks import Silent, Watcher
+from cnnlab.training.bookkeeping import Progress
+from cnnlab.training.hooks import Row, Watcher
 from cnnlab.training.loop import Loop
-from cnnlab.training.progress import Progress
 from cnnlab.training.signals import StopRequest, stop_on_signals
+
+_SECONDS_BETWEEN_CHECKS = 0.5
 
 
 def train(
@@ -33,7 +35,7 @@ def train(
     Raises CnnlabError for what the user can correct, DivergedError, StorageError, MemoryExceededError, and Interrupted
     where it was stopped; `status.json` of the run folder then has the same cause, and the run can be resumed.
     """
-    options, watcher = options or Options(), watcher or Silent()
+    options, watcher = options or Options(), watcher or Watcher()
     root = runs_root(options.runs)
     with _memory_errors_explained():
         assembled = assemble(recipe, options)
@@ -81,7 +83,7 @@ def train_in(
         assembled.prepared.engine.start_epoch(progress.epoch)
         assembled.prepared.engine.load_state(checkpoint.arrays)
     writer.truncate_metrics(progress.epoch)
-    _run_to_end(writer, recipe, assembled, progress, options, watcher or Silent(), stop)
+    _run_to_end(writer, recipe, assembled, progress, options, watcher or Watcher(), stop)
 
 
 def _run_to_end(
@@ -100,7 +102,7 @@ def _run_to_end(
         loop = Loop(
             recipe,
             engine,
-            [Recorder(writer, stop), watcher],
+            [_Recorder(writer, stop), watcher],
             stop,
             progress,
             check_every_step=assembled.prepared.device.kind == "cpu",
@@ -119,6 +121,43 @@ def _run_to_end(
         learning_curves(folder.metrics, recipe.name, writer.path / "curves.png")
         writer.finish(result)
     watcher.on_result(folder, result)
+
+
+class _Recorder(Watcher):
+    """Writes the run folder, metrics first, then the state after them; reads requests to stop.
+
+    A write that fails stops the training with a StorageError.
+    """
+
+    def __init__(self, writer: RunWriter, stop: StopRequest) -> None:
+        self.writer = writer
+        self.stop = stop
+        self.steps_per_epoch = 0
+        self.checked_at = time.monotonic()
+
+    def on_start(self, progress: Progress, steps_per_epoch: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self._check_for_stop()
+
+    def on_step(self, epoch: int, step_in_epoch: int) -> None:
+        if time.monotonic() - self.checked_at >= _SECONDS_BETWEEN_CHECKS:
+            self._check_for_stop()
+            self.writer.write_progress(
+                {"epoch": epoch, "step_in_epoch": step_in_epoch, "steps_per_epoch": self.steps_per_epoch}
+            )
+
+    def on_epoch(self, row: Row) -> None:
+        self.writer.append_metrics(row)
+        self._check_for_stop()
+
+    def on_save(self, engine: Engine, progress: Progress, best: bool) -> None:
+        step = progress.epoch * self.steps_per_epoch + progress.step_in_epoch
+        self.writer.save_checkpoint(engine.state(), {"step": step, "progress": progress.to_json()}, best=best)
+
+    def _check_for_stop(self) -> None:
+        self.checked_at = time.monotonic()
+        if self.writer.is_asked_to_stop:
+            self.stop.stop()
 
 
 @contextmanager

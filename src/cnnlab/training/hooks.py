@@ -20,7 +20,7 @@ from typing import Any
 from cnnlab.engines.protocol import Engine
 from cnnlab.recipe import Recipe
 from cnnlab.runs import Environment, RunFolder, RunResult
-from cnnlab.training.progress import Progress
+from cnnlab.training.bookkeeping import Progress
 
 Row = Mapping[str, Any]
 

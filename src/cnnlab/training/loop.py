@@ -7,9 +7,8 @@ from cnnlab.core.errors import Interrupted
 from cnnlab.engines.evaluation import accuracy, cross_entropy
 from cnnlab.engines.protocol import Engine
 from cnnlab.recipe import Recipe
-from cnnlab.training.books import RunBooks
+from cnnlab.training.bookkeeping import Bookkeeping, Clock, Progress
 from cnnlab.training.hooks import Watcher
-from cnnlab.training.progress import Clock, Progress
 from cnnlab.training.signals import StopRequest
 
 # The loss is checked after this many steps only: each check waits until the device has finished its work.
@@ -30,7 +29,7 @@ class Loop:
         check_every_step: bool,
         checkpoint_seconds: float = 60.0,
     ) -> None:
-        self.books = RunBooks(recipe, engine.steps_per_epoch, progress)
+        self.records = Bookkeeping(recipe, engine.steps_per_epoch, progress)
         self.engine = engine
         self.watchers = watchers
         self.stop = stop
@@ -44,25 +43,25 @@ class Loop:
         Raises DivergedError with the step and a likely cause, and Interrupted after saving.
         """
         for watcher in self.watchers:
-            watcher.on_start(self.books.progress, self.engine.steps_per_epoch)
+            watcher.on_start(self.records.progress, self.engine.steps_per_epoch)
         self._saved_at = time.perf_counter()
-        while not self.books.is_over:
+        while not self.records.is_over:
             self._train_epoch()
             self._finish_epoch()
-        return self.books.progress
+        return self.records.progress
 
     def _train_epoch(self) -> None:
-        epoch, resumed_at = self.books.progress.epoch, self.books.progress.step_in_epoch
+        epoch, resumed_at = self.records.progress.epoch, self.records.progress.step_in_epoch
         if not resumed_at:
             with self.clock.measure("train"):
                 self.engine.start_epoch(epoch)
         for step in range(resumed_at, self.engine.steps_per_epoch):
             with self.clock.measure("train"):
-                self.engine.train_step(step, self.books.lr(step))
+                self.engine.train_step(step, self.records.lr(step))
                 last = step + 1 == self.engine.steps_per_epoch
                 if last or (step + 1) % self.check_interval == 0:
                     self._check_loss()
-            self.books.step_done(step)
+            self.records.step_done(step)
             for watcher in self.watchers:
                 watcher.on_step(epoch + 1, step + 1)
             if not last:
@@ -72,15 +71,15 @@ class Loop:
         with self.clock.measure("train"):
             totals = self.engine.totals()  # waits for the device: its work belongs to training
         with self.clock.measure("eval"):
-            scores = {split: self._score(split) for split in self.books.splits}
-        row = self.books.row(totals, scores, self.clock)
-        is_best = self.books.close_epoch(row)
+            scores = {split: self._score(split) for split in self.records.splits}
+        row = self.records.row(totals, scores, self.clock)
+        is_best = self.records.close_epoch(row)
         self.clock.epoch.clear()
         with self.clock.measure("save"):
             for watcher in self.watchers:
                 watcher.on_epoch(row)
         self._save(is_best)
-        if self.stop and self.books.progress.epoch < self.books.recipe.train.epochs:
+        if self.stop and self.records.progress.epoch < self.records.recipe.train.epochs:
             raise self._interrupted()
 
     def _score(self, split: str) -> tuple[float, float]:
@@ -91,7 +90,7 @@ class Loop:
     def _check_loss(self) -> None:
         bad = self.engine.first_bad_step()
         if bad is not None:
-            raise self.books.diverged("loss", bad)
+            raise self.records.diverged("loss", bad)
 
     def _save_if_due(self) -> None:
         if not self.stop and time.perf_counter() - self._saved_at < self.checkpoint_seconds:
@@ -103,11 +102,11 @@ class Loop:
 
     def _save(self, is_best: bool) -> None:
         with self.clock.measure("save"):
-            self.books.saved(self.clock)
+            self.records.saved(self.clock)
             for watcher in self.watchers:
-                watcher.on_save(self.engine, self.books.progress, is_best)
+                watcher.on_save(self.engine, self.records.progress, is_best)
         self._saved_at = time.perf_counter()
 
     def _interrupted(self) -> Interrupted:
-        at = f"epoch {self.books.progress.epoch + 1}, step {self.books.progress.step_in_epoch}"
+        at = f"epoch {self.records.progress.epoch + 1}, step {self.records.progress.step_in_epoch}"
         return Interrupted(f"stopped and saved at {at}", self.stop.exit_code)

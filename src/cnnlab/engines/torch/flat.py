@@ -5,7 +5,7 @@ one update of the 270,000 numbers in them. Every parameter becomes a view into o
 its gradient a view into a second one. Buffers of floating type (running statistics) share a third.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,10 +35,10 @@ class FlatModel:
 
     def __init__(self, model: nn.Module, weights: Collection[str], decay_norm_and_bias: bool) -> None:
         parameters = dict(model.named_parameters())
-        self.weights = _flatten(p for name, p in parameters.items() if name in weights)
-        self.others = _flatten(p for name, p in parameters.items() if name not in weights)
+        self.weights = _flat_parameter([p for name, p in parameters.items() if name in weights])
+        self.others = _flat_parameter([p for name, p in parameters.items() if name not in weights])
         self.decay_norm_and_bias = decay_norm_and_bias
-        self.buffers = _flatten_buffers(model)
+        self.buffers = _flattened([buffer for buffer in model.buffers() if buffer.is_floating_point()])
 
     @property
     def vectors(self) -> list[nn.Parameter]:
@@ -65,44 +65,33 @@ class FlatModel:
         return [vector.detach() for vector in self.vectors] + ([self.buffers] if self.buffers.numel() else [])
 
 
-def _flatten(parameters: Iterable[nn.Parameter]) -> nn.Parameter:
-    parameters = list(parameters)
-    size = sum(p.numel() for p in parameters)
-    device = parameters[0].device if parameters else torch.device("cpu")
-    flat = nn.Parameter(torch.zeros(size, device=device))
-    flat.grad = torch.zeros(size, device=device)
-    position = 0
-    for parameter in parameters:
-        value = parameter.detach().clone()
-        parameter.data = _view(flat.data, position, value)
-        parameter.data.copy_(value)
-        parameter.grad = _view(flat.grad, position, value)
-        position += value.numel()
+def _flat_parameter(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
+    """One vector for all parameters, and one for their gradients; the parameters become views of it."""
+    flat = nn.Parameter(_flattened(parameters))
+    flat.grad = torch.zeros_like(flat)
+    for parameter, view in zip(parameters, _views(flat.grad, parameters), strict=True):
+        parameter.grad = view
     return flat
 
 
-def _view(flat: torch.Tensor, position: int, like: torch.Tensor) -> torch.Tensor:
-    """A view with the shape of `like`; convolution weights are channels-last, as the kernels read them."""
-    piece = flat[position : position + like.numel()]
-    if like.ndim != 4:
-        return piece.view(like.shape)
-    out_channels, in_channels, height, width = like.shape
-    return piece.view(out_channels, height, width, in_channels).permute(0, 3, 1, 2)
-
-
-def _flatten_buffers(model: nn.Module) -> torch.Tensor:
-    owners = [
-        (module, name, buffer)
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
-        if buffer.is_floating_point()
-    ]
-    device = owners[0][2].device if owners else torch.device("cpu")
-    flat = torch.zeros(sum(buffer.numel() for _, _, buffer in owners), device=device)
-    position = 0
-    for module, name, buffer in owners:
-        view = flat[position : position + buffer.numel()].view(buffer.shape)
-        view.copy_(buffer)
-        setattr(module, name, view)
-        position += buffer.numel()
+def _flattened(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """One vector with the values of all tensors, which become views of it."""
+    device = tensors[0].device if tensors else torch.device("cpu")
+    flat = torch.zeros(sum(tensor.numel() for tensor in tensors), device=device)
+    for tensor, view in zip(tensors, _views(flat, tensors), strict=True):
+        view.copy_(tensor.detach())
+        tensor.data = view
     return flat
+
+
+def _views(flat: torch.Tensor, like: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Consecutive views with the shapes of `like`; convolution weights are channels-last, as the kernels read them."""
+    position = 0
+    for tensor in like:
+        piece = flat[position : position + tensor.numel()]
+        position += tensor.numel()
+        if tensor.ndim == 4:
+            out_channels, in_channels, height, width = tensor.shape
+            yield piece.view(out_channels, height, width, in_channels).permute(0, 3, 1, 2)
+        else:
+            yield piece.view(tensor.shape)

@@ -7,17 +7,16 @@ import pytest
 from cnnlab.core.errors import DivergedError
 from cnnlab.engines.protocol import EpochTotals
 from cnnlab.recipe import Recipe
-from cnnlab.training.books import RunBooks
-from cnnlab.training.progress import Clock, Progress
+from cnnlab.training.bookkeeping import Bookkeeping, Clock, Progress
 
 CLOCK = Clock({"train": 6.0, "eval": 1.0, "save": 0.5}, {"train": 2.0, "eval": 0.25})
 
 
-def books(progress: Progress | None = None, **train: object) -> RunBooks:
+def books(progress: Progress | None = None, **train: object) -> Bookkeeping:
     recipe = Recipe.named(
         "simplenn", schedule={"name": "step", "decay_epochs": 1, "gamma": 0.5}, train={"epochs": 3, **train}
     )
-    return RunBooks(recipe, 10, progress or Progress())
+    return Bookkeeping(recipe, 10, progress or Progress())
 
 
 def test_a_row_by_hand() -> None:
