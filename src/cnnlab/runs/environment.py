@@ -5,13 +5,13 @@ A fact that an older file does not have is None: it is not known, and nothing gu
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from cnnlab.runs.values import FileValue, Value
 
-T = TypeVar("T", str, bool)
+T = TypeVar("T", bound=str | bool)
 
 # JSON has lists where these values have tuples.
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
@@ -59,7 +59,7 @@ class ExecutionFacts(Value):
 
     threads: int
     workers: int | None
-    precision: Choice[str]
+    precision: Choice[Literal["fp32", "bf16", "fp16"]]
     compile: Choice[bool]
 
 
