@@ -11,7 +11,7 @@ def demo(runs: RunsOption = None, threads: ThreadsOption = None) -> None:
 
     folder = run_demo(Options(runs=runs, threads=threads), say)
     say("")
-    say((folder / "comparison.md").read_text().partition("\n!")[0])
+    say((folder / "comparison.md").read_text("utf-8").partition("\n!")[0])
     say(f"table    {folder / 'comparison.md'}")
     say(f"figure   {folder / 'comparison.png'}")
     say("next     cnnlab runs ls; cnnlab train simplenn-aug (CIFAR-10)")

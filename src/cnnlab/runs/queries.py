@@ -98,7 +98,7 @@ def summary(run: RunFolder) -> Row:
     The best epoch and its val accuracy are the result's, and before the run is complete the best row's so far.
     """
     status, created = _readable(lambda: run.status), _readable(lambda: run.created)
-    found_recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()))
+    found_recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text("utf-8")))
     found_rows = _metrics(run)
     is_whole, result = _readable(lambda: (True, run.result)) or (False, None)
     found = (status, created, found_recipe, found_rows)
