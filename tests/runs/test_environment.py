@@ -141,6 +141,12 @@ def test_a_number_is_a_number_and_finite(tmp_path_factory: Any, place: Any, text
         READ[name](write(tmp_path_factory.mktemp("wrong") / name, values))
 
 
+def test_a_precision_that_there_is_not_is_damage(tmp_path: Path) -> None:
+    stored = replaced(WRITTEN["environment.json"], ("execution", "precision", "value"), "fp8")
+    with pytest.raises(RunError, match=r"environment\.json is damaged: execution\.precision\.value"):
+        Environment.read(write(tmp_path / "environment.json", stored))
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_field_is_needed(tmp_path: Path, name: str) -> None:
     for missing in WRITTEN[name].keys() - {"format"}:

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +138,19 @@ def test_tables_in_a_terminal_print_names_as_they_are(
     text = capsys.readouterr().out
     assert "│ :dog: [bold]x[/] │" in text
     assert ":cat:" in text
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(root: Path) -> None:
+    recipe = Recipe.named("simplenn", name="é")
+    with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
+        writer.finish(result_of())
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    program, sql = "from cnnlab.cli.main import run; run()", "select name, state from runs"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "runs", "query", sql, "--runs", root],
+        capture_output=True,
+        text=True,
+        env=os.environ | ascii_only,
+        check=True,
+    )
+    assert done.stdout.splitlines()[1].split() == ["\\xe9", "complete"]

@@ -1,6 +1,8 @@
 """The `cnnlab` command: registers the commands."""
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import typer
 
@@ -44,5 +46,8 @@ def _global_options(
 
 def run() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):  # a letter that the terminal's encoding lacks stops no training
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     with errors_to_exit_codes():
         app()

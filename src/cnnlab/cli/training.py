@@ -41,7 +41,7 @@ def demo(runs: Path | None = None, threads: int | None = None) -> None:
     """Train three variants on the embedded data set `shapes`, compare them, print where the result is."""
     folder = api.training.run_demo(cnnlab.Options(runs=runs, threads=threads), say)
     say("")
-    say((folder / "comparison.md").read_text().partition("\n!")[0])
+    say((folder / "comparison.md").read_text("utf-8").partition("\n!")[0])
     say(f"table    {folder / 'comparison.md'}")
     say(f"figure   {folder / 'comparison.png'}")
     say("next     cnnlab runs ls; cnnlab train simplenn-aug (CIFAR-10)")

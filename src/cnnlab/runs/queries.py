@@ -97,7 +97,7 @@ def summary(run: RunFolder) -> Row:
     The best epoch and its val accuracy come from the result; before the run is complete, from the best row so far.
     """
     status, created = _readable(lambda: run.status), _readable(lambda: run.created)
-    found_recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text()))
+    found_recipe = _readable(lambda: tomllib.loads((run.path / layout.RECIPE).read_text("utf-8")))
     found_rows = _metrics(run)
     found_result = _readable(lambda: (run.result,))  # (None,) before the run is complete
     is_damaged = None in (status, created, found_recipe, found_rows, found_result)
