@@ -56,7 +56,8 @@ def learning_panels(arms: Arms, quantity: Quantity) -> Figure:
         _finish(axes, quantity)
     if quantity == "loss" and (highest := _highest_shown(drawn)):
         grid[0, 0].set_ylim(top=highest)
-    legend_above(figure, *grid[0, 0].get_legend_handles_labels(), columns=2)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    legend_above(figure, handles, labels, 2)
     return figure
 
 
