@@ -130,7 +130,7 @@ def test_the_help_lists_all_known_weights(cnnlab: Callable, monkeypatch: pytest.
     ("arguments", "code", "message"),
     [
         (["predict", "MODEL", "--split", "test", "--csv", "x.csv"], 2, "cnnlab score"),
-        (["score", "MODEL", "--split", "val"], 2, "val is what a run held out"),
+        (["score", "MODEL", "--split", "val"], 2, "val is part of a run's own training data"),
         (["score", "MODEL", "--split", "dev"], 3, "has no split 'dev'; it has train, test"),
         (["score", "MODEL", "--data", "nothing"], 3, "neither a known data set"),
         (["score", "none.safetensors"], 2, "no such file"),

@@ -57,7 +57,7 @@ def learning_panels(arms: Arms, quantity: Quantity) -> Figure:
     if quantity == "loss" and (highest := _highest_shown(drawn)):
         grid[0, 0].set_ylim(top=highest)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    legend_above(figure, handles, labels, columns=2)
+    legend_above(figure, handles, labels, 2)
     return figure
 
 

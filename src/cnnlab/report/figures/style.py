@@ -65,8 +65,7 @@ def panel_grid(
 
 def legend_above(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int) -> None:
     """One legend for all panels, above them."""
-    box: dict[str, Any] = LEGEND_BOX
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, fontsize=9, **box)
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, fontsize=9, **LEGEND_BOX)
 
 
 def png_name(path: Path) -> Path:
