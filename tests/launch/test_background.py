@@ -125,7 +125,7 @@ def test_a_program_stops_a_training_from_another_thread(tmp_path: Path) -> None:
 
     def work() -> None:
         try:
-            train(recipe(5000), options(tmp_path), Tell(), stop)
+            train(recipe(300), options(tmp_path), Tell(), stop)
         except Interrupted as stopped:
             caught.append(stopped.exit_code)
 
@@ -145,7 +145,7 @@ def test_a_training_in_a_thread_is_stopped_through_its_folder(tmp_path: Path) ->
 
     def work() -> None:
         try:
-            train(recipe(5000), options(tmp_path))
+            train(recipe(300), options(tmp_path))
         except Interrupted as stopped:
             caught.append(stopped.exit_code)
 

@@ -41,6 +41,21 @@ def test_two_watchers_are_told_every_epoch_once_and_the_end(writer: RunWriter) -
         assert [update.status.state for update in mine[:-1]] == ["running"] * (len(mine) - 1)
 
 
+def test_an_epoch_that_ends_while_somebody_looks_is_told(writer: RunWriter) -> None:
+    class EndsMeanwhile(RunFolder):
+        @property
+        def metrics(self) -> list[dict]:
+            rows = super().metrics
+            if not rows:
+                writer.append_metrics({"epoch": 1})
+                writer.stop("interrupted", "")
+            return rows
+
+    updates = list(watch(EndsMeanwhile(writer.path), every=0))
+    assert epochs(updates) == [1]
+    assert updates[-1].status.state == "interrupted"
+
+
 def test_what_is_done_counts_epochs_and_steps(tmp_path: Path) -> None:
     writer = RunWriter.create(tmp_path, RECIPE, environment_of(RECIPE))
     updates = watch(RunFolder(writer.path), every=0)

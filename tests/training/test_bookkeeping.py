@@ -48,6 +48,13 @@ def test_two_runs_that_share_a_step_keep_apart() -> None:
     assert second.is_over
 
 
+def test_the_best_is_the_highest_also_where_it_is_no_improvement_to_patience() -> None:
+    one = books(early_stop={"patience": 5, "min_delta": 0.1}, epochs=9)
+    told = [one.close_epoch({"val_accuracy": value, "val_loss": 1.0}) for value in (0.5, 0.55, 0.58, 0.57)]
+    assert told == [True, True, True, False]
+    assert (one.progress.best_epoch, one.progress.improved_epoch) == (3, 1)
+
+
 def test_the_best_is_told_once_and_patience_counts_from_the_last_improvement() -> None:
     one = books(early_stop={"patience": 2}, epochs=9)
     told = []
