@@ -1,6 +1,7 @@
 """Shows a training: a progress bar with time left on a terminal, one plain line per epoch where output is piped."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -96,7 +97,7 @@ def verdict(run: RunFolder, recipe: Recipe, environment: Environment) -> list[st
     ]
 
 
-def _because(choice: Choice[str] | Choice[bool]) -> str:
+def _because(choice: Choice[Any]) -> str:
     measured = ", ".join(f"{name} {ms:.1f} ms" for name, ms in choice.milliseconds.items())
     return f"{choice.reason}: {measured}" if measured else choice.reason
 

@@ -216,8 +216,10 @@ class RunWriter:
 
     def _let_go(self) -> None:
         self._stopped = True
-        _forget_session(self.path)
-        self._lock.release()
+        try:
+            _forget_session(self.path)
+        finally:
+            self._lock.release()
 
 
 def request_stop(run: RunFolder) -> None:
@@ -260,8 +262,9 @@ def _write_environment(run: Path, recipe: "Recipe", environment: Environment) ->
 
 def _forget_session(run: Path) -> None:
     """Remove what was said to and by the session that has ended."""
-    for name in (layout.STOP, layout.PROGRESS):
-        (run / name).unlink(missing_ok=True)
+    for path in (run / layout.STOP, run / layout.PROGRESS):
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def _state_after(error: BaseException | None) -> State:
