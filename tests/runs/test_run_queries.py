@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnnlab.core.errors import RunError
 from cnnlab.recipe import Recipe
-from cnnlab.runs import RunWriter
+from cnnlab.runs import RunFolder, RunWriter
+from cnnlab.runs.earlier import RunIndex
 from cnnlab.runs.metrics import best_row
 from cnnlab.runs.queries import QueryError, flatten, list_runs, query
 from cnnlab.training.bookkeeping import Progress
@@ -166,3 +168,36 @@ def test_the_training_loop_keeps_the_row_that_the_metrics_call_best(
         best = best_row(rows)
         assert best is not None
         assert best["epoch"] == progress.best_epoch
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{}", '{"epoch": "x"}', '{"epoch": 1, "val_accuracy": "x"}', '{"epoch": 1, "val_accuracy": 1, "val_loss": []}',
+        '{"epoch": 1, "elapsed_seconds": NaN}', '{"epoch": 1, "val_accuracy": 1' + 400 * "0" + "}", 100_000 * "[",
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_epoch_is_damage_that_names_the_line(runs: Path, row: str) -> None:
+    folder = sorted(runs.iterdir())[0]
+    (folder / "metrics.jsonl").write_text(f"{row}\n")
+    assert [found["state"] for found in list_runs(runs)] == ["damaged", "complete", "complete"]
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 1"):
+        _ = RunFolder(folder).metrics
+
+
+@pytest.mark.parametrize("name", ["environment.json", "status.json", "metrics.jsonl", "recipe.toml"])
+def test_a_file_that_cannot_be_read_hides_no_other_run(runs: Path, name: str) -> None:
+    folder = sorted(runs.iterdir())[0]
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)  # a loop
+    assert [run.path for run in RunIndex([runs]).all_runs()] == sorted(runs.iterdir())[1:]
+    assert len(list_runs(runs)) == (2 if name == "recipe.toml" else 3)
+
+
+def test_an_integer_of_any_size_makes_a_column_of_text(runs: Path) -> None:
+    for value in (2**60, 2**70):
+        (sorted(runs.iterdir())[0] / "metrics.jsonl").write_text(
+            f'{{"epoch": 1, "elapsed_seconds": {value}}}\n'
+        )
+        answer = query(runs, "select elapsed_seconds from metrics where elapsed_seconds::double > 100")
+        assert answer.rows[0][0] in (float(value), str(value))

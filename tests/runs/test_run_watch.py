@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnlab.core.errors import RunError
+from cnnlab.core.errors import RunError, StorageError
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter, request_stop
 from cnnlab.runs.earlier import RunIndex
@@ -115,3 +115,25 @@ def test_a_run_that_is_starting_is_listed_found_and_known_by_its_experiment(tmp_
     assert str(run.status) == "running"
     assert run.environment.recipe_hash == RECIPE.hash
     writer.stop("interrupted", "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        '{"epoch": 1, "step_in_epoch": 1, "steps_per_epoch": 0}',
+        '{"epoch": "x", "step_in_epoch": 1}',
+        "[]",
+    ],
+)
+def test_progress_that_is_damaged_is_none(writer: RunWriter, content: str) -> None:
+    (writer.path / "progress.json").write_text(content)
+    assert next(watch(RunFolder(writer.path))).done == 0.0
+
+
+def test_what_cannot_be_removed_is_a_storage_error_and_frees_the_run(writer: RunWriter) -> None:
+    (writer.path / "stop").mkdir()
+    with pytest.raises(StorageError, match="stop"):
+        writer.stop("failed", "for the test")
+    (writer.path / "stop").rmdir()
+    RunWriter.reopen(writer.path).stop("failed", "it was free")

@@ -1,6 +1,7 @@
 """Shows a training: a progress bar with the time left on a terminal, one plain line per epoch elsewhere."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich import progress as bars
 
@@ -85,7 +86,7 @@ def description(run: RunFolder, recipe: Recipe, environment: Environment) -> lis
     ]
 
 
-def _because(choice: Choice[str] | Choice[bool]) -> str:
+def _because(choice: Choice[Any]) -> str:
     measured = ", ".join(f"{name} {ms:.1f} ms" for name, ms in choice.milliseconds.items())
     return f"{choice.reason}: {measured}" if measured else choice.reason
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.files import storage_errors, write_atomic
+from cnnlab.runs.values import refuse_constant
 
 Row = dict[str, Any]
 
@@ -38,11 +39,13 @@ def read_rows(path: Path) -> list[Row]:
         *lines, _incomplete = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = json.loads(line, parse_constant=refuse_constant)
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise RunError(
@@ -52,9 +55,26 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def read_epochs(path: Path) -> list[Row]:
+    """The same of a file with one row an epoch. Raises RunError also where a number that others need is none."""
+    rows = read_rows(path)
+    for number, row in enumerate(rows, start=1):
+        for key in ("epoch", "val_accuracy", "val_loss"):
+            value = row.get(key)
+            if not _is_number(value) or (key == "epoch" and not isinstance(value, int)):
+                received = f"received {str(value)[:60]!r}, expected a number"
+                raise RunError(f"{path}, line {number}: {key}: {received}; mend or remove the line")
+    return rows
+
+
+def _is_number(value: Any) -> bool:
+    """None counts as one, for NaN and infinity; what no 64 bits hold does not."""
+    return value is None or (isinstance(value, int | float) and abs(value) < 2**63)
+
+
 def keep_epochs(path: Path, epochs: int) -> None:
     """Remove the rows after epoch `epochs`, and an incomplete last line. Raises RunError, StorageError."""
-    kept = [row for row in read_rows(path) if row["epoch"] <= epochs]
+    kept = [row for row in read_epochs(path) if row["epoch"] <= epochs]
     write_atomic(path, b"".join(map(_to_line, kept)))
 
 

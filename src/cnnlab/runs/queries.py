@@ -153,9 +153,11 @@ def _column(values: Sequence[Any]) -> "pyarrow.Array":
     import pyarrow
 
     kinds = {type(value) for value in values if value is not None}
-    if kinds == {int, float}:
-        return pyarrow.array(values, pyarrow.float64())
-    if len(kinds) > 1 or not kinds <= {bool, int, float, str}:
+    # No column of numbers holds an integer of over 64 bits, which a damaged file may have.
+    huge = int in kinds and any(abs(value) >= 2**63 for value in values if isinstance(value, int))
+    if kinds == {int, float} and not huge:
+        return pyarrow.array([value if value is None else float(value) for value in values])
+    if huge or len(kinds) > 1 or not kinds <= {bool, int, float, str}:
         texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
         return pyarrow.array(texts, pyarrow.string())
     return pyarrow.array(values) if kinds else pyarrow.array(values, pyarrow.string())

@@ -104,7 +104,7 @@ class RunFolder:
     @property
     def metrics(self) -> list[metrics.Row]:
         """One row per epoch; a line that is still being written is ignored."""
-        return metrics.read_rows(self.path / layout.METRICS)
+        return metrics.read_epochs(self.path / layout.METRICS)
 
     @property
     def status(self) -> Status:
@@ -131,9 +131,11 @@ class RunFolder:
         """`epoch` (from 1), `step_in_epoch` and `steps_per_epoch` of a running training, about a second old."""
         path = self.path / layout.PROGRESS
         try:
-            return read_object(path) if path.exists() else None
+            values = read_object(path) if path.exists() else {}
         except RunError:
             return None  # the run has just ended and removed it
+        counts = [values.get(key) for key in ("epoch", "step_in_epoch", "steps_per_epoch")]
+        return values if all(isinstance(count, int) and count > 0 for count in counts) else None
 
     @property
     def result(self) -> RunResult | None:

@@ -51,9 +51,11 @@ class FileValue(Value):
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file of a run. Raises RunError where it is missing or no JSON object."""
     try:
-        value = json.loads(path.read_bytes(), parse_constant=_refuse)
+        value = json.loads(path.read_bytes(), parse_constant=refuse_constant)
     except FileNotFoundError:
         raise RunError(f"{path} is missing; the run folder is not whole, restore it from a copy") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -61,7 +63,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 

@@ -218,8 +218,10 @@ class RunWriter:
 
     def _release(self) -> None:
         self._stopped = True
-        _forget_session(self.path)
-        self._lock.release()
+        try:
+            _forget_session(self.path)
+        finally:
+            self._lock.release()
 
 
 def request_stop(run: RunFolder) -> None:
@@ -250,8 +252,9 @@ def _write_environment(run: Path, recipe: "Recipe", environment: Environment) ->
 
 def _forget_session(run: Path) -> None:
     """Remove the messages to and from the session that has ended."""
-    for name in (layout.STOP, layout.PROGRESS):
-        (run / name).unlink(missing_ok=True)
+    for path in (run / layout.STOP, run / layout.PROGRESS):
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def _state_after(error: BaseException | None) -> State:
