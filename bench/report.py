@@ -119,7 +119,7 @@ def _breakdown_section(breakdown: Json) -> str:
         [
             f"## Where an epoch of `{breakdown['recipe']}` goes ({breakdown['precision']}, {compiled})\n",
             *markdown_lines(("part", "seconds per epoch", "share"), parts, words=1),
-            f"\nIn a quiet loop, whole steps make {whole:,.0f} images/s; forward and backward alone make "
+            f"\nIn a loop without output, whole steps make {whole:,.0f} images/s; forward and backward alone make "
             f"{bound:,.0f}. That is the bound: with all else free, a step would be {bound / whole:.2f}x as fast. "
             f"Convolution is {breakdown['convolution_share']:.0%} of forward and backward.\n",
             *markdown_lines(("operator in forward and backward", "share"), operators, words=1),

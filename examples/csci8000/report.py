@@ -171,7 +171,7 @@ def _picture(maps: FeatureMaps, out: Path) -> Section:
 
 
 def _resnet20(work: Coursework, out: Path) -> Section:
-    header = ("true", "taken for", "images", "of its class")
+    header = ("true", "predicted", "images", "of its class")
     mistakes = tuple(
         (each.true, each.predicted, f"{each.count:,}", f"{each.share:.1%}")
         for each in work.scored.mistakes(5)

@@ -126,7 +126,7 @@ def check_first_layer(architecture: Architecture) -> None:
     if isinstance(first, Conv) and replace(first, bias=FIRST_LAYER.bias) == FIRST_LAYER:
         return
     raise ArchitectureError(
-        f"the first layer is '{Architecture((first,))}'; the course wants a convolution 5x5, stride 1, "
+        f"the first layer is '{Architecture((first,))}'; the course requires a convolution 5x5, stride 1, "
         "no padding, 32 filters: begin the architecture with 'conv 5x5 32'"
     )
 

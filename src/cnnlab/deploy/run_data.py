@@ -37,7 +37,7 @@ def check_same(run: RunFolder, dataset: Dataset) -> None:
     if dataset.digest != data.digest:
         raise DataError(
             f"run {run.id} was trained on {data.name} with digest {data.digest[:12]}; found "
-            f"{dataset.digest[:12]} in {dataset.location}; say with --data-dir where its own data are"
+            f"{dataset.digest[:12]} in {dataset.location}; give the folder of its own data with --data-dir"
         )
 
 

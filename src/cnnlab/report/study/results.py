@@ -104,8 +104,8 @@ def _differences_table(facts: StudyFacts, found: Found) -> Table:
         rows.append(tuple(row))
     partner = f"{code(pairs[0][1])}" if one_partner else "the arm it is compared with"
     comparisons = [each.comparison for of_metric in compared.values() for each in of_metric]
-    alone = any(each is not None and not each.paired for each in comparisons)
-    unpaired = " (– in pairs: fewer than two seeds shared, Welch's test)" if alone else ""
+    has_unpaired = any(each is not None and not each.paired for each in comparisons)
+    unpaired = " (– in pairs: fewer than two seeds shared, Welch's test)" if has_unpaired else ""
     caption = f"Differences to {partner} in percentage points, paired by seed{unpaired}. "
     caption += (
         f"p is adjusted by Holm over the {count(len(pairs), 'row')} of a column; the intervals are not adjusted."
