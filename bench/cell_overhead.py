@@ -54,9 +54,7 @@ def measure(study: Study, workers: int) -> dict[str, Any]:
 
 
 def _page(result: dict[str, Any]) -> str:
-    clocks = "".join(
-        f"| of it {name} | {total / result['cells']:.2f} |\n" for name, total in result["clocks"].items()
-    )
+    clocks = "".join(f"| of it {name} | {total / result['cells']:.2f} |\n" for name, total in result["clocks"].items())
     return (
         "# What a cell costs beyond its training\n\n"
         f"`python -m bench.cell_overhead`: {result['cells']} trainings, workers: {result['workers']}, "

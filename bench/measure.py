@@ -86,9 +86,7 @@ def _watched(
 
 def run_json(command: Sequence[str], threads: int) -> dict[str, object]:
     """The JSON object that `command` prints. Raises ProgramError."""
-    done = subprocess.run(
-        command, cwd=ROOT, env=_environment(threads), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, env=_environment(threads), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProgramError(_failure(command, done.returncode, done.stderr))
     value: dict[str, object] = json.loads(done.stdout)

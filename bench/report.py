@@ -108,10 +108,7 @@ def _readiness_table(cases: Sequence[Json]) -> str:
 
 
 def _breakdown_section(breakdown: Json) -> str:
-    parts = [
-        (part, f"{breakdown['seconds'][part]:.3f}", f"{share:.1%}")
-        for part, share in breakdown["shares"].items()
-    ]
+    parts = [(part, f"{breakdown['seconds'][part]:.3f}", f"{share:.1%}") for part, share in breakdown["shares"].items()]
     operators = [(f"`{name}`", f"{share:.1%}") for name, share in breakdown["operators"].items()]
     compiled = "compiled" if breakdown["compiled"] else "not compiled"
     whole, bound = breakdown["step_images_per_second"], breakdown["bound_images_per_second"]

@@ -55,9 +55,7 @@ def pack_study(study: Study, runs: Path, also: Sequence[Path], out: Path) -> Pat
     found = read_study(study, runs, also)
     facts = facts_of(found)
     if not facts.runs:
-        raise CnnlabError(
-            f"no run of study {study.name} is complete in {runs}; `cnnlab study run` trains them"
-        )
+        raise CnnlabError(f"no run of study {study.name} is complete in {runs}; `cnnlab study run` trains them")
     metrics = {one.metric for one in study.claims} | {one.metric for one in study.published}
     begun = {record.run.id: record.run for record in found.records if record.run is not None}
     files = {STUDY: study.to_toml().encode()}
@@ -140,9 +138,7 @@ def unpack(archive: Path, folder: Path) -> None:
     found = {path.relative_to(folder).as_posix(): _digest(path.read_bytes()) for path in paths}
     problems = [f"{name} is missing" for name in listed.keys() - found.keys()]
     problems += [f"{name} is not listed in {SUMS}" for name in found.keys() - listed.keys()]
-    problems += [
-        f"{name} has been changed" for name in listed.keys() & found.keys() if listed[name] != found[name]
-    ]
+    problems += [f"{name} has been changed" for name in listed.keys() & found.keys() if listed[name] != found[name]]
     if problems:
         raise CnnlabError(*(f"{archive}: {problem}" for problem in sorted(problems)), remedy)
 
@@ -209,9 +205,7 @@ def _formats(text: str) -> tuple[Format, ...]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench.results", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command")
-    drawing = commands.add_parser(
-        "draw", help="make reports from archives; all of results/ without any named"
-    )
+    drawing = commands.add_parser("draw", help="make reports from archives; all of results/ without any named")
     drawing.add_argument("archives", nargs="*", type=Path)
     drawing.add_argument("--out", type=Path, default=Path("build/results"), help="default: %(default)s")
     drawing.add_argument("--formats", type=_formats, default=FORMATS, help="default: html,pdf,csv")

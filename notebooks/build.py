@@ -58,9 +58,7 @@ def execute(notebook: Any, work: Path) -> None:
     """Run every cell in the folder `work`; the outputs have no paths of this machine."""
     metadata = dict(notebook["metadata"])
     place = {"metadata": {"path": str(work)}}
-    NotebookClient(
-        notebook, timeout=None, record_timing=False, coalesce_streams=True, resources=place
-    ).execute()
+    NotebookClient(notebook, timeout=None, record_timing=False, coalesce_streams=True, resources=place).execute()
     notebook["metadata"] = metadata  # the kernel adds the version of Python, which differs between machines
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
@@ -79,9 +77,7 @@ def _hide_places(value: Any, places: dict[str, str]) -> None:
 
 def keep_outputs(notebook: Any, earlier: Any) -> None:
     """Copy the outputs of an earlier notebook with the same code. Raises SystemExit if the code differs."""
-    now, before = (
-        [cell for cell in one["cells"] if cell["cell_type"] == "code"] for one in (notebook, earlier)
-    )
+    now, before = ([cell for cell in one["cells"] if cell["cell_type"] == "code"] for one in (notebook, earlier))
     if [cell["source"] for cell in now] != [cell["source"] for cell in before]:
         sys.exit("the code has changed: execute the notebook, without --text-only")
     for new, old in zip(now, before, strict=True):

@@ -37,9 +37,7 @@ CONVOLUTIONS = st.one_of(
         groups=st.sampled_from([1, 1, 2, 3]),
         bias=st.booleans(),
     ),
-    drawn(
-        ls.SepConv, SIZES, CHANNELS, stride=STRIDES, pad=st.one_of(PADS, st.just("same")), bias=st.booleans()
-    ),
+    drawn(ls.SepConv, SIZES, CHANNELS, stride=STRIDES, pad=st.one_of(PADS, st.just("same")), bias=st.booleans()),
 )
 POOLS = st.one_of(
     *(drawn(pool, SIZES, stride=st.one_of(st.none(), STRIDES), pad=PADS) for pool in (ls.MaxPool, ls.AvgPool))
@@ -53,9 +51,7 @@ FLATTENING = st.sampled_from([ls.Flatten(), ls.GlobalAvgPool()])
 LINEARS = st.builds(ls.Linear, st.integers(1, 20), bias=st.booleans())
 PLAIN = st.one_of(CONVOLUTIONS, CONVOLUTIONS, POOLS, POINTWISE, FLATTENING, LINEARS)
 SHAPE_KEEPING = st.lists(
-    st.one_of(
-        POINTWISE, st.builds(ls.Conv, st.sampled_from([1, 3]), CHANNELS, stride=STRIDES, pad=st.just("same"))
-    ),
+    st.one_of(POINTWISE, st.builds(ls.Conv, st.sampled_from([1, 3]), CHANNELS, stride=STRIDES, pad=st.just("same"))),
     min_size=1,
     max_size=4,
 )

@@ -105,6 +105,4 @@ def trained(engine: TorchEngine, recipe: Recipe) -> Trained:
     def under(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
-    return Trained(
-        under("model."), under("averaged_model."), optimizer_memory(engine), steps.rows, steps.losses
-    )
+    return Trained(under("model."), under("averaged_model."), optimizer_memory(engine), steps.rows, steps.losses)

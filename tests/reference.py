@@ -206,9 +206,7 @@ def normalised(images_NHWC: np.ndarray, mean: Sequence[float], std: Sequence[flo
 def smoothed_cross_entropy(logits_NK: Tensor, labels_N: np.ndarray, smoothing: float) -> Tensor:
     """Mean of -sum q log p with q = (1 - s) one_hot + s / K: Szegedy et al. 2016 (Inception-v3), section 7."""
     num_classes = logits_NK.shape[1]
-    target_NK = (1 - smoothing) * torch.eye(num_classes, dtype=torch.float64)[
-        labels_N
-    ] + smoothing / num_classes
+    target_NK = (1 - smoothing) * torch.eye(num_classes, dtype=torch.float64)[labels_N] + smoothing / num_classes
     log_p_NK = logits_NK - torch.logsumexp(logits_NK, dim=1, keepdim=True)
     return -(target_NK * log_p_NK).sum(1).mean()
 
@@ -231,9 +229,7 @@ def rate(schedule: Mapping[str, Any], step: int, per_epoch: int, total: int) -> 
     def line(start: float, end: float, done: float) -> float:
         return (1 - done) * start + done * end
 
-    def cosine(
-        start: float, end: float, done: float
-    ) -> float:  # Loshchilov and Hutter 2017 (SGDR), equation 5
+    def cosine(start: float, end: float, done: float) -> float:  # Loshchilov and Hutter 2017 (SGDR), equation 5
         return end + 0.5 * (start - end) * (1 + math.cos(done * math.pi))
 
     name, final = schedule["name"], schedule.get("final")
@@ -322,9 +318,7 @@ class Reference:
         loss_sum, seen = 0.0, 0
         for step in range(per_epoch):
             places = order[step * size : (step + 1) * size]
-            fraction = rate(
-                self.recipe["schedule"], epoch * per_epoch + step, per_epoch, train["epochs"] * per_epoch
-            )
+            fraction = rate(self.recipe["schedule"], epoch * per_epoch + step, per_epoch, train["epochs"] * per_epoch)
             loss = self.step(epoch, places, shown[places], self.recipe["optim"]["lr"] * fraction)
             loss_sum, seen = loss_sum + loss * len(places), seen + len(places)
         return loss_sum / seen
@@ -339,9 +333,7 @@ class Reference:
         loss = smoothed_cross_entropy(logits_NK, labels_N, loss_of["label_smoothing"])
         gradients = dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
         for name, value in self.weights.items():
-            if (
-                value.ndim >= 2
-            ):  # the derivative of l1 * sum |w|, over the weights of convolutions and linear layers
+            if value.ndim >= 2:  # the derivative of l1 * sum |w|, over the weights of convolutions and linear layers
                 gradients[name] = gradients[name] + loss_of["l1"] * torch.sign(value)
         if train.get("clip_norm"):  # Pascanu et al. 2013, algorithm 1, over all parameters together
             norm = math.sqrt(sum(float((g**2).sum()) for g in gradients.values()))

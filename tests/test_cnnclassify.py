@@ -20,9 +20,7 @@ from cnnlab.report.figures.feature_maps import layout
 SCRIPT = Path(__file__).resolve().parents[1] / "CNNclassify.py"
 REAL_DATA = Path(os.environ.get("CNNLAB_DATA", "absent")).resolve()
 PRETRAINED = REAL_DATA / "pretrained" / "resnet20-12fca82f.th"
-needs_real_data = pytest.mark.skipif(
-    not PRETRAINED.is_file(), reason="needs CIFAR-10 and the published weights"
-)
+needs_real_data = pytest.mark.skipif(not PRETRAINED.is_file(), reason="needs CIFAR-10 and the published weights")
 # Layers 0 to 2 of the architecture as the course wants them; the rest as cheap as can be.
 SMALL = [
     "--set",
@@ -81,16 +79,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> tuple[Path,
 
 def test_train_shows_both_accuracies_every_epoch_and_a_table_of_seeds(trained: tuple[Path, str]):
     folder, printed = trained
-    epochs = re.findall(
-        r"^epoch +(\d)/2 .*train loss .* acc +[\d.]+%.*test loss .* acc +[\d.]+%", printed, re.M
-    )
+    epochs = re.findall(r"^epoch +(\d)/2 .*train loss .* acc +[\d.]+%.*test loss .* acc +[\d.]+%", printed, re.M)
     assert epochs == ["1", "2", "1", "2"]
     rows = list(csv.DictReader((folder / "model" / "seeds.csv").read_text().splitlines()))
     assert [row["seed"] for row in rows] == ["5", "7"]
     accuracies = np.array([float(row["test_accuracy"]) for row in rows])
-    said = re.search(
-        r"mean ([\d.]+)%, standard deviation ([\d.]+) points \(numpy\.std: of the population", printed
-    )
+    said = re.search(r"mean ([\d.]+)%, standard deviation ([\d.]+) points \(numpy\.std: of the population", printed)
     assert said is not None
     assert float(said[1]) == pytest.approx(100 * accuracies.mean(), abs=0.006)
     assert float(said[2]) == pytest.approx(100 * np.std(accuracies), abs=0.006)

@@ -70,11 +70,7 @@ def small_trainings(tmp_path_factory):
         shapes = load("shapes", *args, **kwargs)
         images, labels = shapes.train.images, shapes.train.labels
         twice = data.Split(np.concatenate([images, images]), np.concatenate([labels, labels]))
-        return (
-            dataclasses.replace(shapes, train=twice)
-            if source in NAMED_DATA
-            else load(source, *args, **kwargs)
-        )
+        return dataclasses.replace(shapes, train=twice) if source in NAMED_DATA else load(source, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(one, "train", train_small)
@@ -156,9 +152,7 @@ def run_example(example: Example):
         run_command(example.text)
 
 
-@pytest.mark.parametrize(
-    "file", [file for file in (*PAGES, *PRESETS) if examples(file)], ids=lambda file: file.name
-)
+@pytest.mark.parametrize("file", [file for file in (*PAGES, *PRESETS) if examples(file)], ids=lambda file: file.name)
 def test_examples_run(file, desk, tmp_path):
     shutil.copytree(desk, tmp_path, dirs_exist_ok=True)
     problems = []

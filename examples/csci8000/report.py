@@ -173,8 +173,7 @@ def _picture(maps: FeatureMaps, out: Path) -> Section:
 def _resnet20(work: Coursework, out: Path) -> Section:
     header = ("true", "predicted", "images", "of its class")
     mistakes = tuple(
-        (each.true, each.predicted, f"{each.count:,}", f"{each.share:.1%}")
-        for each in work.scored.mistakes(5)
+        (each.true, each.predicted, f"{each.count:,}", f"{each.share:.1%}") for each in work.scored.mistakes(5)
     )
     text = (
         f"Weights: {work.pretrained.source}. Of the entire test split, {work.scored.counts_KK.sum():,} images, "

@@ -71,10 +71,7 @@ class Trained:
     def values(self) -> list[tuple[Any, ...]]:
         """A row per seed, numbers in full precision: the best epoch by val, or the last without val."""
         splits = ("train", "val", "test")
-        return [
-            (run.recipe.seed, run.result.best_epoch, *map(run.result.accuracy.get, splits))
-            for run in self.runs
-        ]
+        return [(run.recipe.seed, run.result.best_epoch, *map(run.result.accuracy.get, splits)) for run in self.runs]
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
@@ -193,9 +190,7 @@ def _as_resnet(trained: TrainedNetwork, place: str) -> Network:
     return Network(f"ResNet-{2 * len(bodies) + 2}", predictor, ", ".join(known) or place)
 
 
-def score_test_split(
-    network: Network, data_dir: Path | None, download: bool, progress: ProgressDisplay
-) -> Confusion:
+def score_test_split(network: Network, data_dir: Path | None, download: bool, progress: ProgressDisplay) -> Confusion:
     """Score the entire test split of CIFAR-10. Raises DataError."""
     dataset = load("cifar10", data_dir, download, progress=progress)
     scored = score(network.predictor, scored_split(network.predictor, dataset, "test"))

@@ -80,9 +80,7 @@ print(f"the first: {data.classes[label]}, {tuple(image.shape)}")
 # rises to 0.2 in the first 15% of the steps and then falls to almost nothing along a cosine.
 
 # %%
-print(
-    "GPU:", torch.cuda.get_device_name() if torch.cuda.is_available() else "none, training on the processor"
-)
+print("GPU:", torch.cuda.get_device_name() if torch.cuda.is_available() else "none, training on the processor")
 print(recipe.to_toml())
 
 # %% [markdown]

@@ -198,9 +198,7 @@ for epoch in range(1, EPOCHS + 1):
         best_accuracy, best_weights = val_accuracy, copy.deepcopy(net.state_dict())
     rows.append({"epoch": epoch, "lr": lr, "train_loss": train_loss, "train_accuracy": train_accuracy})
     rows[-1] |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
-    print(
-        f"epoch {epoch:2}  train {train_loss:.3f} {train_accuracy:.1%}  val {val_loss:.3f} {val_accuracy:.1%}"
-    )
+    print(f"epoch {epoch:2}  train {train_loss:.3f} {train_accuracy:.1%}  val {val_loss:.3f} {val_accuracy:.1%}")
 print(f"best val accuracy {best_accuracy:.1%}; {(time.perf_counter() - start) / EPOCHS:.1f} s an epoch")
 
 # %%

@@ -29,9 +29,7 @@ def own_logits(run: Run, images_NHWC: np.ndarray) -> np.ndarray:
 
 def numbers(file: Path) -> np.ndarray:
     """The cells of a CSV file below its header, without the first column."""
-    return np.array(
-        [[int(cell) for cell in row[1:]] for row in csv.reader(file.read_text().splitlines()[1:])]
-    )
+    return np.array([[int(cell) for cell in row[1:]] for row in csv.reader(file.read_text().splitlines()[1:])])
 
 
 def test_cost_counts_torchs_parameters(run: Run, root: Path) -> None:
@@ -56,9 +54,7 @@ def test_latencies_are_of_each_network_and_a_bad_one_costs_no_time(run: Run, roo
         def __exit__(self, *_: object) -> None: ...
 
     names = [run.id, "flatten | linear 10"]
-    measured = networks.latencies(
-        names, root, ["eager"], Tell, warmup=1, iterations=10, threads=1, device="cpu"
-    )
+    measured = networks.latencies(names, root, ["eager"], Tell, warmup=1, iterations=10, threads=1, device="cpu")
     assert list(measured) == told == names
     assert [row.name for row in measured[run.id].backends] == ["eager"]
     with pytest.raises(CnnlabError):
@@ -108,9 +104,7 @@ def test_val_is_scored_on_the_images_that_were_held_out(run: Run, root: Path) ->
     assert found.score.accuracy == run.accuracy("val")
 
 
-def test_images_without_labels_become_a_table_by_their_numbers(
-    run: Run, root: Path, tmp_path: Path, shapes
-) -> None:
+def test_images_without_labels_become_a_table_by_their_numbers(run: Run, root: Path, tmp_path: Path, shapes) -> None:
     folder, table = tmp_path / "images", tmp_path / "out.csv"
     folder.mkdir()
     images = np.asarray(shapes.test.images[:12])
@@ -130,9 +124,7 @@ def test_features_are_torchs_convolution(run: Run, root: Path, tmp_path: Path) -
     mean, std = (np.array(getattr(facts, name), np.float32) for name in ("mean", "std"))
     seen = torch.from_numpy(((pixels.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1)[None])
     with torch.inference_mode():
-        expected = torch.nn.functional.conv2d(seen, first.weight, first.bias, padding=first.padding)[
-            0
-        ].numpy()
+        expected = torch.nn.functional.conv2d(seen, first.weight, first.bias, padding=first.padding)[0].numpy()
     np.testing.assert_allclose(found.maps_CHW, expected, atol=1e-5)
 
 
@@ -142,9 +134,7 @@ def test_the_loss_in_the_middle_of_the_landscape_is_the_networks(run: Run, root:
     found = inspection.landscape(run.id, settings, Options(runs=root), lambda *step: steps.append(step))
     places = run.folder.places("train")[np.linspace(0, 319, 20).round().astype(int)]
     logits = own_logits(run, np.asarray(shapes.train.images[places]))
-    loss = torch.nn.functional.cross_entropy(
-        torch.from_numpy(logits), torch.from_numpy(shapes.train.labels[places])
-    )
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(shapes.train.labels[places]))
     assert found.centre == pytest.approx(float(loss), rel=1e-4)
     assert steps[-1][0] == steps[-1][1]
 
@@ -169,9 +159,7 @@ def test_data_checked_and_previewed(tmp_path: Path, shapes) -> None:
     first = np.asarray(shapes.train.images[np.flatnonzero(shapes.train.labels == 0)[0]])
     doubled = first.repeat(2, axis=0).repeat(2, axis=1)
     windows = np.lib.stride_tricks.sliding_window_view(sheet, doubled.shape)[:, :, 0]
-    assert (windows == doubled).all(axis=(2, 3, 4)).any(), (
-        "the first image of the first class stands on the sheet"
-    )
+    assert (windows == doubled).all(axis=(2, 3, 4)).any(), "the first image of the first class stands on the sheet"
     assert data.get("shapes") is None
     for call in (
         lambda: data.check("nothing"),

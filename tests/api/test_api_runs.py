@@ -26,9 +26,7 @@ def test_a_row_is_what_the_files_say_and_sorts_by_any_column(root: Path, two_run
     assert runs.list_runs(root / "nothing") == []
 
 
-def test_runs_without_a_value_come_last_whichever_way(
-    root: Path, two_runs: tuple[Run, Run], tmp_path: Path
-) -> None:
+def test_runs_without_a_value_come_last_whichever_way(root: Path, two_runs: tuple[Run, Run], tmp_path: Path) -> None:
     for run in two_runs:
         (tmp_path / run.id).symlink_to(run.path)
     bare = tmp_path / "bare"

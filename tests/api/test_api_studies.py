@@ -86,8 +86,6 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 def test_a_study_runs_settles_and_ends_complete(tmp_path: Path) -> None:
     (tmp_path / "rate.toml").write_text(TEXT)
     small = ["train.epochs=1", "data.train_limit=320", "precision=fp32"]
-    study = Study.load(
-        tmp_path / "rate.toml", small, StudyOptions(Options(runs=tmp_path / "runs", threads=1))
-    )
+    study = Study.load(tmp_path / "rate.toml", small, StudyOptions(Options(runs=tmp_path / "runs", threads=1)))
     assert study.run(seeds=[1]).counts == {"complete": 2, "missing": 4}
     assert study.status().finished["lr=0.1"][1].recipe.optim.lr == 0.1

@@ -30,8 +30,6 @@ def test_every_layer_is_documented(name):
 
 @pytest.mark.parametrize("name", NAMED)
 def test_figures(name):
-    parameters, macs = re.search(
-        rf"^\| `{name}` \|[^|]*\| ([\d,]+)[^|]*\| ([\d,]+)", PAGE, re.MULTILINE
-    ).groups()
+    parameters, macs = re.search(rf"^\| `{name}` \|[^|]*\| ([\d,]+)[^|]*\| ([\d,]+)", PAGE, re.MULTILINE).groups()
     trace = named(name).trace((3, 32, 32))
     assert (parameters, macs) == (f"{trace.parameters:,}", f"{trace.macs:,}")

@@ -94,9 +94,7 @@ def test_toml_list_form():
         {linear = {features = 10}},
     ]
     """
-    expected = parse(
-        "conv 5x5 8 | relu | pool 2 | residual(conv 3x3 8 pad same | bn; shortcut B) | gap | linear 10"
-    )
+    expected = parse("conv 5x5 8 | relu | pool 2 | residual(conv 3x3 8 pad same | bn; shortcut B) | gap | linear 10")
     assert Architecture.from_list(tomllib.loads(text)["layers"]) == expected
 
 
@@ -239,9 +237,7 @@ FORMS = {
     "text": lambda depth: parse(nested_text(depth)),
     "list": lambda depth: Architecture.from_list(nested_list(depth)),
     "Python": nested_layers,
-    "a text in a list": lambda depth: Architecture.from_list(
-        [{"residual": {"body": [nested_text(depth - 1)]}}]
-    ),
+    "a text in a list": lambda depth: Architecture.from_list([{"residual": {"body": [nested_text(depth - 1)]}}]),
 }
 
 

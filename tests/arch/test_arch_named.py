@@ -73,9 +73,7 @@ def test_bad_number_of_classes(num_classes):
 
 
 def test_resolve_reads_names_options_and_layers():
-    assert resolve("resnet20 shortcut=B activation=swish") == named(
-        "resnet20", shortcut="B", activation="swish"
-    )
+    assert resolve("resnet20 shortcut=B activation=swish") == named("resnet20", shortcut="B", activation="swish")
     assert resolve("simplenn batchnorm=true dropout=0.5") == named("simplenn", batchnorm=True, dropout=0.5)
     assert resolve("flatten | linear 100") == parse("flatten | linear 100")
     assert resolve("relu") == parse("relu")

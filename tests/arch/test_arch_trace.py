@@ -190,9 +190,7 @@ def seen_by_the_middle(model, shape):
 @given(
     st.lists(
         st.one_of(
-            st.builds(
-                Conv, st.sampled_from([1, 2, 3, (1, 5), (4, 2)]), st.just(2), stride=st.sampled_from([1, 2])
-            ),
+            st.builds(Conv, st.sampled_from([1, 2, 3, (1, 5), (4, 2)]), st.just(2), stride=st.sampled_from([1, 2])),
             st.builds(AvgPool, st.sampled_from([1, 2, 3])),
         ),
         min_size=1,
@@ -209,9 +207,7 @@ def test_receptive_field_is_what_has_a_gradient(layers):
 def test_receptive_field_of_a_residual_has_a_gradient():
     architecture = parse("residual(conv 3x3 2 stride 2 pad 1 | conv 3x3 2 pad 1; shortcut A) | conv 3x3 2")
     row = architecture.trace((2, 40, 40)).rows[-1]
-    assert (
-        row.receptive_field == seen_by_the_middle(build(architecture, (2, 40, 40)), (2, 40, 40)) == (11, 11)
-    )
+    assert row.receptive_field == seen_by_the_middle(build(architecture, (2, 40, 40)), (2, 40, 40)) == (11, 11)
 
 
 def test_flat_layers_see_the_whole_map():
@@ -280,7 +276,5 @@ def test_table_shows_layers_and_totals():
 
 def test_totals_are_the_rows():
     trace = named("resnet20", shortcut="B").trace((3, 32, 32))
-    assert trace.to_dict()["parameters"] == sum(
-        row["weights"] + row["biases"] for row in trace.to_dict()["layers"]
-    )
+    assert trace.to_dict()["parameters"] == sum(row["weights"] + row["biases"] for row in trace.to_dict()["layers"])
     assert math.prod(trace.output_shape) == 10

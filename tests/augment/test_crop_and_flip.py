@@ -52,9 +52,7 @@ def test_crop_and_flip_equal_the_per_image_reference(mode: str, padding: int) ->
     np.testing.assert_array_equal(fast, one_image_at_a_time(images, augment))
 
 
-@pytest.mark.parametrize(
-    ("name", "crop"), [("zero", Crop()), ("reflect", Crop(mode="reflect")), ("flip", None)]
-)
+@pytest.mark.parametrize(("name", "crop"), [("zero", Crop()), ("reflect", Crop(mode="reflect")), ("flip", None)])
 def test_a_seed_gives_the_pixels_it_has_always_given(name: str, crop: Crop | None) -> None:
     """Stored from the version before draws and pixels were told apart; never to be made again."""
     images = (np.arange(8 * 9 * 7 * 3) * 73 % 251).astype(np.uint8).reshape(8, 9, 7, 3)

@@ -72,9 +72,7 @@ def test_a_table_comes_before_the_matrix_and_both_after_the_geometry() -> None:
 def test_a_mixed_image_is_pillows_blend_of_two_augmented_ones(position: int, weight: float) -> None:
     partners = np.roll(np.arange(12), 5)
     drawn = draw_epoch(Augment(flip=Flip()), 1, 1, 12, 7, 5)
-    draws = EpochDraws(
-        columns_NW=drawn.columns_NW, partner_N=partners, weight_N=np.full(12, weight, np.float32)
-    )
+    draws = EpochDraws(columns_NW=drawn.columns_NW, partner_N=partners, weight_N=np.full(12, weight, np.float32))
     own, other = (augmented(IMAGES, drawn, n, MEAN) for n in (position, partners[position]))
     expected = Image.blend(*(Image.fromarray(one.astype(np.uint8)) for one in (other, own)), alpha=weight)
     np.testing.assert_allclose(augmented(IMAGES, draws, position, MEAN), np.asarray(expected), atol=1.0)

@@ -64,9 +64,7 @@ def test_the_matrix_is_the_one_that_pillow_transforms_with(shape: tuple[int, int
 
 @settings(deadline=None, max_examples=80)
 @given(shapes, channels, st.floats(-180, 180).filter(lambda angle: angle % 90))
-def test_bilinear_is_pillows_within_two_levels(
-    shape: tuple[int, int], num_channels: int, angle: float
-) -> None:
+def test_bilinear_is_pillows_within_two_levels(shape: tuple[int, int], num_channels: int, angle: float) -> None:
     """Ours rounds to the nearest value, Pillow downwards: up to one. Our weights are whole 256ths: up to one more."""
     pixels = pixels_of(shape, num_channels)
     expected = by_pillow(pixels, angle, Image.Resampling.BILINEAR).astype(int)
@@ -97,17 +95,13 @@ def test_positive_angles_turn_counter_clockwise() -> None:
 
 @pytest.mark.parametrize("mode", ["zero", "reflect"])
 @pytest.mark.parametrize("shape", [(32, 32), (9, 14), (1, 1)])
-def test_crop_then_flip_then_rotation_as_pillow_does_one_after_the_other(
-    mode: str, shape: tuple[int, int]
-) -> None:
+def test_crop_then_flip_then_rotation_as_pillow_does_one_after_the_other(mode: str, shape: tuple[int, int]) -> None:
     images = np.random.default_rng(0).integers(1, 256, (40, *shape, 3), dtype=np.uint8)
     moving = Augment(crop=Crop(padding=3, mode=mode), flip=Flip(p=0.5))
     all_three = moving.model_copy(update={"rotate": Rotate(degrees=30)})
     drawn = rotation_angles(derive_generator(3, "rotate", 5), 40, 30)
     moved = preview_batch(images, moving, 3, 5)
-    expected = [
-        np.asarray(Image.fromarray(one).rotate(angle)) for one, angle in zip(moved, drawn, strict=True)
-    ]
+    expected = [np.asarray(Image.fromarray(one).rotate(angle)) for one, angle in zip(moved, drawn, strict=True)]
     np.testing.assert_array_equal(preview_batch(images, all_three, 3, 5), np.stack(expected))
 
 
@@ -125,9 +119,6 @@ def test_angles_are_uniform() -> None:
 
 
 def test_the_recipe_chooses_the_interpolation() -> None:
-    draws = [
-        draw_epoch(Augment(rotate=Rotate(interpolation=word)), 1, 0, 3, 8, 8)
-        for word in ("nearest", "bilinear")
-    ]
+    draws = [draw_epoch(Augment(rotate=Rotate(interpolation=word)), 1, 0, 3, 8, 8) for word in ("nearest", "bilinear")]
     assert [each.bilinear for each in draws] == [False, True]
     np.testing.assert_array_equal(draws[0].matrices_N23, draws[1].matrices_N23)

@@ -10,9 +10,7 @@ from bench.cases import CASES
 from bench.measure import Measurement, ProgramError, measure
 from bench.report import speed_table, summarise, to_markdown
 
-ONE = Measurement(
-    images_per_second=1000.0, train_seconds=5.0, eval_seconds=1.0, ready_seconds=3.0, peak_memory=100
-)
+ONE = Measurement(images_per_second=1000.0, train_seconds=5.0, eval_seconds=1.0, ready_seconds=3.0, peak_memory=100)
 
 HAS_PSS = Path("/proc/self/smaps_rollup").exists()
 

@@ -98,9 +98,7 @@ def complete(root: Path) -> RunFolder:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow
@@ -209,9 +207,7 @@ def test_an_edited_archive_is_refused(tmp_path, change, message, capsys) -> None
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"text", lambda data: b""]
-)
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"text", lambda data: b""])
 def test_a_damaged_archive_is_refused(tmp_path, damage) -> None:
     archive = write_archive(tmp_path / ARCHIVE, {"one/metrics.jsonl": bytes(range(256)) * 9})
     archive.write_bytes(damage(archive.read_bytes()))
@@ -219,18 +215,14 @@ def test_a_damaged_archive_is_refused(tmp_path, damage) -> None:
         unpack(archive, tmp_path / "out")
 
 
-def test_a_study_without_a_complete_run_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_study_without_a_complete_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["pack-study", "lab2-lr", "--runs", str(tmp_path), "--out", str(tmp_path / "out")])
     assert "no run of study lab2-lr is complete" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unfinished_run_is_refused(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unfinished_run_is_refused(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     diverged = min(path for path in trained.iterdir() if not (path / "COMPLETE").exists())
     with pytest.raises(SystemExit) as stopped:
         main(["pack-runs", str(diverged), "--out", str(tmp_path / "out")])
@@ -255,8 +247,7 @@ def test_the_page_of_trainings_says_what_the_runs_say(tmp_path: Path) -> None:
     unpack(RESULTS / "training" / ARCHIVE, tmp_path)
     text = (RESULTS / "training" / "README.md").read_text()
     rows = {
-        row[0]: row[1:]
-        for row in re.findall(r"^\| (\S+) \|.*\| (\d+) \| (\S+)% \| (\S+)% \| (\S+) \|", text, re.M)
+        row[0]: row[1:] for row in re.findall(r"^\| (\S+) \|.*\| (\d+) \| (\S+)% \| (\S+)% \| (\S+) \|", text, re.M)
     }
     runs = [RunFolder(path.parent) for path in tmp_path.rglob("COMPLETE")]
     found = {}

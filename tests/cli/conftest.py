@@ -47,6 +47,4 @@ def trained_output(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def trained(trained_output: str) -> Path:
     """The run folder of that training."""
-    return Path(
-        next(line for line in trained_output.splitlines() if line.startswith("run ")).split(maxsplit=1)[1]
-    )
+    return Path(next(line for line in trained_output.splitlines() if line.startswith("run ")).split(maxsplit=1)[1])

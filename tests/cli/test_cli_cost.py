@@ -33,10 +33,7 @@ def test_name_with_options(invoke):
 
 
 def test_text_and_input(invoke):
-    assert (
-        "3,000,100 parameters, 3,000,000 MACs"
-        in invoke("--input", "3x100x100", "flatten | linear 100").stdout
-    )
+    assert "3,000,100 parameters, 3,000,000 MACs" in invoke("--input", "3x100x100", "flatten | linear 100").stdout
 
 
 def test_classes_and_json(invoke):
@@ -59,9 +56,7 @@ def test_counters(invoke):
 @pytest.mark.parametrize("counters", [(), ("--counters",)])
 def test_a_run_by_id_by_its_beginning_and_as_the_last(invoke, trained, counters):
     runs = trained.parent
-    shown = [
-        invoke(name, *counters, "--runs", runs) for name in (trained.name, trained.name[:6], "last", trained)
-    ]
+    shown = [invoke(name, *counters, "--runs", runs) for name in (trained.name, trained.name[:6], "last", trained)]
     assert all(done.exit_code == 0 for done in shown)
     assert len({done.stdout for done in shown}) == 1
     assert "82,030" in shown[0].stdout

@@ -88,9 +88,7 @@ def words(place: Path, command: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", ABOUT_ONE)
-def test_a_command_about_one_run_says_what_is_damaged(
-    cnnlab: Callable, place: Path, name: str, damage: str
-) -> None:
+def test_a_command_about_one_run_says_what_is_damaged(cnnlab: Callable, place: Path, name: str, damage: str) -> None:
     path = run_in(place) / "environment.json"
     path.write_text(DAMAGE[damage])
     answer = cnnlab(*words(place, ABOUT_ONE[name]))
@@ -127,9 +125,7 @@ def test_a_command_about_all_runs_goes_on_and_says_which_it_leaves_out(
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_stopped_run_without_its_environment_is_not_resumed(
-    cnnlab: Callable, place: Path, damage: str
-) -> None:
+def test_a_stopped_run_without_its_environment_is_not_resumed(cnnlab: Callable, place: Path, damage: str) -> None:
     path = run_in(place, "old-stopped")
     (path / "environment.json").write_text(DAMAGE[damage])
     before = (path / "metrics.jsonl").read_bytes()

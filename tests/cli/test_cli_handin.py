@@ -48,9 +48,7 @@ def test_folder_archive_and_arrays_give_what_the_run_stored(
     assert answer.out == f"{table}: 12 predictions, ids 0..11, each once, labels within 0..9\n"
 
 
-def test_ids_by_position_and_by_name(
-    cnnlab: Callable, trained: Path, unlabelled: Path, tmp_path: Path
-) -> None:
+def test_ids_by_position_and_by_name(cnnlab: Callable, trained: Path, unlabelled: Path, tmp_path: Path) -> None:
     table, by_name = tmp_path / "position.csv", sorted(file.name for file in unlabelled.iterdir())
     stored = RunFolder(trained).logits("test").logits[:12].argmax(axis=1).tolist()
     labels = [stored[int(Path(name).stem)] for name in by_name]

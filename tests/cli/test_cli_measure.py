@@ -113,6 +113,4 @@ def test_a_study_s_claims_are_measured_once(cnnlab: Callable, desk: Path) -> Non
     again = cnnlab("study", "measure", "bn.toml").out
     assert again.count("measured   ") == 1
     assert "measured   landscape of bn-" in again
-    assert cnnlab("study", "measure", "claims-augmentation").out.endswith(
-        "no claim of it needs a measurement\n"
-    )
+    assert cnnlab("study", "measure", "claims-augmentation").out.endswith("no claim of it needs a measurement\n")

@@ -26,14 +26,10 @@ def model(cnnlab: Callable, trained: Path, tmp_path: Path) -> Path:
 
 
 def numbers(out: str) -> dict[str, float]:
-    return {
-        name: float(value) for name, value in re.findall(r"^(accuracy|loss) +([\d.]+)", out, re.MULTILINE)
-    }
+    return {name: float(value) for name, value in re.findall(r"^(accuracy|loss) +([\d.]+)", out, re.MULTILINE)}
 
 
-def test_a_model_file_predicts_as_its_run(
-    cnnlab: Callable, trained: Path, model: Path, tmp_path: Path
-) -> None:
+def test_a_model_file_predicts_as_its_run(cnnlab: Callable, trained: Path, model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     answers = [cnnlab("predict", place, tmp_path / "photo.png") for place in (trained, model)]
@@ -89,9 +85,7 @@ def test_published_weights_become_a_model_file(
         "b": ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"],
         "l": ["weight", "bias"],
     }
-    names = [
-        f"module.{layer}.{kind}" for layer in (*layers, "linear") for kind in kinds[layer.split(".")[-1][0]]
-    ]
+    names = [f"module.{layer}.{kind}" for layer in (*layers, "linear") for kind in kinds[layer.split(".")[-1][0]]]
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": dict(zip(names, tensors, strict=True))}, "published.th")
     answer = cnnlab("import-weights", "published.th")
@@ -104,9 +98,7 @@ def test_published_weights_become_a_model_file(
     assert "airplane" in cnnlab("predict", "published.safetensors", "photo.png", "--top", 10).out
 
 
-def test_known_weights_come_from_the_cache(
-    cnnlab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_known_weights_come_from_the_cache(cnnlab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path))
     content = b"not weights at all"
     (tmp_path / "weights").mkdir()
@@ -142,9 +134,7 @@ def test_the_help_lists_all_known_weights(cnnlab: Callable, monkeypatch: pytest.
         (["import-weights", "none.th"], 2, "No such file"),
     ],
 )
-def test_mistakes_are_one_message(
-    cnnlab: Callable, model: Path, arguments: list[str], code: int, message: str
-) -> None:
+def test_mistakes_are_one_message(cnnlab: Callable, model: Path, arguments: list[str], code: int, message: str) -> None:
     answer = cnnlab(*(str(model) if word == "MODEL" else word for word in arguments))
     assert answer.code == code
     assert message in answer.err

@@ -115,9 +115,7 @@ def test_a_run_killed_outright_resumes_from_its_last_checkpoint(cnnlab: Callable
     recipe += ["--set", "train.epochs=4", "--set", "data.train_limit=640"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert cnnlab(*recipe, "--runs", whole).code == 0
-    with subprocess.Popen(
-        [*CNNLAB, *recipe, "--runs", str(killed)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([*CNNLAB, *recipe, "--runs", str(killed)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("epoch   2"):
@@ -131,9 +129,7 @@ def test_a_run_killed_outright_resumes_from_its_last_checkpoint(cnnlab: Callable
     assert [row["epoch"] for row in RunFolder(other).metrics] == [1, 2, 3, 4]
 
 
-def test_demo_compares_its_variants(
-    cnnlab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_demo_compares_its_variants(cnnlab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cnnlab.launch import demo
 
     whole = demo.variants

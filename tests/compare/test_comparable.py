@@ -59,10 +59,7 @@ def make_arms(root: Path, fast: Any, slow: Any, **changes: Any) -> dict[str, lis
     """Three seeds an arm; the conditions of each, or one for all."""
     given = {"fast": fast, "slow": slow}
     return {
-        arm: [
-            make_run(root, arm, seed, of[seed - 1] if isinstance(of, list) else of, **changes)
-            for seed in (1, 2, 3)
-        ]
+        arm: [make_run(root, arm, seed, of[seed - 1] if isinstance(of, list) else of, **changes) for seed in (1, 2, 3)]
         for arm, of in given.items()
     }
 
@@ -70,9 +67,7 @@ def make_arms(root: Path, fast: Any, slow: Any, **changes: Any) -> dict[str, lis
 def judge(arms: Mapping[str, list[RunFolder]], claim: Claim) -> Verdict:
     table = tabulate(arms, Metric.parse(claim.metric))
     runs = [run for arm in claim.arms for run in arms[arm]]
-    return decide_all([claim], {claim.metric: table}, conditions={claim: comparability(runs, claim.metric)})[
-        0
-    ]
+    return decide_all([claim], {claim.metric: table}, conditions={claim: comparability(runs, claim.metric)})[0]
 
 
 @pytest.mark.parametrize("claim", FASTER.values(), ids=FASTER)

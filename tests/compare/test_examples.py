@@ -32,9 +32,7 @@ def test_tuberculosis_data():
     result = compare_correct(*vectors(20, 12, 2, 16))
     assert result.p_exact == pytest.approx(0.0129, abs=5e-5)
     assert result.odds == 6
-    assert (result.odds_interval.low, result.odds_interval.high) == pytest.approx(
-        (1.335744, 55.197091), abs=1e-5
-    )
+    assert (result.odds_interval.low, result.odds_interval.high) == pytest.approx((1.335744, 55.197091), abs=1e-5)
 
 
 def test_labels_are_compared_with_the_truth():
@@ -79,9 +77,7 @@ def test_symmetry(both, left_only, right_only, neither):
     left, right = vectors(both, left_only, right_only, neither)
     forth, back = compare_correct(left, right), compare_correct(right, left)
     assert (forth.p_exact, forth.p_mid) == pytest.approx((back.p_exact, back.p_mid))
-    assert (forth.interval.low, forth.interval.high) == pytest.approx(
-        (-back.interval.high, -back.interval.low)
-    )
+    assert (forth.interval.low, forth.interval.high) == pytest.approx((-back.interval.high, -back.interval.low))
     assert forth.p_mid <= forth.p_exact
     assert forth.difference in forth.interval
 

@@ -25,9 +25,7 @@ def test_known_components_are_found():
     assert np.mean([noise.residual_variance for noise in found]) == pytest.approx(0.09, rel=0.03)
 
 
-@pytest.mark.parametrize(
-    ("what", "seed_std", "example_std"), [("seed_error", 0.05, 0.0), ("example_error", 0.0, 0.5)]
-)
+@pytest.mark.parametrize(("what", "seed_std", "example_std"), [("seed_error", 0.05, 0.0), ("example_error", 0.0, 0.5)])
 def test_each_error_is_the_deviation_of_the_mean_over_repetitions(what, seed_std, example_std):
     rng = np.random.default_rng(1)
     found = [decompose(simulated(rng, 5, 200, seed_std, example_std, 0.3)) for _ in range(2000)]

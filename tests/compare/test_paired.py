@@ -25,9 +25,7 @@ def test_the_sleep_data():
     assert compared.effect == pytest.approx(1.58)
     assert compared.p == pytest.approx(0.00283289, abs=1e-8)  # R, t.test(paired = TRUE)
     assert (compared.interval.low, compared.interval.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
-    assert compared.dz == pytest.approx(
-        1.284558 * 0.9139, abs=1e-3
-    )  # d_z and Hedges' J(9), Hedges 1981, table 1
+    assert compared.dz == pytest.approx(1.284558 * 0.9139, abs=1e-3)  # d_z and Hedges' J(9), Hedges 1981, table 1
 
 
 def test_the_sleep_data_unpaired():

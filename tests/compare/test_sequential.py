@@ -36,9 +36,7 @@ def test_error_with_skewed_differences(looks):
     assert (anytime_p(t_statistics(skewed), looks) <= 0.05).any(axis=1).mean() <= 0.05
 
 
-@pytest.mark.parametrize(
-    ("effect", "power", "seeds"), [(5, 0.999, 4), (3, 0.999, 5.2), (2, 0.99, 7), (1.5, 0.98, 9.5)]
-)
+@pytest.mark.parametrize(("effect", "power", "seeds"), [(5, 0.999, 4), (3, 0.999, 5.2), (2, 0.99, 7), (1.5, 0.98, 9.5)])
 def test_true_effects_are_found_soon(looks, effect, power, seeds):
     """`effect` in standard deviations of the differences; `seeds`: how many it takes on average."""
     p = anytime_p(t_statistics(np.random.default_rng(2).normal(effect, 1, (5000, LAST))), looks)
@@ -75,9 +73,7 @@ def test_against_the_integral_it_stands_for(t, n):
     """Oracle: densities of the noncentral t, mixed over effects N(0, g), against that of the central t."""
 
     def mixed(effect):
-        return stats.nct.pdf(t, n - 1, effect * np.sqrt(n)) * stats.norm.pdf(
-            effect, scale=PRIOR_VARIANCE**0.5
-        )
+        return stats.nct.pdf(t, n - 1, effect * np.sqrt(n)) * stats.norm.pdf(effect, scale=PRIOR_VARIANCE**0.5)
 
     numerator, _ = integrate.quad(mixed, -25, 25, points=[0, t / np.sqrt(n)], limit=200)
     ratio = numerator / stats.t.pdf(t, n - 1)

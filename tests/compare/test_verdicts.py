@@ -96,9 +96,7 @@ def test_swapped_arms_flip_the_verdict(pairs, relation, margin, looks):
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    st.lists(st.tuples(accuracies, accuracies), min_size=2, max_size=8), st.sampled_from(["once", "repeated"])
-)
+@given(st.lists(st.tuples(accuracies, accuracies), min_size=2, max_size=8), st.sampled_from(["once", "repeated"]))
 def test_a_lone_verdict_is_what_its_interval_says(pairs, looks):
     left, right = zip(*pairs, strict=True)
     verdict = decide(Claim("a", ">", "b", 0, "test"), {"a": arm(left), "b": arm(right)}, looks=looks)
@@ -178,9 +176,7 @@ def test_replicates_that_diverged_are_counted_in_the_reason():
     assert "yet" not in mixed.reason
 
 
-@pytest.mark.parametrize(
-    ("relation", "margin", "truth"), [(">", 0.0, 0.0), (">", 0.01, 0.01), ("==", 0.01, 0.01)]
-)
+@pytest.mark.parametrize(("relation", "margin", "truth"), [(">", 0.0, 0.0), (">", 0.01, 0.01), ("==", 0.01, 0.01)])
 def test_false_verdicts_at_the_border_are_rare(relation, margin, truth):
     """On the border of the claimed region any verdict may be called false; alpha bounds all of them."""
     rng = np.random.default_rng(5)

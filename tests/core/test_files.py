@@ -32,9 +32,7 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(
     assert (tmp_path / "a.txt").read_text() == "whole"
 
 
-def test_a_refused_write_leaves_the_old_content_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_write_leaves_the_old_content_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_atomic(tmp_path / "a.txt", "old")
 
     def refuse(descriptor: int) -> None:

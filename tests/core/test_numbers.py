@@ -34,9 +34,7 @@ def test_as_people_read_them(written: str, expected: str):
     assert written == expected
 
 
-cells = (
-    st.text(st.characters(codec="utf-8", exclude_characters="\r\0")) | st.floats(allow_nan=False) | st.none()
-)
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\0")) | st.floats(allow_nan=False) | st.none()
 
 
 @given(st.lists(st.tuples(cells, cells)))

@@ -88,9 +88,7 @@ def test_get_of_the_embedded_set_needs_nothing():
 @pytest.fixture
 def mixed(tmp_path):
     """Images of two sizes, and a place for a picture."""
-    files = {
-        f"{name}/1.png": encoded(random_images(1, side, side)[0]) for name, side in (("a", 8), ("b", 12))
-    }
+    files = {f"{name}/1.png": encoded(random_images(1, side, side)[0]) for name, side in (("a", 8), ("b", 12))}
     return write_image_folder(tmp_path / "mixed", files), tmp_path / "sheet.png"
 
 

@@ -52,9 +52,9 @@ def test_not_found_lists_every_place_and_three_ways_on(tmp_path, monkeypatch):
         load("cifar10", data_dir=tmp_path / "given")
     text = str(caught.value)
     places = ["given/cifar10", "given", "env/cifar10", "env", "data/cifar10", "data"]
-    assert [
-        line.strip().endswith(place) for line, place in zip(text.splitlines()[1:], places, strict=False)
-    ] == [True] * 6
+    assert [line.strip().endswith(place) for line, place in zip(text.splitlines()[1:], places, strict=False)] == [
+        True
+    ] * 6
     for way in ("cnnlab data get cifar10", "--data-dir", "CNNLAB_DATA"):
         assert way in text
 
@@ -178,9 +178,7 @@ def test_a_file_under_an_official_name_must_be_that_file(tmp_path):
         with pytest.raises(DataError, match=r"expected sha256:6d958be0.*received sha256:ee0874170b"):
             load(source, place)
     write_mnist(tmp_path / "mnist", IMAGES[..., 0], LABELS)
-    with pytest.raises(
-        DataError, match=r"not the official train-images-idx3-ubyte\.gz: expected md5:f68b3c2d"
-    ):
+    with pytest.raises(DataError, match=r"not the official train-images-idx3-ubyte\.gz: expected md5:f68b3c2d"):
         load("mnist", tmp_path)
 
 

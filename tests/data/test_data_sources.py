@@ -38,9 +38,7 @@ def cifar_members(python, fine=False):
         rows, labels = planes(IMAGES[part]), LABELS[part]
         if python:
             keys = {"fine_labels": labels.tolist(), "coarse_labels": [0] * len(part)} if fine else {}
-            content = python2_pickle(
-                {"data": rows, "labels": labels.tolist(), "filenames": ["x.png"], **keys}
-            )
+            content = python2_pickle({"data": rows, "labels": labels.tolist(), "filenames": ["x.png"], **keys})
         else:
             coarse = np.full((len(part), 1 if fine else 0), 99)
             content = np.hstack([coarse, labels[:, None], rows]).astype(np.uint8).tobytes()
@@ -218,9 +216,7 @@ def test_image_folder_with_and_without_splits(tmp_path):
 
 
 def test_loose_test_images_are_unlabelled_and_unknown_classes_are_refused(tmp_path):
-    folder = write_image_folder(
-        tmp_path, {"train/a/1.png": encoded(IMAGES[0]), "test/1.png": encoded(IMAGES[1])}
-    )
+    folder = write_image_folder(tmp_path, {"train/a/1.png": encoded(IMAGES[0]), "test/1.png": encoded(IMAGES[1])})
     assert load(str(folder)).test.labels is None
     write_image_folder(folder, {"test/c/1.png": encoded(IMAGES[2])})
     with pytest.raises(DataError, match="test/c: no class of that name"):
@@ -230,9 +226,7 @@ def test_loose_test_images_are_unlabelled_and_unknown_classes_are_refused(tmp_pa
 def test_sizes_that_differ_need_a_size(tmp_path):
     files = {"a/1.png": encoded(random_images(1, 8, 8)[0]), "a/2.png": encoded(random_images(1, 8, 12)[0])}
     folder = str(write_image_folder(tmp_path, files))
-    with pytest.raises(
-        DataError, match=r"2 different sizes: .*12x8 \(1\).*--set data\.size=\[32,32\].*--size 32x32"
-    ):
+    with pytest.raises(DataError, match=r"2 different sizes: .*12x8 \(1\).*--set data\.size=\[32,32\].*--size 32x32"):
         load(folder)
     assert load(folder, size=(8, 8)).train.images.shape == (2, 8, 8, 3)
     assert load(folder, size=(4, 6)).train.images.shape == (2, 4, 6, 3)  # another entry, not the cached one

@@ -45,9 +45,7 @@ def test_a_class_keeps_its_choice_when_other_classes_grow():
 
 @pytest.mark.parametrize("val", [100, 101, -1, 1.0, 1.5, -0.1, True, float("nan")])
 def test_what_does_not_fit_is_refused(val):
-    with pytest.raises(
-        RecipeError, match=r"data\.val: received .*expected a count from 0 to 99, or a fraction"
-    ):
+    with pytest.raises(RecipeError, match=r"data\.val: received .*expected a count from 0 to 99, or a fraction"):
         split_indices(np.zeros(100, dtype=np.int64), val, seed=0)
 
 

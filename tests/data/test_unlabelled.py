@@ -71,9 +71,7 @@ def test_folders_and_files_together(tmp_path):
     np.testing.assert_array_equal(found.images, PIXELS[[2, 1, 0]])
 
 
-@pytest.mark.parametrize(
-    "arrays", [["images"], ["x_test"], ["x_train", "x_test"], ["train_images", "test_images"]]
-)
+@pytest.mark.parametrize("arrays", [["images"], ["x_test"], ["x_train", "x_test"], ["train_images", "test_images"]])
 def test_npz(tmp_path, arrays):
     np.savez(tmp_path / "t.npz", **{name: PIXELS[index:] for index, name in enumerate(arrays)})
     found = read_unlabelled([tmp_path / "t.npz"], FORM)

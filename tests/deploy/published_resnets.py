@@ -62,12 +62,8 @@ def published(depth: int, option: str, named_by: str, num_classes: int = 10) -> 
         for name, value in model.state_dict().items():
             if value.is_floating_point():
                 noise = torch.randn(value.shape, generator=generator)
-                centre = (
-                    1.0 if name.endswith(("running_var", "bn1.weight", "bn2.weight", ".1.weight")) else 0.0
-                )
-                value.copy_(
-                    centre + noise.clamp(-3, 3) * (0.05 if value.ndim != 4 else value[0].numel() ** -0.5)
-                )
+                centre = 1.0 if name.endswith(("running_var", "bn1.weight", "bn2.weight", ".1.weight")) else 0.0
+                value.copy_(centre + noise.clamp(-3, 3) * (0.05 if value.ndim != 4 else value[0].numel() ** -0.5))
     return model.eval()
 
 

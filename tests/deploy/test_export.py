@@ -95,9 +95,7 @@ def test_a_model_file_by_its_suffix(tmp_path):
 
 
 def test_another_suffix_is_refused(tmp_path):
-    with pytest.raises(
-        ExportError, match=r"expected a name that ends with .safetensors \(model file\) or .onnx"
-    ):
+    with pytest.raises(ExportError, match=r"expected a name that ends with .safetensors \(model file\) or .onnx"):
         export(made(GRAY, (1, 7, 5)), tmp_path / "net.pt", {})
 
 

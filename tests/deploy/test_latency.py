@@ -160,9 +160,7 @@ def test_a_compiler_that_fails_is_a_row_that_says_so(tiny, monkeypatch):
 
 def test_onnx_agrees_with_eager(tiny):
     pytest.importorskip("onnxruntime")
-    (row,) = measure_latency(
-        tiny, warmup=1, iterations=10, threads=1, backends=["onnx"], device="cpu"
-    ).backends
+    (row,) = measure_latency(tiny, warmup=1, iterations=10, threads=1, backends=["onnx"], device="cpu").backends
     assert (row.problem, row.agrees, row.device) == ("", True, "cpu")
     assert 0 <= row.difference < 1e-5
     assert row.timing.minimum > 0
@@ -177,9 +175,7 @@ def test_without_onnxruntime_the_row_says_how_to_install_it(tiny, monkeypatch):
 
 @pytest.mark.slow
 def test_a_compiled_network_agrees_with_eager(tiny):
-    (row,) = measure_latency(
-        tiny, warmup=1, iterations=10, threads=1, backends=["compiled"], device="cpu"
-    ).backends
+    (row,) = measure_latency(tiny, warmup=1, iterations=10, threads=1, backends=["compiled"], device="cpu").backends
     if row.timing is None:
         pytest.skip(row.problem)
     assert row.agrees

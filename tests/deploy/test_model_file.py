@@ -120,8 +120,7 @@ def rewritten(path, change):
         (lambda card, _: card.update(architecture="conv 9x9 3"), ["a 9x9 window"]),
         (
             lambda _, tensors: (
-                tensors.update({"0.weight": torch.zeros(4, 3, 1, 1), "7.bias": torch.zeros(2)})
-                or tensors.pop("5.bias")
+                tensors.update({"0.weight": torch.zeros(4, 3, 1, 1), "7.bias": torch.zeros(2)}) or tensors.pop("5.bias")
             ),
             [
                 "layer 0 (conv 3x3 4 pad 1 nobias) needs weight 4x3x3x3 of float32; in the file 0.weight has 4x3x1x1",
@@ -151,9 +150,7 @@ def test_a_changed_file_is_refused_with_all_that_is_wrong(tmp_path, change, mess
 
 def test_numbers_of_half_precision_are_widened(tmp_path):
     path = tmp_path / "net.safetensors"
-    rewritten(
-        path, lambda _, tensors: tensors.update({"5.bias": torch.full((3,), 0.5, dtype=torch.bfloat16)})
-    )
+    rewritten(path, lambda _, tensors: tensors.update({"5.bias": torch.full((3,), 0.5, dtype=torch.bfloat16)}))
     bias = read_model(path).model.get_parameter("5.bias")
     assert bias.dtype == torch.float32
     assert bias.tolist() == [0.5, 0.5, 0.5]

@@ -148,6 +148,4 @@ def test_ids_are_the_numbers_of_files_where_all_have_one():
 def test_names_that_give_no_ids(names, kind, messages):
     with pytest.raises(PredictionsError) as caught:
         ids_of(names, kind)
-    assert [
-        found[: len(message)] for found, message in zip(caught.value.problems, messages, strict=True)
-    ] == messages
+    assert [found[: len(message)] for found, message in zip(caught.value.problems, messages, strict=True)] == messages

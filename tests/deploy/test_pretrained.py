@@ -66,8 +66,7 @@ def test_every_misfit_is_explained_by_its_layer(tmp_path):
         import_weights(tmp_path / "weights.pt")
     assert list(caught.value.problems) == [
         f"{tmp_path / 'weights.pt'} looks like a ResNet by chenyaofo, but:",
-        "layer 0 (conv 3x3 16 pad 1 nobias) needs weight 16x3x3x3 of float32; "
-        "in the file conv1.weight has 16x1x3x3",
+        "layer 0 (conv 3x3 16 pad 1 nobias) needs weight 16x3x3x3 of float32; in the file conv1.weight has 16x1x3x3",
         "layer 6.shortcut.conv (conv 1x1 32 stride 2 nobias) needs weight 32x16x1x1 of float32; "
         "in the file layer2.0.downsample.0.weight is missing",
         "layer 10.body.4 (bn) needs weight 64 of float32; in the file layer3.1.bn2.weight is int64",
@@ -198,6 +197,4 @@ def test_akamasters_resnet20_on_the_whole_test_split():
 
     imported = import_weights(REAL_DATA / "pretrained" / "resnet20-12fca82f.th")
     assert (imported.source, imported.depth, imported.shortcut) == ("akamaster", 20, "A")
-    assert score(imported.predictor, load("cifar10", REAL_DATA).test).accuracy == pytest.approx(
-        0.810, abs=0.001
-    )
+    assert score(imported.predictor, load("cifar10", REAL_DATA).test).accuracy == pytest.approx(0.810, abs=0.001)

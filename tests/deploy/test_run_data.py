@@ -13,9 +13,7 @@ from cnnlab.runs import RunFolder, RunWriter
 from made_values import environment_of
 
 PIXELS = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
-DATASET = Dataset(
-    "tens", Split(PIXELS, np.arange(100) % 10), None, tuple("abcdefghij"), "d" * 64, "here", 0.0
-)
+DATASET = Dataset("tens", Split(PIXELS, np.arange(100) % 10), None, tuple("abcdefghij"), "d" * 64, "here", 0.0)
 
 
 @pytest.fixture

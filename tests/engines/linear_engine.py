@@ -78,9 +78,7 @@ class LinearEngine:
         return {**{f"model.{name}": each for name, each in self.network.arrays.items()}, "sums": self.sums}
 
     def load_state(self, state):
-        given = {
-            name.removeprefix("model."): each for name, each in state.items() if name.startswith("model.")
-        }
+        given = {name.removeprefix("model."): each for name, each in state.items() if name.startswith("model.")}
         weights = fitted(self.architecture, self.parts.image_shape, given)
         self.network, self.sums = LinearNetwork(self.parts.normalisation, weights), np.array(state["sums"])
 

@@ -32,9 +32,7 @@ def test_masks_are_the_documented_formula() -> None:
             x ^= x >> 15
             x = x * 0x846CA68B % 2**32
             top = x >> 8  # 24 bits; as a signed number those from 2**23 on lie below 0
-            assert found[image, unit] == (
-                (top - 2**24 if top >= 2**23 else top) >= round(0.3 * 2**24) - 2**23
-            )
+            assert found[image, unit] == ((top - 2**24 if top >= 2**23 else top) >= round(0.3 * 2**24) - 2**23)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.2, 0.5, 0.9, 1.0])

@@ -54,15 +54,11 @@ def order() -> dict[str, Any]:
 
 
 def crop() -> dict[str, Any]:
-    return integers(
-        lambda seed, epoch: crop_offsets(derive_generator(seed, "crop", epoch), NUM_IMAGES, padding=4)
-    )
+    return integers(lambda seed, epoch: crop_offsets(derive_generator(seed, "crop", epoch), NUM_IMAGES, padding=4))
 
 
 def flip() -> dict[str, Any]:
-    return integers(
-        lambda seed, epoch: flip_choices(derive_generator(seed, "flip", epoch), NUM_IMAGES, p=0.5)
-    )
+    return integers(lambda seed, epoch: flip_choices(derive_generator(seed, "flip", epoch), NUM_IMAGES, p=0.5))
 
 
 def rotate() -> dict[str, Any]:
@@ -75,9 +71,7 @@ def rotate() -> dict[str, Any]:
 
 
 def cutout() -> dict[str, Any]:
-    return integers(
-        lambda seed, epoch: cutout_boxes(derive_generator(seed, "cutout", epoch), NUM_IMAGES, 16, 32, 32)
-    )
+    return integers(lambda seed, epoch: cutout_boxes(derive_generator(seed, "cutout", epoch), NUM_IMAGES, 16, 32, 32))
 
 
 def init() -> dict[str, Any]:
@@ -124,9 +118,7 @@ TRACED: dict[str, dict[str, Any]] = {
         "schedule": {"name": "onecycle"},
     },
     "adam, l1, smoothing, cosine": {
-        "arch": {
-            "layers": "conv 5x5 6 | relu | pool 2 | conv 3x3 8 | swish | flatten | linear 12 | relu | linear 3"
-        },
+        "arch": {"layers": "conv 5x5 6 | relu | pool 2 | conv 3x3 8 | swish | flatten | linear 12 | relu | linear 3"},
         "optim": {"name": "adam", "lr": 3e-3},
         "loss": {"l1": 1e-3, "label_smoothing": 0.1},
         "schedule": {"name": "cosine"},
@@ -200,11 +192,7 @@ RTOL = 1e-4
 def matches(kept: Any, got: Any) -> bool:
     """Whether values are those that were kept: floats within RTOL, all else exactly."""
     if isinstance(kept, dict):
-        return (
-            isinstance(got, dict)
-            and kept.keys() == got.keys()
-            and all(matches(kept[key], got[key]) for key in kept)
-        )
+        return isinstance(got, dict) and kept.keys() == got.keys() and all(matches(kept[key], got[key]) for key in kept)
     if isinstance(kept, list):
         return isinstance(got, list) and len(kept) == len(got) and all(map(matches, kept, got))
     if isinstance(kept, float):
@@ -224,9 +212,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reason", required=True, help="why the values may change, in a sentence")
     reason = parser.parse_args().reason
     for name, kinds in FILES.items():

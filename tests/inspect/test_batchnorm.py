@@ -39,9 +39,7 @@ def test_inference_is_what_the_layer_makes_of_the_test_images() -> None:
     np.testing.assert_allclose(layer.inference.output_mean, output.mean((0, 2, 3)), atol=1e-5)
     np.testing.assert_allclose(layer.inference.output_std, output.std((0, 2, 3), correction=0), rtol=1e-4)
     np.testing.assert_allclose(layer.inference.normalised_mean, normalised.mean((0, 2, 3)), atol=1e-5)
-    np.testing.assert_allclose(
-        layer.inference.normalised_std, normalised.std((0, 2, 3), correction=0), rtol=1e-4
-    )
+    np.testing.assert_allclose(layer.inference.normalised_std, normalised.std((0, 2, 3), correction=0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", [NETWORK, FLAT])

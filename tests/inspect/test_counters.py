@@ -84,8 +84,7 @@ def test_the_model_is_left_as_it_was(training, capfd):
     def everything():
         return {
             "state": {
-                name: (value.data_ptr(), value.dtype, value.tolist())
-                for name, value in model.state_dict().items()
+                name: (value.data_ptr(), value.dtype, value.tolist()) for name, value in model.state_dict().items()
             },
             "buffers": [name for name, _ in model.named_buffers()],
             "hooks": [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()],

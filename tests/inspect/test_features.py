@@ -55,9 +55,7 @@ def test_maps_are_those_of_the_layer_as_written(index: int) -> None:
 
 
 def test_layers_inside_residuals_and_the_residual_itself() -> None:
-    architecture = parse(
-        "conv 3x3 4 pad 1 | residual(conv 3x3 8 stride 2 pad 1 | bn; shortcut B) | gap | linear 3"
-    )
+    architecture = parse("conv 3x3 4 pad 1 | residual(conv 3x3 8 stride 2 pad 1 | bn; shortcut B) | gap | linear 3")
     predictor, image = predictor_of(architecture), pixels()
     body = feature_maps(predictor, image, "1.body.1").maps_CHW
     shortcut = feature_maps(predictor, image, "1.shortcut.bn").maps_CHW
@@ -162,9 +160,7 @@ def test_images_that_cannot_be_read_are_all_named_and_nothing_is_drawn(tmp_path:
     text = tmp_path / "text.png"
     text.write_text("not an image")
     with pytest.raises(ImageError) as caught:
-        draw_feature_maps(
-            predictor_of(COURSE), [photo, text, tmp_path / "none.png"], tmp_path / "out" / "maps.png"
-        )
+        draw_feature_maps(predictor_of(COURSE), [photo, text, tmp_path / "none.png"], tmp_path / "out" / "maps.png")
     assert [name for name in ("photo.png", "text.png", "none.png") if name in str(caught.value)] == [
         "text.png",
         "none.png",

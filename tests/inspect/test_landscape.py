@@ -31,9 +31,7 @@ def predictor_of(architecture: Architecture = NETWORK) -> Predictor:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, generator=generator)
             torch.nn.init.uniform_(module.bias, generator=generator)
-    return predictor_of_module(
-        model, architecture, ["a", "b", "c"], Normalisation((0.5,) * 3, (0.25,) * 3), SHAPE
-    )
+    return predictor_of_module(model, architecture, ["a", "b", "c"], Normalisation((0.5,) * 3, (0.25,) * 3), SHAPE)
 
 
 def some_images(number: int = 300) -> Split:
@@ -98,9 +96,7 @@ def test_every_filter_of_a_direction_is_as_long_as_the_network_s() -> None:
     assert list(weights) == ["0.weight", "3.depthwise.weight", "3.pointwise.weight", "6.weight"]
     direction = filter_normalised(weights, 0, 0)
     for name, weight in weights.items():
-        np.testing.assert_allclose(
-            direction[name].flatten(1).norm(dim=1), weight.flatten(1).norm(dim=1), rtol=1e-5
-        )
+        np.testing.assert_allclose(direction[name].flatten(1).norm(dim=1), weight.flatten(1).norm(dim=1), rtol=1e-5)
     assert not direction["0.weight"][1].any()
 
 
@@ -122,9 +118,7 @@ def test_directions_come_from_the_seed() -> None:
 
 def test_a_linear_model_s_surface_is_convex() -> None:
     """Cross-entropy is convex in the weights of a linear model, so it is in every plane."""
-    found = landscape(
-        predictor_of(parse("flatten | linear 3")), some_images(), LandscapeSettings(points=9), seed=2
-    )
+    found = landscape(predictor_of(parse("flatten | linear 3")), some_images(), LandscapeSettings(points=9), seed=2)
     assert found.smoothness.nonconvexity == 0
     assert found.smoothness.highest > found.smoothness.lowest
 

@@ -38,10 +38,7 @@ def test_no_other_number_of_workers_is_faster(cells: int, cores: int) -> None:
     def seconds(workers: int) -> float:
         return -(-cells // workers) / (cores // workers) ** THREADS_POWER
 
-    assert (
-        seconds(choose_workers(cells, cores))
-        <= min(seconds(one) for one in range(1, min(cells, cores) + 1)) + 1e-9
-    )
+    assert seconds(choose_workers(cells, cores)) <= min(seconds(one) for one in range(1, min(cells, cores) + 1)) + 1e-9
 
 
 def test_memory_limits_the_workers() -> None:
@@ -137,9 +134,7 @@ train(Recipe.load(Path(sys.argv[1])), options)
 
 
 @pytest.mark.slow
-def test_a_worker_trains_bitwise_what_a_process_of_its_own_trains(
-    launcher: LocalLauncher, tmp_path: Path
-) -> None:
+def test_a_worker_trains_bitwise_what_a_process_of_its_own_trains(launcher: LocalLauncher, tmp_path: Path) -> None:
     """One worker, one after the other: other seeds, threads, optimizers and random layers leave nothing behind."""
     dropout = {"arch": {"layers": "conv 3x3 4 | bn | relu | dropout 0.5 | flatten | linear 10"}}
     quick = {"train": {"epochs": 2, "batch_size": 32, "ema": 0.9}}
@@ -192,9 +187,7 @@ def test_a_worker_stays_on_its_cores_and_does_not_grow(launcher: LocalLauncher, 
         assert allowed == str(SLOT.cores[0])
 
 
-def test_a_stopped_job_is_saved_and_its_worker_takes_the_next(
-    launcher: LocalLauncher, tmp_path: Path
-) -> None:
+def test_a_stopped_job_is_saved_and_its_worker_takes_the_next(launcher: LocalLauncher, tmp_path: Path) -> None:
     long = job(tmp_path, {"train": {"epochs": 1000}})
     launcher.start(SLOT, long)
     wait_until(lambda: epochs_done(long) >= 1)
@@ -211,9 +204,7 @@ def test_a_stopped_job_is_saved_and_its_worker_takes_the_next(
 
 
 @pytest.mark.slow
-def test_what_goes_wrong_is_on_disk_and_does_not_hurt_the_next(
-    launcher: LocalLauncher, tmp_path: Path
-) -> None:
+def test_what_goes_wrong_is_on_disk_and_does_not_hurt_the_next(launcher: LocalLauncher, tmp_path: Path) -> None:
     """A bad recipe, lost data, a training that diverges: the same worker goes on. No memory, a bug: another does."""
     fine, brief = job(tmp_path, {"train": {"epochs": 1}}), {"train": {"epochs": 1}}
     end_of(launcher, fine)

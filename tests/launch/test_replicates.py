@@ -94,9 +94,7 @@ def test_a_finished_run_needs_no_data(recipe: Recipe, options: Options, tmp_path
     assert train_seeds(recipe, [1], options)[0].path == run.path
 
 
-def test_a_damaged_run_is_passed_over_and_said(
-    recipe: Recipe, options: Options, caplog: pytest.LogCaptureFixture
-):
+def test_a_damaged_run_is_passed_over_and_said(recipe: Recipe, options: Options, caplog: pytest.LogCaptureFixture):
     (run,) = train_seeds(recipe, [1], options)
     (run.path / "environment.json").unlink()
     (anew,) = train_seeds(recipe, [1], options)

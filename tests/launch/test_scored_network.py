@@ -95,9 +95,7 @@ def expected_logits(
     """Of the test images, from the arrays of a checkpoint; mean and std anew from the images trained on."""
     prefix = "averaged_model." if recipe.train.ema else "model."
     values = {
-        name.removeprefix(prefix): torch.from_numpy(value)
-        for name, value in arrays.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): torch.from_numpy(value) for name, value in arrays.items() if name.startswith(prefix)
     }
     places = json.loads((run / "splits.json").read_text())
     assert sorted(places["train"] + places["val"]) == list(range(48 + VAL))
@@ -106,9 +104,7 @@ def expected_logits(
     return logits_of(layers, values, images["x_test"], pixels.mean(0), pixels.std(0)).numpy()
 
 
-def check_is_of_the_second_epoch(
-    run: Path, recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def check_is_of_the_second_epoch(run: Path, recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path) -> None:
     (best_name, best), (last_name, last) = checkpoint(run, "best"), checkpoint(run, "last")
     assert (best_name, last_name) == (f"step-{2 * STEPS:08}", f"step-{EPOCHS * STEPS:08}")
     expected = expected_logits(recipe, best, images, run)
@@ -123,22 +119,16 @@ def check_is_of_the_second_epoch(
     log_p = expected - np.log(np.exp(expected).sum(axis=1, keepdims=True))
     assert finished.result["best_epoch"] == 2
     assert finished.accuracy("test") == pytest.approx(right.mean())
-    assert finished.result["loss"]["test"] == pytest.approx(
-        -log_p[np.arange(30), images["y_test"]].mean(), rel=1e-4
-    )
+    assert finished.result["loss"]["test"] == pytest.approx(-log_p[np.arange(30), images["y_test"]].mean(), rel=1e-4)
     for place in (3, 11):
         Image.fromarray(images["x_test"][place]).save(tmp_path / "photo.png")
         (prediction,) = finished.predict(tmp_path / "photo.png")
         assert int(prediction.label) == expected[place].argmax()
-        assert dict(prediction.ranking)[prediction.label] == pytest.approx(
-            np.exp(log_p[place]).max(), rel=1e-3
-        )
+        assert dict(prediction.ranking)[prediction.label] == pytest.approx(np.exp(log_p[place]).max(), rel=1e-3)
 
 
 @pytest.mark.usefixtures("_best_is_the_second_epoch")
-def test_the_best_epoch_is_scored_and_predicts(
-    recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def test_the_best_epoch_is_scored_and_predicts(recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path) -> None:
     run = train(recipe, Options(runs=tmp_path / "runs", threads=1)).path
     check_is_of_the_second_epoch(run, recipe, images, tmp_path)
 
@@ -157,9 +147,7 @@ def test_a_resumed_run_still_knows_its_best_epoch(
     check_is_of_the_second_epoch(run, recipe, images, tmp_path)
 
 
-def test_without_val_the_last_network_is_scored(
-    recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def test_without_val_the_last_network_is_scored(recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path) -> None:
     values = recipe.model_dump(mode="json", exclude_none=True)
     values["data"]["val"] = 0
     recipe = Recipe.from_dict(values)
@@ -167,18 +155,14 @@ def test_without_val_the_last_network_is_scored(
     name, last = checkpoint(run, "last")
     assert name == f"step-{EPOCHS * 4:08}"
     prefix = "averaged_model." if recipe.train.ema else "model."
-    values_of_last = {
-        n.removeprefix(prefix): torch.from_numpy(v) for n, v in last.items() if n.startswith(prefix)
-    }
+    values_of_last = {n.removeprefix(prefix): torch.from_numpy(v) for n, v in last.items() if n.startswith(prefix)}
     pixels = images["x_train"].reshape(-1, 3) / 255
     layers = recipe.arch.build(SHAPE, 3).layers
     expected = logits_of(layers, values_of_last, images["x_test"], pixels.mean(0), pixels.std(0)).numpy()
     np.testing.assert_allclose(RunFolder(run).logits("test").logits, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_replicates_are_scored_on_the_same_val(
-    recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def test_replicates_are_scored_on_the_same_val(recipe: Recipe, images: dict[str, np.ndarray], tmp_path: Path) -> None:
     """The places in `val` follow from the labels alone: a fifth of every class, drawn under seed 0."""
     assembled = [assemble(recipe.with_seed(seed), Options(runs=tmp_path, threads=1)) for seed in (1, 2)]
     first, second = (each.indices["val"].tolist() for each in assembled)

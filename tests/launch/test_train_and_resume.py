@@ -98,9 +98,7 @@ def assert_same(run: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16", "fp16"])
-def uninterrupted(
-    request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def uninterrupted(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole")
     return train(recipe_for(data, precision=request.param), one_thread(root)).path
 
@@ -245,9 +243,7 @@ def test_memory_that_runs_out_is_named(data: Path, tmp_path: Path, monkeypatch: 
 
 def test_a_network_that_does_not_fit_the_data_fails_before_a_run_exists(data: Path, tmp_path: Path) -> None:
     recipe = recipe_for(data, arch={"layers": "flatten | linear 7"})
-    with pytest.raises(
-        CnnlabError, match=r"its output is \(7,\), but .* has 3 classes; end it with `linear 3`"
-    ):
+    with pytest.raises(CnnlabError, match=r"its output is \(7,\), but .* has 3 classes; end it with `linear 3`"):
         train(recipe, one_thread(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
 

@@ -54,9 +54,7 @@ def test_outputs_are_kept_and_name_no_machine(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_are_numbered_as_the_course_does(name):
-    titles = re.findall(
-        r"^## (Step.*):", (ROOT / "source" / f"{name}.py").read_text().replace("# ##", "##"), re.M
-    )
+    titles = re.findall(r"^## (Step.*):", (ROOT / "source" / f"{name}.py").read_text().replace("# ##", "##"), re.M)
     assert sorted({int(number) for title in titles for number in re.findall(r"\d", title)}) == STEPS[name]
 
 
@@ -103,9 +101,7 @@ def test_the_loop_of_lab_1_is_its_recipe(tmp_path, monkeypatch):
         names["run_epoch"]([batch], learn=True)
         expected = network_of(engine)
         for name, tensor in names["net"].state_dict().items():
-            np.testing.assert_allclose(
-                tensor.numpy(), expected[name], rtol=1e-5, atol=2e-6, err_msg=f"{step} {name}"
-            )
+            np.testing.assert_allclose(tensor.numpy(), expected[name], rtol=1e-5, atol=2e-6, err_msg=f"{step} {name}")
     assert len(batches) == engine.steps_per_epoch == 3
     # Too small to be seen in three steps: a millionth of a weight in each.
     assert {group["weight_decay"] for group in names["optimizer"].param_groups} == {recipe.optim.weight_decay}
@@ -116,9 +112,7 @@ def network_of(engine):
 
 
 def test_cells_of_a_source():
-    source = (
-        "# for readers\n\n# %% [markdown]\n# # Title\n#\n# text\n\n# %%\na = 1\n\n\n# %%\nb  # %% no mark\n"
-    )
+    source = "# for readers\n\n# %% [markdown]\n# # Title\n#\n# text\n\n# %%\na = 1\n\n\n# %%\nb  # %% no mark\n"
     cells = cells_of(source)
     assert [(cell["cell_type"], cell["source"]) for cell in cells] == [
         ("markdown", "# Title\n\ntext"),

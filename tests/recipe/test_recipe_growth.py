@@ -76,9 +76,7 @@ def test_hashes_are_those_of_old(stored: dict) -> None:
 
 def test_the_presets_are_the_experiments_they_were() -> None:
     stored = {one["what"]: one["hash"] for one in STORED}
-    assert {
-        name: Recipe.named(name).hash for name in preset_names() if name in stored
-    }.items() <= stored.items()
+    assert {name: Recipe.named(name).hash for name in preset_names() if name in stored}.items() <= stored.items()
     assert len(stored) >= 12 + len(preset_names())
 
 
@@ -157,9 +155,7 @@ def test_a_newer_schema_is_one_clear_error(tmp_path: Path) -> None:
         lambda: Recipe.load("simplenn", [f"schema={SCHEMA + 1}"]),
         lambda: Recipe.named("simplenn", schema=SCHEMA + 1),
     ):
-        with pytest.raises(
-            RecipeError, match=f"received {SCHEMA + 1}, this cnnlab knows recipes up to"
-        ) as caught:
+        with pytest.raises(RecipeError, match=f"received {SCHEMA + 1}, this cnnlab knows recipes up to") as caught:
             load()
         assert len(caught.value.problems) == 1
 

@@ -212,9 +212,7 @@ BAD = [[[1]], {"x": 1}, datetime.date(2020, 1, 1), float("nan"), float("inf"), b
 def mutations(draw: st.DrawFn) -> tuple[str, str, dict[str, Any]]:
     """A preset and one change that makes it wrong: a bad value at a leaf, or a key that does not exist."""
     preset = draw(st.sampled_from(preset_names()))
-    path = draw(
-        st.sampled_from([path for path, _ in leaves(Recipe.named(preset).model_dump(exclude_none=True))])
-    )
+    path = draw(st.sampled_from([path for path, _ in leaves(Recipe.named(preset).model_dump(exclude_none=True))]))
     if draw(st.booleans()):
         value = draw(st.sampled_from(BAD))
     else:

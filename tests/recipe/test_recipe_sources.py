@@ -42,21 +42,13 @@ def test_toml_round_trips(preset: str, overrides: list[str], tmp_path: Path) -> 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 rates = st.floats(1e-12, 1.0, exclude_max=True)
 recipe_values = st.fixed_dictionaries(
-    {
-        "optim": st.fixed_dictionaries(
-            {"name": st.just("adamw"), "lr": rates, "betas": st.tuples(*[rates] * 2)}
-        )
-    },
+    {"optim": st.fixed_dictionaries({"name": st.just("adamw"), "lr": rates, "betas": st.tuples(*[rates] * 2)})},
     optional={
         "description": texts,
         "seed": st.integers(0, 2**63 - 1),
         "data": st.fixed_dictionaries({"val": st.integers(0, 5000) | rates}),
-        "augment": st.fixed_dictionaries(
-            {}, optional={"crop": st.just({"padding": 2}), "flip": st.just("none")}
-        ),
-        "schedule": st.fixed_dictionaries(
-            {"name": st.just("multistep"), "milestones": st.just([8, "500it", "50%"])}
-        ),
+        "augment": st.fixed_dictionaries({}, optional={"crop": st.just({"padding": 2}), "flip": st.just("none")}),
+        "schedule": st.fixed_dictionaries({"name": st.just("multistep"), "milestones": st.just([8, "500it", "50%"])}),
     },
 )
 
@@ -148,9 +140,7 @@ def test_an_override_cannot_bring_a_second_line() -> None:
         ({"a.toml": 'name = "a"'}, "arch: missing"),
     ],
 )
-def test_bad_files(
-    files: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_files(files: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():
         write(tmp_path, name, text)

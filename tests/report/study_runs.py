@@ -84,6 +84,4 @@ def verdicts_on(runs: Mapping[str, Mapping[int, RunFolder]]) -> tuple[Verdict, .
 def make_facts(runs: Mapping[str, Mapping[int, RunFolder]], absent: Sequence[Absent] = ()) -> StudyFacts:
     arms = tuple(ArmFacts(name, RECIPES[name], of_arm) for name, of_arm in runs.items())
     commands = ("cnnlab report lab --pdf",)
-    return StudyFacts(
-        "lab", "Does it help?", BASE, arms, tuple(absent), verdicts_on(runs), PUBLISHED, commands
-    )
+    return StudyFacts("lab", "Does it help?", BASE, arms, tuple(absent), verdicts_on(runs), PUBLISHED, commands)

@@ -70,19 +70,11 @@ def shown(source: str) -> str:
 def test_escaped_text_is_inert_and_shows_what_was_written(text: str):
     source = escape_latex(text)
     without_mathematics = re.sub(r"\\ensuremath\{(\\[A-Za-z]+|\\sqrt\{\}|[\^_]?.)\}", " ", source)
-    read(
-        re.sub(r"[~]|\\-", " ", without_mathematics)
-        if set(text) & set(MADE_OF_SIGNS)
-        else without_mathematics
-    )
+    read(re.sub(r"[~]|\\-", " ", without_mathematics) if set(text) & set(MADE_OF_SIGNS) else without_mathematics)
     composed = unicodedata.normalize("NFC", text)
-    plain = "".join(
-        letter for letter in composed if letter.isascii() and letter.isprintable() and letter != " "
-    )
+    plain = "".join(letter for letter in composed if letter.isascii() and letter.isprintable() and letter != " ")
     back = re.sub(r"\[U\+[0-9A-F]{4,}\]", "", shown(source))
-    assert plain == "".join(
-        letter for letter in back if letter.isascii() and letter.isprintable() and letter != " "
-    )
+    assert plain == "".join(letter for letter in back if letter.isascii() and letter.isprintable() and letter != " ")
 
 
 @settings(max_examples=200, deadline=None)
@@ -236,9 +228,7 @@ def test_pdflatex_sets_the_document(document, tmp_path):
 @needs_tex
 def test_pdflatex_has_every_letter_that_is_not_replaced(tmp_path):
     letters = [*map(chr, range(0x20, 0x180)), *SPECIAL, "東"]
-    paragraphs = [
-        Paragraph(f"a{letter} `a{letter}` **a{letter}**") for letter in letters if letter not in "\n`"
-    ]
+    paragraphs = [Paragraph(f"a{letter} `a{letter}` **a{letter}**") for letter in letters if letter not in "\n`"]
     log = set_by_pdflatex(Document("t", "s", (Section("x", tuple(paragraphs)),)), tmp_path)
     assert "Missing character" not in log
 
@@ -265,9 +255,7 @@ def test_nothing_reaches_over_the_margin(tmp_path):
     blocks = (
         Table(header, rows, f"Differences to {name}: {address}"),
         Paragraph(f"{name} against {name}, source: {address}"),
-        Table(
-            ("layer", *[f"`weight_decay=0.000{n}`" for n in range(6)]), (("x", *["0.22%"] * 6),), "Weights."
-        ),
+        Table(("layer", *[f"`weight_decay=0.000{n}`" for n in range(6)]), (("x", *["0.22%"] * 6),), "Weights."),
         Bullets((f"**1** {name} > {name} by 0.05",)),
         Code("cnnlab train --set " + "x" * 200 + "\n" + "word " * 60),
     )

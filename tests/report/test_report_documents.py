@@ -23,9 +23,7 @@ def document(tmp_path: Path) -> Document:
     figure = tmp_path / "curve.svg"
     figure.write_text(SVG)
     blocks = (
-        Paragraph(
-            "Trained with `lr = 0.1`, **once**; <b>5 < 6</b> & #panic() [a link](https://example.org)."
-        ),
+        Paragraph("Trained with `lr = 0.1`, **once**; <b>5 < 6</b> & #panic() [a link](https://example.org)."),
         Bullets(("first", "second $x$ @label")),
         Table(("arm", "test"), (("base", "64.1%"), ("+ bn *", "70.0 ± 0.2%")), "Two arms."),
         Picture(figure, "A curve.", "a black rectangle", 0.5),
@@ -64,9 +62,7 @@ def test_html_holds_everything_and_loads_nothing(document: Document, tmp_path: P
     sources = [attributes["src"] for _, attributes in read.tags if "src" in attributes]
     assert [source[:26] for source in sources] == ["data:image/svg+xml;base64,"]
     assert not re.search(r"(src|href)=\"(?!data:|https://example\.org)", page)
-    numbers = [
-        attributes for tag, attributes in read.tags if tag == "td" and attributes.get("class") == "number"
-    ]
+    numbers = [attributes for tag, attributes in read.tags if tag == "td" and attributes.get("class") == "number"]
     assert len(numbers) == 2
 
 
@@ -87,14 +83,10 @@ def test_two_prints_of_a_report_are_equal(document: Document, tmp_path: Path):
 @given(text=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30))
 def test_any_text_is_a_string_of_typst_s(text: str):
     source = f"#metadata({typst_string(text)})<it>"
-    assert typst.query(source.encode(), "<it>", field="value", one=True) == json.dumps(
-        text, ensure_ascii=False
-    )
+    assert typst.query(source.encode(), "<it>", field="value", one=True) == json.dumps(text, ensure_ascii=False)
 
 
-@pytest.mark.parametrize(
-    "text", ["#panic()", "] #panic() [", "a;b", "**x** `#panic()`; y", "*a*(b)", "$x$ // no"]
-)
+@pytest.mark.parametrize("text", ["#panic()", "] #panic() [", "a;b", "**x** `#panic()`; y", "*a*(b)", "$x$ // no"])
 def test_nothing_in_a_text_is_obeyed(text: str):
     typst.compile(f"[{inline_typst(text)}]".encode())
 

@@ -93,9 +93,7 @@ def test_equal_reports_are_equal_files(tmp_path: Path) -> None:
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1).map("a {} 1. z".format))
 def test_plain_text_is_shown_letter_by_letter(text: str) -> None:
-    literal = "".join(
-        f"\\{letter}" if letter in "\\`*_[]<>&!" else letter for letter in text
-    )  # for the report
+    literal = "".join(f"\\{letter}" if letter in "\\`*_[]<>&!" else letter for letter in text)  # for the report
     shown = inline_markdown(literal)
     assert "$" not in shown  # Jupyter would set mathematics
     read = Text(shown)
@@ -103,9 +101,7 @@ def test_plain_text_is_shown_letter_by_letter(text: str) -> None:
     assert read.tags == ["p"]
 
 
-@pytest.mark.parametrize(
-    "text", ["1. one", "- one", "+ one", "2) two", "# no heading", "> quote", "=== rule"]
-)
+@pytest.mark.parametrize("text", ["1. one", "- one", "+ one", "2) two", "# no heading", "> quote", "=== rule"])
 def test_a_paragraph_stays_one(text: str) -> None:
     read = Text(inline_markdown(text))
     assert (read.tags, read.text.strip()) == (["p"], text)

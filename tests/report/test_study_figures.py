@@ -18,35 +18,22 @@ def rows(*accuracies: float | None) -> list[dict]:
     return [{"epoch": n, "val_accuracy": a, "val_loss": a} for n, a in enumerate(accuracies, start=1)]
 
 
-TWELVE = {
-    f"an arm with quite a long name, number {n}": [rows(0.1, 0.05 * n), rows(0.2, 0.06 * n)]
-    for n in range(12)
-}
+TWELVE = {f"an arm with quite a long name, number {n}": [rows(0.1, 0.05 * n), rows(0.2, 0.06 * n)] for n in range(12)}
 
 
 def outside(figure) -> list[str]:
     """Texts that are not wholly inside the figure."""
     figure.draw_without_rendering()
-    texts = [
-        text for axes in figure.axes for text in (axes.xaxis.label, axes.yaxis.label, axes.title, *axes.texts)
-    ]
+    texts = [text for axes in figure.axes for text in (axes.xaxis.label, axes.yaxis.label, axes.title, *axes.texts)]
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())  # ticks beyond are there, but not drawn
             texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     texts += [text for legend in legends for text in legend.get_texts()]
-    boxes = [
-        (text.get_text(), text.get_window_extent())
-        for text in texts
-        if text.get_text() and text.get_visible()
-    ]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
     low, high = figure.bbox.x0 - 1, figure.bbox.x1 + 1
-    return [
-        text
-        for text, box in boxes
-        if box.x0 < low or box.x1 > high or box.y0 < -1 or box.y1 > figure.bbox.y1 + 1
-    ]
+    return [text for text, box in boxes if box.x0 < low or box.x1 > high or box.y0 < -1 or box.y1 > figure.bbox.y1 + 1]
 
 
 def test_a_curve_is_the_mean_and_its_band_spans_the_seeds():
@@ -89,9 +76,7 @@ def test_no_text_is_cut_off(figure):
 
 def test_twelve_arms_have_twelve_looks():
     lines = mean_curves(TWELVE).axes[0].lines
-    assert (
-        len({(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in lines}) == 12
-    )
+    assert len({(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in lines}) == 12
 
 
 @pytest.mark.parametrize(

@@ -66,13 +66,7 @@ def said(blocks: Iterable) -> str:
     """The running text and the lists of some blocks."""
     parts = []
     for block in blocks:
-        parts += (
-            [block.text]
-            if isinstance(block, Paragraph)
-            else block.items
-            if isinstance(block, Bullets)
-            else []
-        )
+        parts += [block.text] if isinstance(block, Paragraph) else block.items if isinstance(block, Bullets) else []
     return "\n".join(parts)
 
 
@@ -98,10 +92,7 @@ def test_means_and_intervals_are_those_of_scipy(whole, runs):
 
 def test_differences_are_paired_by_seed_and_corrected_over_the_column(whole, runs):
     table = section(whole, "Results").blocks[2]
-    vals = {
-        name: np.array([run.result.accuracy["val"] for run in of_arm.values()])
-        for name, of_arm in runs.items()
-    }
+    vals = {name: np.array([run.result.accuracy["val"] for run in of_arm.values()]) for name, of_arm in runs.items()}
     ps = [stats.ttest_rel(vals[name], vals["base"]).pvalue for name in ("aug_&_flip", "L1")]
     smaller, larger = sorted(ps)
     expected = [min(1, 2 * smaller), max(larger, min(1, 2 * smaller))]
@@ -128,9 +119,7 @@ def test_the_answer_claims_what_the_verdicts_say_and_no_more(runs):
     facts = make_facts(runs)
     text = said(answer(facts))
     assert text.startswith("All 3 claims of the study are decided.")
-    assert (
-        text.index("**Confirmed**") < text.index("helps") < text.index("**Refuted**") < text.index("5 points")
-    )
+    assert text.index("**Confirmed**") < text.index("helps") < text.index("**Refuted**") < text.index("5 points")
     undecided = tuple(replace(verdict, verdict="undecided") for verdict in facts.verdicts)
     text = said(answer(replace(facts, verdicts=undecided))).lower()
     assert text.startswith("none of the 3 claims of the study is decided.")
@@ -175,16 +164,13 @@ def test_a_study_without_runs_has_a_report(tmp_path):
 
 def test_without_claims_the_answer_decides_nothing(runs):
     text = said(answer(replace(make_facts(runs), verdicts=())))
-    assert text == (
-        "The study makes no claim, so nothing is decided: the tables describe the results of the runs."
-    )
+    assert text == ("The study makes no claim, so nothing is decided: the tables describe the results of the runs.")
 
 
 def test_directions_of_published_figures(runs):
     def directions(**figures: float) -> dict[str, str]:
         published = tuple(
-            Published({"aug": "aug_&_flip"}.get(arm, arm), "best_val", value, "x")
-            for arm, value in figures.items()
+            Published({"aug": "aug_&_flip"}.get(arm, arm), "best_val", value, "x") for arm, value in figures.items()
         )
         table = published_section(replace(make_facts(runs), published=published)).blocks[0]
         return {row[0]: row[-1] for row in table.rows}

@@ -73,9 +73,7 @@ def small(optimizer: str, *changes: dict, batch_size: int = 10) -> Recipe:
 
 
 def codes(base: Recipe, *arms: Recipe) -> dict[str, str]:
-    facts = StudyFacts(
-        "s", "?", base, tuple(ArmFacts(str(n), recipe) for n, recipe in enumerate([base, *arms]))
-    )
+    facts = StudyFacts("s", "?", base, tuple(ArmFacts(str(n), recipe) for n, recipe in enumerate([base, *arms])))
     return {block.caption: block.text for block in code_section(facts).blocks if isinstance(block, Code)}
 
 
@@ -109,17 +107,13 @@ def engine_weights(recipe: Recipe) -> dict[str, np.ndarray]:
         engine.start_epoch(epoch)
         for step in range(steps):
             at = epoch * steps + step
-            engine.train_step(
-                step, lr_at(recipe.schedule, recipe.optim.lr, at, steps, recipe.train.epochs * steps)
-            )
+            engine.train_step(step, lr_at(recipe.schedule, recipe.optim.lr, at, steps, recipe.train.epochs * steps))
     return engine.state()
 
 
 def assert_same(names: dict, state: dict[str, np.ndarray]) -> None:
     """The programs' network, and average if there is one, are the engine's within float32."""
-    networks = {"model": names["model"]} | (
-        {"averaged_model": names["average"]} if "average" in names else {}
-    )
+    networks = {"model": names["model"]} | ({"averaged_model": names["average"]} if "average" in names else {})
     for prefix, network in networks.items():
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():
@@ -211,9 +205,7 @@ def test_what_is_left_out_is_said():
 def test_networks_are_shown_where_arms_have_different_ones(tmp_path):
     runs = make_runs(tmp_path, (1,))
     facts = make_facts(runs)
-    assert not any(
-        "compared" in block.caption for block in code_section(facts).blocks if isinstance(block, Code)
-    )
+    assert not any("compared" in block.caption for block in code_section(facts).blocks if isinstance(block, Code))
     deep = ArmFacts("20 layers", Recipe.named("resnet20"))
     blocks = code_section(replace(facts, arms=(*facts.arms, deep))).blocks
     (shown,) = (block.text for block in blocks if "compared" in getattr(block, "caption", ""))

@@ -96,9 +96,7 @@ def test_a_study_finds_the_complete_ones_by_hash(old: Path) -> None:
             "base": "demo",
             "seeds": [1],
             "arm": arms,
-            "claim": [
-                {"left": "old-with-val", "relation": ">", "right": "old-without-val", "metric": "test"}
-            ],
+            "claim": [{"left": "old-with-val", "relation": ">", "right": "old-without-val", "metric": "test"}],
         }
     )
     standing = read_study(study, old)
@@ -110,9 +108,7 @@ def test_a_study_finds_the_complete_ones_by_hash(old: Path) -> None:
     assert standing.notes == ["not recorded, so not known: host, workers of 2 runs"]
 
 
-@pytest.mark.parametrize(
-    "name", ["environment.json", "result.json", "status.json", "recipe.toml", "metrics.jsonl"]
-)
+@pytest.mark.parametrize("name", ["environment.json", "result.json", "status.json", "recipe.toml", "metrics.jsonl"])
 def test_an_index_goes_on_without_a_damaged_run_and_says_which(
     old: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -113,9 +113,7 @@ def test_every_damaged_byte_is_noticed_and_the_older_checkpoint_used(
     assert checkpoints.load(folder, "last").step == 2
 
 
-def test_a_damaged_pointer_costs_nothing_but_a_warning(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_pointer_costs_nothing_but_a_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(folder, 1, best=True)
     save(folder, 2)
     for content in (b"", b"[]", b'{"name": "../../etc", "manifest": ""}', b"\xff"):

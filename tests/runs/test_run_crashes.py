@@ -119,9 +119,7 @@ def test_a_metrics_row_that_does_not_fit_leaves_the_file_as_it_was(
     writer.stop("interrupted", "test")
 
 
-def test_a_run_that_cannot_be_finished_is_not_complete(
-    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_cannot_be_finished_is_not_complete(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     replace, renamed = os.replace, []
 
     def refuse_the_marker(source: str, target: Path) -> None:

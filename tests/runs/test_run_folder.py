@@ -52,9 +52,7 @@ def test_a_root_that_cannot_be_written_fails_before_anything(tmp_path: Path, rec
         RunWriter.create(tmp_path / "file" / "runs", recipe, environment_of(recipe))
 
 
-def test_a_failing_creation_leaves_nothing(
-    root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_creation_leaves_nothing(root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     replace, calls = os.replace, []
 
     def fail_third(source: str, target: Path) -> None:
@@ -118,9 +116,7 @@ def test_missing_and_damaged_predictions_say_so(writer: RunWriter) -> None:
         (StorageError("read-only file system"), "failed"),
     ],
 )
-def test_leaving_by_an_error_records_it_and_lets_go(
-    writer: RunWriter, error: BaseException, state: str
-) -> None:
+def test_leaving_by_an_error_records_it_and_lets_go(writer: RunWriter, error: BaseException, state: str) -> None:
     with pytest.raises(type(error)), writer:
         raise error
     status = RunFolder(writer.path).status
@@ -249,14 +245,10 @@ def test_a_damaged_status_is_a_run_error(writer: RunWriter) -> None:
         _ = RunFolder(writer.path).status
 
 
-def test_find_run_by_path_id_prefix_and_last(
-    root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_find_run_by_path_id_prefix_and_last(root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = []
     for name in ("zebra", "apple", "apricot"):
-        with RunWriter.create(
-            root, recipe.model_copy(update={"name": name}), environment_of(recipe)
-        ) as writer:
+        with RunWriter.create(root, recipe.model_copy(update={"name": name}), environment_of(recipe)) as writer:
             ids.append(writer.path.name)
     assert find_run(root, str(root / ids[0])).id == ids[0]
     assert find_run(root, ids[1]).id == ids[1]

@@ -24,9 +24,7 @@ def runs(root: Path) -> Path:
         with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
             for epoch in (1, 2, 3):
                 accuracy = (0.5, 0.7, 0.6)[epoch - 1] + seed / 100
-                writer.append_metrics(
-                    {"epoch": epoch, "val_accuracy": accuracy, "elapsed_seconds": 2.0 * epoch}
-                )
+                writer.append_metrics({"epoch": epoch, "val_accuracy": accuracy, "elapsed_seconds": 2.0 * epoch})
             accuracy = {"val": 0.6999 + seed / 100, "test": 0.5 + lr}
             writer.finish(result_of(best_epoch=2, accuracy=accuracy))
     recipe = Recipe.named("simplenn-bn")
@@ -60,9 +58,7 @@ def test_damaged_runs_are_listed_with_what_they_have(runs: Path) -> None:
     assert len(query(runs, "select * from runs").rows) == 3
 
 
-@pytest.mark.parametrize(
-    "file", ["recipe.toml", "metrics.jsonl", "status.json", "environment.json", "result.json"]
-)
+@pytest.mark.parametrize("file", ["recipe.toml", "metrics.jsonl", "status.json", "environment.json", "result.json"])
 @pytest.mark.parametrize("content", [b"\xff{\n", b"7\n"])
 def test_one_damaged_file_is_shown_and_hides_no_other_run(runs: Path, file: str, content: bytes) -> None:
     damaged = runs / list_runs(runs)[0]["id"]
@@ -100,9 +96,7 @@ def test_columns_of_mixed_kinds_become_numbers_or_text(root: Path) -> None:
         recipe = Recipe.named("simplenn", data={"val": val})
         with RunWriter.create(root, recipe, environment_of(recipe, device={"name": str(val)})):
             pass
-    assert query(root, "select max(data_val), typeof(any_value(data_val)) from runs").rows == (
-        (5000.0, "DOUBLE"),
-    )
+    assert query(root, "select max(data_val), typeof(any_value(data_val)) from runs").rows == ((5000.0, "DOUBLE"),)
     recipe = Recipe.named("simplenn")
     with RunWriter.create(root, recipe, environment_of(recipe, device={"name": "gpu"})):
         pass
@@ -150,8 +144,7 @@ def test_flatten() -> None:
 
 def test_at_equal_accuracy_the_lower_loss_is_best_then_the_first() -> None:
     rows = [
-        {"epoch": e, "val_accuracy": 0.5, "val_loss": loss}
-        for e, loss in ((1, None), (2, 0.3), (3, 0.2), (4, 0.2))
+        {"epoch": e, "val_accuracy": 0.5, "val_loss": loss} for e, loss in ((1, None), (2, 0.3), (3, 0.2), (4, 0.2))
     ]
     assert best_row(rows) == rows[2]
     assert best_row([{"epoch": 1, "val_accuracy": None}]) is None
@@ -196,8 +189,6 @@ def test_a_file_that_cannot_be_read_hides_no_other_run(runs: Path, name: str) ->
 
 def test_an_integer_of_any_size_makes_a_column_of_text(runs: Path) -> None:
     for value in (2**60, 2**70):
-        (sorted(runs.iterdir())[0] / "metrics.jsonl").write_text(
-            f'{{"epoch": 1, "elapsed_seconds": {value}}}\n'
-        )
+        (sorted(runs.iterdir())[0] / "metrics.jsonl").write_text(f'{{"epoch": 1, "elapsed_seconds": {value}}}\n')
         answer = query(runs, "select elapsed_seconds from metrics where elapsed_seconds::double > 100")
         assert answer.rows[0][0] in (float(value), str(value))

@@ -24,9 +24,7 @@ def epochs(updates: list[Update]) -> list[int]:
 
 def test_two_watchers_are_told_every_epoch_once_and_the_end(writer: RunWriter) -> None:
     run, told = RunFolder(writer.path), ([], [])  # type: tuple[list[Update], list[Update]]
-    threads = [
-        threading.Thread(target=lambda mine=mine: mine.extend(watch(run, every=0.01))) for mine in told
-    ]
+    threads = [threading.Thread(target=lambda mine=mine: mine.extend(watch(run, every=0.01))) for mine in told]
     for thread in threads:
         thread.start()
     for epoch in range(1, 31):

@@ -121,9 +121,7 @@ def refuse_constant(name: str) -> None:
 
 
 def test_json_has_null_for_numbers_that_are_not_finite(runs: Path) -> None:
-    sql = (
-        "select 'nan'::double as a, -'inf'::float as b, [1.5, 'nan'::double] as c, {'d': 'inf'::double} as e"
-    )
+    sql = "select 'nan'::double as a, -'inf'::float as b, [1.5, 'nan'::double] as c, {'d': 'inf'::double} as e"
     text = "\n".join(call(runs, "query", sql, "--json"))
     rows = json.loads(text, parse_constant=refuse_constant)
     assert rows == [{"a": None, "b": None, "c": [1.5, None], "e": {"d": None}}]

@@ -62,18 +62,13 @@ def test_the_table_of_squeezenet() -> None:
 
 
 def counted(study: str) -> dict[str, Trace]:
-    return {
-        arm.name: arm.recipe.arch.build((3, 32, 32), 10).trace((3, 32, 32))
-        for arm in Study.load(study).arms()
-    }
+    return {arm.name: arm.recipe.arch.build((3, 32, 32), 10).trace((3, 32, 32)) for arm in Study.load(study).arms()}
 
 
 def test_early_and_late_downsampling_differ_in_nothing_but_where() -> None:
     arms, comment = counted("claims-downsampling"), (LIBRARY / "claims-downsampling.toml").read_text()
     assert {arm.parameters for arm in arms.values()} == {11_226}
-    assert [row.label for row in arms["early"].rows if row.macs] == [
-        row.label for row in arms["late"].rows if row.macs
-    ]
+    assert [row.label for row in arms["early"].rows if row.macs] == [row.label for row in arms["late"].rows if row.macs]
     for arm, share in (("early", 0.21), ("late", 0.37)):
         assert f"{arms[arm].macs:,} MACs" in comment or f"{arms[arm].macs:,} for" in comment
         convolutions = [row.macs for row in arms[arm].rows if row.label.startswith("conv")]
@@ -91,9 +86,7 @@ def test_the_ratio_of_depthwise_separable_convolutions() -> None:
     assert whole[0] / whole[1] == pytest.approx(6.1, abs=0.05)
     assert replaced[0] / replaced[1] == pytest.approx(8.0, abs=0.05)
     for channels, ratio in ((64, 7.9), (128, 8.4)):
-        regular, separable = (
-            trace(f"{kind} 3x3 {channels} pad 1", channels, 16).macs for kind in ("conv", "sepconv")
-        )
+        regular, separable = (trace(f"{kind} 3x3 {channels} pad 1", channels, 16).macs for kind in ("conv", "sepconv"))
         assert regular / separable == pytest.approx(1 / (1 / channels + 1 / 9))
         assert regular / separable == pytest.approx(ratio, abs=0.05)
 

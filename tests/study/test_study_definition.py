@@ -101,9 +101,7 @@ def test_overrides_change_the_base_of_all_arms(tmp_path: Path) -> None:
 def test_a_base_of_its_own_may_extend_a_file_beside_the_study(tmp_path: Path) -> None:
     (tmp_path / "ours.toml").write_text('extends = "simplenn"\n[optim]\nlr = 0.3\n')
     file = tmp_path / "mine.toml"
-    file.write_text(
-        'question = "?"\n[base]\nextends = "ours.toml"\ntrain.epochs = 2\n[[arm]]\nname = "as it is"\n'
-    )
+    file.write_text('question = "?"\n[base]\nextends = "ours.toml"\ntrain.epochs = 2\n[[arm]]\nname = "as it is"\n')
     recipe = Study.load(file).arms()[0].recipe
     assert (recipe.optim.lr, recipe.train.epochs) == (0.3, 2)
 
@@ -201,9 +199,7 @@ def test_unknown_study_names_the_nearest() -> None:
     excluded=st.lists(st.dictionaries(st.integers(0, 2), st.integers(0, 2), min_size=1), max_size=3),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_grid_is_the_product_without_what_is_excluded(
-    sizes: list[int], excluded: list[dict[int, int]]
-) -> None:
+def test_the_grid_is_the_product_without_what_is_excluded(sizes: list[int], excluded: list[dict[int, int]]) -> None:
     factors = {f"f{number}": list(range(size)) for number, size in enumerate(sizes)}
     patterns = [{f"f{k}": v for k, v in one.items()} for one in excluded]
     expected = [
@@ -237,6 +233,4 @@ def test_a_study_written_as_toml_is_the_study(name: str, tmp_path: Path) -> None
     path.write_text(study.to_toml())
     again = Study.load(path)
     assert again == study
-    assert study.to_search or [arm.recipe.hash for arm in again.arms()] == [
-        arm.recipe.hash for arm in study.arms()
-    ]
+    assert study.to_search or [arm.recipe.hash for arm in again.arms()] == [arm.recipe.hash for arm in study.arms()]

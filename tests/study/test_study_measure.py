@@ -36,9 +36,7 @@ def smooth() -> Study:
 
 def store(run: RunFolder, number: float, settings: dict[str, Any] | None = None) -> None:
     standard = {"images": 1000, "points": 21, "span": 1.0, "directions": None}
-    write_measurement(
-        run, "landscape", {"settings": settings or standard, "numbers": {"nonconvexity": number}}
-    )
+    write_measurement(run, "landscape", {"settings": settings or standard, "numbers": {"nonconvexity": number}})
 
 
 def trained(study: Study, root: Path) -> StudyRuns:
@@ -48,9 +46,7 @@ def trained(study: Study, root: Path) -> StudyRuns:
     return read_study(study, root)
 
 
-def test_only_arms_of_claims_and_only_what_is_missing_or_made_otherwise(
-    smooth: Study, tmp_path: Path
-) -> None:
+def test_only_arms_of_claims_and_only_what_is_missing_or_made_otherwise(smooth: Study, tmp_path: Path) -> None:
     runs = trained(smooth, tmp_path)
     assert smooth.measurements == {"landscape": ("lr=0.02", "lr=0.01")}
     named = [run for arm in ("lr=0.02", "lr=0.01") for run in runs.finished[arm].values()]

@@ -109,9 +109,7 @@ def test_lost_data_are_said(tmp_path: Path) -> None:
     assert any("gone" in problem for problem in plan.problems)
 
 
-def test_a_probe_is_one_epoch_of_each_unknown_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_probe_is_one_epoch_of_each_unknown_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
 
     def train(recipe: Recipe, options: Options) -> SimpleNamespace:

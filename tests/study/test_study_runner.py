@@ -19,9 +19,7 @@ from cnnlab.study.session import StudyOptions
 ALL = ["lr=0.01, seed 1", "lr=0.02, seed 1", "lr=0.01, seed 2", "lr=0.02, seed 2"]
 
 
-def test_every_cell_is_trained_seed_by_seed_and_only_once(
-    study: Study, options: StudyOptions, told: Told
-) -> None:
+def test_every_cell_is_trained_seed_by_seed_and_only_once(study: Study, options: StudyOptions, told: Told) -> None:
     launcher = FakeLauncher(options.root)
     runs = run_study(study, options, told, launcher=launcher)
     assert runs.counts["complete"] == 4
@@ -30,9 +28,7 @@ def test_every_cell_is_trained_seed_by_seed_and_only_once(
     assert len(launcher.jobs) == 4
 
 
-def test_seeds_are_added_without_training_the_others_again(
-    study: Study, options: StudyOptions, told: Told
-) -> None:
+def test_seeds_are_added_without_training_the_others_again(study: Study, options: StudyOptions, told: Told) -> None:
     launcher = FakeLauncher(options.root)
     run_study(study, options, told, launcher=launcher)
     runs = run_study(study, options, told, seeds=(1, 2, 3), launcher=launcher)
@@ -103,20 +99,14 @@ def test_a_killed_worker_goes_on_once(study: Study, options: StudyOptions, told:
     runs = run_study(study, options, told, launcher=launcher)
     assert runs.counts["complete"] == 4
     assert len(launcher.jobs) == 8
-    assert all(
-        job.resume for job in launcher.jobs if launcher.jobs.count(job) == 1 and job.resume is not None
-    )
+    assert all(job.resume for job in launcher.jobs if launcher.jobs.count(job) == 1 and job.resume is not None)
     assert "end lr=0.01, seed 1: killed by signal 9; it is continued" in told.lines
 
 
-def test_an_old_run_is_not_taken_for_the_outcome_of_a_new_one(
-    study: Study, options: StudyOptions, told: Told
-) -> None:
+def test_an_old_run_is_not_taken_for_the_outcome_of_a_new_one(study: Study, options: StudyOptions, told: Told) -> None:
     """Tried again after it diverged, and killed before it had a run folder: that is no second divergence."""
     write_run(options.root, study.cell("lr=0.01", 1).recipe, state="diverged")
-    launcher = FakeLauncher(
-        options.root, lambda recipe, attempt: (-9, "nothing") if attempt == 1 else (0, "complete")
-    )
+    launcher = FakeLauncher(options.root, lambda recipe, attempt: (-9, "nothing") if attempt == 1 else (0, "complete"))
     runs = run_study(study, dataclasses.replace(options, retry=True), told, launcher=launcher)
     assert runs.counts["complete"] == 4
     assert "end lr=0.01, seed 1: killed by signal 9; it is continued" in told.lines
@@ -191,9 +181,7 @@ def test_a_longer_run_elsewhere_does_not_hide_the_one_to_go_on_with(
     assert [job.resume for job in launcher.jobs[1:]] == [None] * 3
 
 
-def test_a_log_that_cannot_be_written_lets_the_others_finish(
-    study: Study, options: StudyOptions, told: Told
-) -> None:
+def test_a_log_that_cannot_be_written_lets_the_others_finish(study: Study, options: StudyOptions, told: Told) -> None:
     class Full(FakeLauncher):
         def start(self, slot: Slot, job: Job) -> None:
             if len(self.jobs) == 1:
@@ -208,9 +196,7 @@ def test_a_log_that_cannot_be_written_lets_the_others_finish(
     assert launcher.is_closed
 
 
-def test_data_that_changed_are_told_before_anything_runs(
-    study: Study, options: StudyOptions, told: Told
-) -> None:
+def test_data_that_changed_are_told_before_anything_runs(study: Study, options: StudyOptions, told: Told) -> None:
     data = {"digest": "of other images"}
     path = write_run(options.root, study.cell("lr=0.01", 1).recipe, data=data)
     launcher = FakeLauncher(options.root)
@@ -230,12 +216,8 @@ def test_a_full_disk_ends_the_study_and_is_no_result(study: Study, options: Stud
     assert sum(1 for job in later.jobs if job.resume) == 2
 
 
-def test_lost_data_are_no_result_and_the_others_go_on(
-    study: Study, options: StudyOptions, told: Told
-) -> None:
-    launcher = FakeLauncher(
-        options.root, lambda recipe, _: (3, "nothing") if recipe.seed == 1 else (0, "complete")
-    )
+def test_lost_data_are_no_result_and_the_others_go_on(study: Study, options: StudyOptions, told: Told) -> None:
+    launcher = FakeLauncher(options.root, lambda recipe, _: (3, "nothing") if recipe.seed == 1 else (0, "complete"))
     with pytest.raises(CnnlabError) as caught:
         run_study(study, options, told, launcher=launcher)
     assert caught.value.exit_code == 3
@@ -248,9 +230,7 @@ def test_a_signal_stops_the_trainings_and_says_how_to_go_on(
     number: signal.Signals, study: Study, options: StudyOptions, told: Told
 ) -> None:
     launcher = FakeLauncher(options.root, lambda recipe, _: (0, "interrupted"), endless=True)
-    told.ticks = lambda: (
-        signal.raise_signal(number) if not launcher.stopped and len(told.lines) == 2 else None
-    )
+    told.ticks = lambda: signal.raise_signal(number) if not launcher.stopped and len(told.lines) == 2 else None
     with pytest.raises(Interrupted, match="repeat the command") as caught:
         run_study(study, options, told, launcher=launcher)
     assert caught.value.exit_code == 128 + number

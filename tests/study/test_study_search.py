@@ -69,9 +69,7 @@ def search(study: Study, options: StudyOptions, **choices: Any) -> tuple[Search,
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
-def test_a_grid_is_tried_whole_each_setting_once_but_what_is_excluded(
-    options: StudyOptions, method: Any
-) -> None:
+def test_a_grid_is_tried_whole_each_setting_once_but_what_is_excluded(options: StudyOptions, method: Any) -> None:
     study = study_of(GRID, exclude=[{"optim": {"lr": 0.03, "momentum": 0.9}}])
     found, _, launcher = search(study, options, method=method, trials=50)
     settings = [tuple(one.setting.values()) for one in found.trials]
@@ -150,9 +148,7 @@ def test_a_run_that_is_there_already_is_not_trained_again(options: StudyOptions)
 def test_what_diverged_is_worst_and_what_broke_tells_nothing(options: StudyOptions) -> None:
     behave = {0.01: (0, "complete"), 0.02: (4, "diverged"), 0.03: (1, "nothing")}
     launcher = FakeLauncher(options.root, lambda recipe, attempt: behave[recipe.optim.lr])
-    found, _, _ = search(
-        study_of({"optim": {"lr": [0.01, 0.02, 0.03]}}), options, launcher=launcher, trials=3
-    )
+    found, _, _ = search(study_of({"optim": {"lr": [0.01, 0.02, 0.03]}}), options, launcher=launcher, trials=3)
     vals = {one.setting["optim.lr"]: (one.val, one.cause) for one in found.trials}
     assert vals[0.01] == (pytest.approx(0.511), "")
     assert vals[0.02] == (0.0, "it was diverged")
@@ -289,9 +285,7 @@ def test_a_thousand_combinations_are_a_search_and_read_at_once() -> None:
 )
 def test_bad_ranges_are_refused(given: dict[str, Any], line: str) -> None:
     with pytest.raises(StudyError) as caught:
-        study_of(
-            {"optim": {"lr": given, "momentum": []}}, claim=[{"left": "a", "relation": ">", "right": "zz"}]
-        )
+        study_of({"optim": {"lr": given, "momentum": []}}, claim=[{"left": "a", "relation": ">", "right": "zz"}])
     text = "\n".join(caught.value.problems)
     assert "factors.optim.momentum: received no values, expected at least one" in text
     assert "no arm 'zz'" in text
@@ -302,9 +296,7 @@ def test_bad_ranges_are_refused(given: dict[str, Any], line: str) -> None:
 def test_a_bad_range_alone_is_the_only_complaint() -> None:
     with pytest.raises(StudyError) as caught:
         study_of({"optim": {"lr": {"low": 2, "high": 1}}})
-    assert list(caught.value.problems) == [
-        "factors: optim.lr: received low 2, high 1, expected low below high"
-    ]
+    assert list(caught.value.problems) == ["factors: optim.lr: received low 2, high 1, expected low below high"]
 
 
 def test_what_cannot_be_searched_is_said_before_anything_runs(options: StudyOptions) -> None:

@@ -136,9 +136,7 @@ def test_an_arm_that_never_ended_with_a_value_gets_no_more_seeds(
     assert "lr=0.04 diverged under every seed (1, 2, 3)" in last.verdicts[1].reason
 
 
-def test_values_beyond_what_was_trained_get_no_more_seeds(
-    study: Study, options: StudyOptions, told: Told
-) -> None:
+def test_values_beyond_what_was_trained_get_no_more_seeds(study: Study, options: StudyOptions, told: Told) -> None:
     values = study.model_dump()
     values["claim"] = [{"left": "lr=0.04", "relation": "<", "right": "lr=0.03", "metric": "epochs_to 0.9"}]
     launcher = Scored(options.root, val)

@@ -66,9 +66,7 @@ def test_the_best_is_told_once_and_patience_counts_from_the_last_improvement() -
 
 
 def test_a_score_that_is_not_finite_has_no_row() -> None:
-    with pytest.raises(
-        DivergedError, match=r"the loss on test is not finite at step 10 \(epoch 1, lr 0\.01\)"
-    ):
+    with pytest.raises(DivergedError, match=r"the loss on test is not finite at step 10 \(epoch 1, lr 0\.01\)"):
         books().row(EpochTotals(1.0, 1, 1), {"val": (0.5, 0.8), "test": (math.nan, 0.1)}, CLOCK)
 
 

@@ -17,9 +17,7 @@ SHAPE = (3, 32, 32)
 
 
 def block(kernel: int, channels: int, stride: int = 1, pad: int | None = None) -> str:
-    return (
-        f"conv {kernel}x{kernel} {channels} stride {stride} pad {kernel // 2 if pad is None else pad} | relu"
-    )
+    return f"conv {kernel}x{kernel} {channels} stride {stride} pad {kernel // 2 if pad is None else pad} | relu"
 
 
 # Springenberg et al. 2015, table 1, and Lin et al. 2014, both with a quarter of the channels.
@@ -97,9 +95,7 @@ def test_a_start_is_measured_as_the_formulas_say(batch) -> None:
     logits = hidden @ w2.T + b2
     error = (torch.softmax(logits, 1) - torch.eye(10)[labels]) / len(x)
     first = ((error @ w2) * (hidden > 0)).T @ x
-    assert found.loss == pytest.approx(
-        -torch.log_softmax(logits, 1)[range(64), labels].mean().item(), rel=1e-5
-    )
+    assert found.loss == pytest.approx(-torch.log_softmax(logits, 1)[range(64), labels].mean().item(), rel=1e-5)
     assert found.spread == pytest.approx(logits.std(0, correction=0).mean().item(), rel=1e-5)
     sizes = [gradient.square().mean().sqrt().item() for gradient in (first, error.T @ hidden)]
     assert found.gradients == pytest.approx(sizes, rel=1e-4)

@@ -100,9 +100,7 @@ def test_every_step_of_every_epoch_once_with_the_schedules_rate() -> None:
     engine, value = CountingEngine([1, 2, 3, 4]), recipe()
     run(engine, Remember(), value)
     expected = [
-        (epoch, step, pytest.approx(0.01 if epoch < 2 else 0.001))
-        for epoch in range(4)
-        for step in range(STEPS)
+        (epoch, step, pytest.approx(0.01 if epoch < 2 else 0.001)) for epoch in range(4) for step in range(STEPS)
     ]
     assert engine.asked == expected
 
@@ -174,9 +172,7 @@ def test_a_stop_in_the_middle_saves_there_and_a_resume_does_the_rest_once() -> N
 
 def test_a_loss_that_is_not_finite_stops_with_its_step_and_a_cause() -> None:
     hooks = Remember()
-    with pytest.raises(
-        DivergedError, match=r"step 8 \(epoch 2, lr 0\.01\); likely cause: .*learning rate"
-    ) as e:
+    with pytest.raises(DivergedError, match=r"step 8 \(epoch 2, lr 0\.01\); likely cause: .*learning rate") as e:
         run(CountingEngine([1, 2, 3, 4], bad_step=(1, 2)), hooks, recipe())
     assert e.value.exit_code == 4
     assert len(hooks.saves) == 1, "nothing may be saved after the loss went bad"

@@ -22,9 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def features(
-    network: str, image: str | Path, layer: str | None = None, runs: Path | None = None
-) -> "FeatureMaps":
+def features(network: str, image: str | Path, layer: str | None = None, runs: Path | None = None) -> "FeatureMaps":
     """The maps of a layer, by default the first convolution. Raises ImageError, ArchitectureError, RunError."""
     from cnnlab.deploy.load import load_predictor
     from cnnlab.inspect.features import feature_maps

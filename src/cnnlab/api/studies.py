@@ -58,9 +58,7 @@ class Study:
         self.reference = value.name
 
     @classmethod
-    def load(
-        cls, reference: str | Path, changes: Sequence[str] = (), options: StudyOptions | None = None
-    ) -> "Study":
+    def load(cls, reference: str | Path, changes: Sequence[str] = (), options: StudyOptions | None = None) -> "Study":
         """A study that comes with cnnlab, or a TOML file; `changes` (`"train.epochs=1"`) apply to its base.
 
         Raises StudyError with every problem.

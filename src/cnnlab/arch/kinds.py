@@ -54,9 +54,7 @@ def _read_kinds(declaration: Any) -> dict[str, Kind]:
 def _read_required(declaration: Any) -> tuple[str, ...]:
     """Names of `kinds_of` without a default, in order."""
     parameters = inspect.signature(declaration).parameters
-    return tuple(
-        name for name in kinds_of(declaration) if parameters[name].default is inspect.Parameter.empty
-    )
+    return tuple(name for name in kinds_of(declaration) if parameters[name].default is inspect.Parameter.empty)
 
 
 # With types, because mypy confuses the hash of a class with that of its instances and rejects `@cache` here.
@@ -120,9 +118,7 @@ def _read_truth(word: str) -> Any:
 COUNT = Kind("a whole number of at least 1", lambda value: _whole(value, 1), read=int)
 SIZE = Kind("a size such as 3 or 3x1", lambda value: _size(value, 1), _read_size, write_size)
 KERNEL = Kind(SIZE.expected, SIZE.check, _read_size, lambda size: write_size(pair(size)))
-STRIDE_OR_KERNEL = Kind(
-    SIZE.expected, lambda value: None if value is None else _size(value, 1), _read_size, write_size
-)
+STRIDE_OR_KERNEL = Kind(SIZE.expected, lambda value: None if value is None else _size(value, 1), _read_size, write_size)
 MARGIN = Kind("a size such as 0, 1 or 1x0", lambda value: _size(value, 0), _read_size, write_size)
 PAD = Kind(
     "a size such as 0, 1 or 1x0, or 'same'",

@@ -20,8 +20,7 @@ def read_shape(text: str) -> Shape:
         shape = ()
     if len(shape) not in (1, 3) or min(shape) < 1:
         raise ArchitectureError(
-            f"input: received {text!r}, expected channels x height x width such as 3x32x32, "
-            "or a number of features"
+            f"input: received {text!r}, expected channels x height x width such as 3x32x32, or a number of features"
         )
     return shape
 
@@ -29,9 +28,7 @@ def read_shape(text: str) -> Shape:
 def require_map(shape: Shape) -> tuple[int, int, int]:
     """(channels, height, width). Raises ArchitectureError for flat data."""
     if len(shape) != 3:
-        raise ArchitectureError(
-            "it needs a map (channels x height x width), but the data is already flat here"
-        )
+        raise ArchitectureError("it needs a map (channels x height x width), but the data is already flat here")
     return shape[0], shape[1], shape[2]
 
 

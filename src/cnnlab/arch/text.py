@@ -154,9 +154,7 @@ class _Reader:
             self.report(opening, "this '(' is not closed by ')'")
         return layers, options
 
-    def fill(
-        self, values: dict[str, Any], declaration: type[Layer], start: _Token, words: list[_Token]
-    ) -> bool:
+    def fill(self, values: dict[str, Any], declaration: type[Layer], start: _Token, words: list[_Token]) -> bool:
         """Read one layer's required values, then its options, into `values`. False if a problem was added."""
         kinds, required = kinds_of(declaration), required_of(declaration)
         before = len(self.problems)
@@ -172,14 +170,10 @@ class _Reader:
             self.option(values, options, rest, start)
         return len(self.problems) == before
 
-    def option(
-        self, values: dict[str, Any], kinds: dict[str, Kind], words: list[_Token], start: _Token
-    ) -> None:
+    def option(self, values: dict[str, Any], kinds: dict[str, Kind], words: list[_Token], start: _Token) -> None:
         """Read and remove the first option of `words`."""
         word = words.pop(0)
-        flags = {
-            spelling: name for name, kind in kinds.items() if kind is FLAG for spelling in (name, f"no{name}")
-        }
+        flags = {spelling: name for name, kind in kinds.items() if kind is FLAG for spelling in (name, f"no{name}")}
         name = flags.get(word.text, word.text)
         if name in values:
             self.report(word, f"{name!r} is given twice")

@@ -119,8 +119,7 @@ def trace_layers(layers: Sequence[Layer], input_shape: Shape) -> Trace:
     """
     if len(input_shape) not in (1, 3) or not all(isinstance(n, int) and n > 0 for n in input_shape):
         raise ArchitectureError(
-            f"input: received {tuple(input_shape)!r}, expected (channels, height, width) or (features,), "
-            "all at least 1"
+            f"input: received {tuple(input_shape)!r}, expected (channels, height, width) or (features,), all at least 1"
         )
     shape = tuple(input_shape)
     rows, _ = _walk(layers, shape, _View((1, 1), (1, 1), (1, 1)).on(shape), "")

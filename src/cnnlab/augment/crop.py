@@ -15,9 +15,7 @@ def crop_offsets(generator: np.random.Generator, num_images: int, padding: int) 
     return generator.integers(-padding, padding, size=(num_images, 2), dtype=np.int32, endpoint=True)
 
 
-def cropped_positions(
-    offsets_N: NDArray[np.int32], size: int, mode: Literal["zero", "reflect"]
-) -> NDArray[np.int32]:
+def cropped_positions(offsets_N: NDArray[np.int32], size: int, mode: Literal["zero", "reflect"]) -> NDArray[np.int32]:
     """Input position of each of `size` output positions, N x size; -1 for black padding."""
     positions = np.add(offsets_N[:, None], np.arange(size), dtype=np.int32)
     if mode == "reflect":

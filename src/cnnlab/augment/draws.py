@@ -59,9 +59,7 @@ class EpochDraws:
         return EpochDraws(bilinear=self.bilinear, **taken)
 
 
-def draw_epoch(
-    augment: Augment, seed: int, epoch: int, num_images: int, height: int, width: int
-) -> EpochDraws:
+def draw_epoch(augment: Augment, seed: int, epoch: int, num_images: int, height: int, width: int) -> EpochDraws:
     """Draw all parameters for `augment` in `epoch` (from 0), each method from its own generator."""
     rows = columns = matrices = boxes = None
     if crop := augment.crop:

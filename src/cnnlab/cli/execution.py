@@ -17,9 +17,7 @@ Command = Callable[..., None]
 
 NetworkArgument = Annotated[
     str,
-    typer.Argument(
-        metavar="RUN|MODEL", help="A run as `cnnlab runs` names it, or a model file, *.safetensors."
-    ),
+    typer.Argument(metavar="RUN|MODEL", help="A run as `cnnlab runs` names it, or a model file, *.safetensors."),
 ]
 # For commands whose --out is another file, or which only read runs.
 RunsFolder = Annotated[
@@ -95,9 +93,7 @@ def takes(
     return prepare
 
 
-def _parameters(
-    function: Callable[..., Any], known: Mapping[str, Parameter]
-) -> tuple[str, dict[str, Parameter]]:
+def _parameters(function: Callable[..., Any], known: Mapping[str, Parameter]) -> tuple[str, dict[str, Parameter]]:
     """The first paragraph of a docstring, and the described parameters; an indented line continues the one before."""
     summary, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
     entries = [" ".join(entry.split()) for entry in re.split(r"\n(?! )", rest)]

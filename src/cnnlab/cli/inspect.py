@@ -40,9 +40,7 @@ def features(
     """
     for path, found in api.inspection.draw_features(context.obj, images, out, layer, runs):
         label, probability = found.prediction.ranking[0]
-        say(
-            f"{found.prediction.image}: {label} {probability:.2%}, layer {found.path} ({found.layer}) in {path}"
-        )
+        say(f"{found.prediction.image}: {label} {probability:.2%}, layer {found.path} ({found.layer}) in {path}")
 
 
 @app.command("confusion")
@@ -112,9 +110,7 @@ def landscape(
     smooth = found.smoothness
     share = f"{smooth.nonconvex_points} of {smooth.inner_points} points"
     say(f"run           {run.id}")
-    say(
-        f"loss          {found.centre:.4f} at the weights, {smooth.lowest:.4f} to {smooth.highest:.4f} around"
-    )
+    say(f"loss          {found.centre:.4f} at the weights, {smooth.lowest:.4f} to {smooth.highest:.4f} around")
     say(f"nonconvexity  {smooth.nonconvexity:.4f} (negative / largest curvature, mean; 0: convex), {share}")
     if csv is not None:
         found.write_csv(csv)
@@ -125,9 +121,7 @@ def landscape(
 
 @app.command("batchnorm")
 @takes("data_dir", "download", runs=RunsFolder)
-def batchnorm(
-    context: typer.Context, options: "cnnlab.Options", images: int = 5000, csv: Path | None = None
-) -> None:
+def batchnorm(context: typer.Context, options: "cnnlab.Options", images: int = 5000, csv: Path | None = None) -> None:
     """Measure the outputs of batch norm in training and at inference; the numbers are kept in the run.
 
     images: Training images, evenly chosen, not augmented.

@@ -46,9 +46,7 @@ def show_command(run: Run, runs: RunsFolder = None) -> None:
     recipe = folder.recipe
     typer.echo(f"run       {folder.id}")
     typer.echo(f"status    {folder.status}")
-    typer.echo(
-        f"recipe    {recipe.name}, seed {recipe.seed}, hash {recipe.hash}{_difference_to_preset(recipe)}"
-    )
+    typer.echo(f"recipe    {recipe.name}, seed {recipe.seed}, hash {recipe.hash}{_difference_to_preset(recipe)}")
     if folder.is_assembled:
         _print_values("environment", api.runs.flatten(folder.environment.to_json()))
     _print_epochs(folder.metrics)
@@ -72,9 +70,7 @@ def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
     typer.echo()
     for line in notes:
         typer.echo(f"note: {line}")
-    print_table(
-        ["result", *ids], [[name, *(value_text(name, row[name]) for row in rows)] for name in _COMPARED]
-    )
+    print_table(["result", *ids], [[name, *(value_text(name, row[name]) for row in rows)] for name in _COMPARED])
 
 
 @app.command("query")

@@ -16,9 +16,7 @@ from cnnlab.cli.console import is_terminal, out, print_table, say
 from cnnlab.cli.execution import Command, RunsFolder, options, takes
 from cnnlab.core.errors import CnnlabError
 
-app = typer.Typer(
-    help="Compare recipes under several seeds, and judge claims about them.", no_args_is_help=True
-)
+app = typer.Typer(help="Compare recipes under several seeds, and judge claims about them.", no_args_is_help=True)
 
 _TRIALS_SHOWN = 10
 

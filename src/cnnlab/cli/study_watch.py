@@ -73,9 +73,7 @@ class SearchLines(PlainStudyWatcher):
         minutes = (time.monotonic() - self.began) / self.now * (self.trials - ended) / 60
         val = "no result" if trial.val is None else f"{trial.val:.2%} val"
         leader = f"; best {best.val:.2%} (trial {best.number})" if best is not None else ""
-        say(
-            f"ended      trial {trial.number}: {val}{leader}; {ended} of {self.trials}, about {minutes:.0f} min left"
-        )
+        say(f"ended      trial {trial.number}: {val}{leader}; {ended} of {self.trials}, about {minutes:.0f} min left")
 
 
 def status_table(runs: StudyRuns) -> Table:

@@ -9,9 +9,7 @@ from cnnlab.cli.execution import takes
 
 
 @takes("device", "threads", "compile", "data_dir", "runs", "download")
-def train(
-    recipe: str, options: "cnnlab.Options", changes: list[str] | None = None, seed: int | None = None
-) -> None:
+def train(recipe: str, options: "cnnlab.Options", changes: list[str] | None = None, seed: int | None = None) -> None:
     """Train a recipe in a new run folder.
 
     recipe: A preset (see `cnnlab recipes ls`) or a TOML file.

@@ -20,9 +20,7 @@ def watcher() -> "PlainWatcher":
 class PlainWatcher(training.Silent):
     """Lines before and after the training, and one for each epoch."""
 
-    def on_assembled(
-        self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
-    ) -> None:
+    def on_assembled(self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]) -> None:
         self.epochs = recipe.train.epochs
         for line in description(run, recipe, environment):
             say(line)

@@ -44,9 +44,7 @@ class McNemar:
         return self.both + self.left_only + self.right_only + self.neither
 
 
-def compare_predictions(
-    left_N: ArrayLike, right_N: ArrayLike, truth_N: ArrayLike, level: float = 0.95
-) -> McNemar:
+def compare_predictions(left_N: ArrayLike, right_N: ArrayLike, truth_N: ArrayLike, level: float = 0.95) -> McNemar:
     """McNemar's test from the labels of two networks and the true ones. Raises SampleError for unequal lengths."""
     left, right, truth = map(np.asarray, (left_N, right_N, truth_N))
     if left.shape != truth.shape or right.shape != truth.shape or truth.ndim != 1 or not truth.size:

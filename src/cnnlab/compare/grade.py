@@ -41,17 +41,12 @@ def grade(
 ) -> Grade:
     """Grade predictions in the order of the labels, both as indices of `classes`. Raises SampleError if empty."""
     if len(predicted_N) != len(labels_N) or not len(labels_N):
-        raise SampleError(
-            f"received {len(predicted_N)} predictions for {len(labels_N)} labels, expected as many"
-        )
+        raise SampleError(f"received {len(predicted_N)} predictions for {len(labels_N)} labels, expected as many")
 
     def share(name: str, of_N: NDArray[np.bool_], predicted: int) -> Share:
         images, correct = int(of_N.sum()), int((predicted_N == labels_N)[of_N].sum())
         interval = wilson_interval(correct, images, level) if images else None
         return Share(name, images, correct, predicted, interval)
 
-    each = (
-        share(name, labels_N == label, int((predicted_N == label).sum()))
-        for label, name in enumerate(classes)
-    )
+    each = (share(name, labels_N == label, int((predicted_N == label).sum())) for label, name in enumerate(classes))
     return Grade(share("all", np.ones(len(labels_N), bool), len(predicted_N)), tuple(each))

@@ -38,9 +38,7 @@ def sample(values: Iterable[float], what: str = "values") -> NDArray[np.float64]
         raise SampleError(f"{what}: received no values, expected at least one")
     if not np.isfinite(array).all():
         bad = ", ".join(f"{value:g}" for value in array[~np.isfinite(array)])
-        raise SampleError(
-            f"{what}: received {bad}, expected finite numbers; leave out the runs that diverged"
-        )
+        raise SampleError(f"{what}: received {bad}, expected finite numbers; leave out the runs that diverged")
     return array
 
 
@@ -100,8 +98,6 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
     images, not about other seeds. Raises SampleError without trials.
     """
     if trials < 1 or not 0 <= successes <= trials:
-        raise SampleError(
-            f"received {successes} of {trials}, expected at least one trial and no more successes"
-        )
+        raise SampleError(f"received {successes} of {trials}, expected at least one trial and no more successes")
     found = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high), level, "Wilson")

@@ -74,9 +74,7 @@ def tabulate(arms: Mapping[str, Sequence[RunFolder]], metric: Metric) -> Table:
         for run in runs:
             seed = run.recipe.seed
             if seed in values:
-                problems.append(
-                    f"arm {arm!r} has two runs of seed {seed}, the second is {run.id}; choose one"
-                )
+                problems.append(f"arm {arm!r} has two runs of seed {seed}, the second is {run.id}; choose one")
                 continue
             try:
                 values[seed] = measure(run, metric)

@@ -105,9 +105,7 @@ def sign_test_p(successes: int, trials: int) -> float | None:
     return float(stats.binomtest(successes, trials).pvalue) if trials else None
 
 
-def _unpaired(
-    lefts: NDArray[np.float64], rights: NDArray[np.float64], level: float, shared: list[int]
-) -> Comparison:
+def _unpaired(lefts: NDArray[np.float64], rights: NDArray[np.float64], level: float, shared: list[int]) -> Comparison:
     """Welch's unequal-variances test (Biometrika 34, 1947); degrees of freedom by Satterthwaite."""
     effect = float(lefts.mean() - rights.mean())
     sizes = len(lefts), len(rights)
@@ -131,9 +129,7 @@ def _unpaired(
     )
 
 
-def _interval(
-    effect: float, std_error: float | None, df: float, level: float, method: str
-) -> Interval | None:
+def _interval(effect: float, std_error: float | None, df: float, level: float, method: str) -> Interval | None:
     if not std_error:
         return None
     half = float(stats.t.ppf((1 + level) / 2, df)) * std_error

@@ -93,9 +93,7 @@ def _check(claims: Sequence[Claim], tables: Mapping[str, Table]) -> None:
         raise ClaimError(*problems)
 
 
-def _judge(
-    claim: Claim, table: Table, alpha: float, looks: Looks, lost: Lost, condition: Comparability
-) -> Verdict:
+def _judge(claim: Claim, table: Table, alpha: float, looks: Looks, lost: Lost, condition: Comparability) -> Verdict:
     """The tentative verdict on one claim alone: `verdict` is the direction of the effect, `reason` has the notes."""
     known = {name: table[name] for name in claim.arms}
     if condition.comparable:

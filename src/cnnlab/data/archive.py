@@ -36,9 +36,7 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
     try:
         members = _read_tar(archive, lambda name: PurePosixPath(name).name in names)
     except _UNREADABLE as error:
-        raise DataError(
-            f"{archive} is damaged or incomplete ({error}); delete it and get it again"
-        ) from error
+        raise DataError(f"{archive} is damaged or incomplete ({error}); delete it and get it again") from error
     found = {PurePosixPath(name).name: content for name, content in members.items()}
     if missing := sorted(set(names) - set(found)):
         raise DataError(f"{archive} lacks {', '.join(missing)}; get the official file with `cnnlab data get`")
@@ -82,9 +80,7 @@ def _read_tar(archive: Path, is_wanted: Callable[[str], bool]) -> dict[str, byte
         for member in tar:
             _refuse_escaping(member.name, archive, is_plain=member.isreg() or member.isdir())
             if member.size > MAX_MEMBER_BYTES:
-                raise DataError(
-                    f"{archive} is refused: member {member.name[:200]!r} claims {member.size} bytes"
-                )
+                raise DataError(f"{archive} is refused: member {member.name[:200]!r} claims {member.size} bytes")
             if member.isreg() and is_wanted(member.name) and (file := tar.extractfile(member)):
                 total += member.size
                 _refuse_large(archive, total)

@@ -127,9 +127,7 @@ def _open(entry: Path) -> Decoded | None:
         return None
 
 
-def cached(
-    found: Found, verify: Callable[[Found], None], validate: Callable[[Decoded], None]
-) -> tuple[Decoded, str]:
+def cached(found: Found, verify: Callable[[Found], None], validate: Callable[[Decoded], None]) -> tuple[Decoded, str]:
     """The source's arrays from the cache, decoded first if necessary, and the source's digest.
 
     `verify` checks the files before they are opened, `validate` the arrays before they are stored; both raise.

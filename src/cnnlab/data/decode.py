@@ -55,9 +55,7 @@ def _read(source: Source, name: str) -> bytes:
             with open(source, "rb") as file:
                 content = file.read(MAX_BYTES + 1)
         except OSError as error:
-            raise ImageError(
-                f"cannot read image {name}: {error.strerror or error}; check the path"
-            ) from error
+            raise ImageError(f"cannot read image {name}: {error.strerror or error}; check the path") from error
     else:
         content = source.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

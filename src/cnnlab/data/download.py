@@ -112,9 +112,7 @@ def _try_mirror(url: str, official: OfficialFile, target: Path, progress: Progre
     return reason
 
 
-def fetch(
-    official: OfficialFile, folder: Path, mirrors: tuple[str, ...], progress: Progress | None = None
-) -> Path:
+def fetch(official: OfficialFile, folder: Path, mirrors: tuple[str, ...], progress: Progress | None = None) -> Path:
     """Download one official file into `folder`, unless it is there, and return its path.
 
     `mirrors` are base addresses, tried in order. Raises DataError with the reason for each of them, StorageError.

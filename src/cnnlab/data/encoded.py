@@ -70,9 +70,7 @@ def item_label_problems(items: Sequence[Item], num_classes: int) -> list[str]:
     """One line for every item with a label outside 0..num_classes-1; all items or none must have a label."""
     unlabelled = sum(item.label is None for item in items)
     if unlabelled not in (0, len(items)):
-        return [
-            f"{unlabelled} of {len(items)} images have no label; expected a label for all of them or for none"
-        ]
+        return [f"{unlabelled} of {len(items)} images have no label; expected a label for all of them or for none"]
     return [
         f"{item.name}: label {item.label} is outside 0..{num_classes - 1}"
         for item in items

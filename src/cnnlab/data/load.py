@@ -36,9 +36,7 @@ def find_path(path: Path, size: Size | None = None) -> Found:
             or find_idx(path)
             or find_folder(path, size)
         )
-    raise DataError(
-        f"{path} is not a data set: expected a .npz file or a folder of images, Parquet or idx files"
-    )
+    raise DataError(f"{path} is not a data set: expected a .npz file or a folder of images, Parquet or idx files")
 
 
 def _find_named(source: NamedSource, data_dir: Path | None) -> Found:

@@ -64,9 +64,7 @@ def verify(path: Path, official: OfficialFile) -> None:
     )
 
 
-def _find_cifar(
-    editions: tuple[Edition, ...], column: str, folder: Path, classes: tuple[str, ...]
-) -> Found | None:
+def _find_cifar(editions: tuple[Edition, ...], column: str, folder: Path, classes: tuple[str, ...]) -> Found | None:
     return find_editions(folder, editions, classes) or find_parquet(folder, classes, column)
 
 
@@ -85,9 +83,7 @@ _FINDERS: Mapping[str, Callable[[Path, tuple[str, ...]], Found | None]] = {
 def _named(name: str, values: Mapping[str, Any]) -> NamedSource:
     num_train, num_test = values["images"]
     classes, contents = tuple(values["classes"]), values.get("content_md5", {})
-    official = tuple(
-        OfficialFile(file, digest, contents.get(file)) for file, digest in values["digests"].items()
-    )
+    official = tuple(OfficialFile(file, digest, contents.get(file)) for file, digest in values["digests"].items())
     return NamedSource(
         name,
         classes,

@@ -40,14 +40,10 @@ def _tile(image: Images) -> "Image":
     scale = TILE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     # Small images are enlarged without interpolation, to show the network's input.
-    return picture.convert("RGB").resize(
-        size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
-    )
+    return picture.convert("RGB").resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
 
 
-def contact_sheet(
-    dataset: Dataset, augment: Callable[[Images], Images] | None = None, per_class: int = 8
-) -> "Image":
+def contact_sheet(dataset: Dataset, augment: Callable[[Images], Images] | None = None, per_class: int = 8) -> "Image":
     """Draw the sheet: one row per class; with `augment` (uint8 N H W C to the same) a second block."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -86,6 +82,4 @@ def _title(dataset: Dataset, num_shown: int) -> str:
     if num_shown < len(dataset.classes):
         classes = f"first {num_shown} of {classes}"
     colour = "gray" if channels == 1 else "colour"
-    return (
-        f"{dataset.name}: {len(dataset.train):,} training{test} images, {width}x{height} {colour}, {classes}"
-    )
+    return f"{dataset.name}: {len(dataset.train):,} training{test} images, {width}x{height} {colour}, {classes}"

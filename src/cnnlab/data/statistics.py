@@ -26,7 +26,6 @@ def channel_statistics(images: Images) -> tuple[npt.NDArray[np.float64], npt.NDA
     total_squares = [int(value) for value in squares.reshape(-1, channels).sum(axis=0)]
     # count * Σx² - (Σx)² in Python integers: exact before the only division.
     variance = [
-        (count * square - value * value) / (count * count)
-        for value, square in zip(total, total_squares, strict=True)
+        (count * square - value * value) / (count * count) for value, square in zip(total, total_squares, strict=True)
     ]
     return np.array([value / count for value in total]) / 255, np.sqrt(variance) / 255

@@ -35,9 +35,7 @@ def read_unlabelled(places: Sequence[Path], form: tuple[int, int, int]) -> Unlab
     arrays = [place for place in places if place.suffix.lower() in (".npz", ".npy")]
     if arrays:
         if len(places) > 1:
-            raise DataError(
-                f"{arrays[0]} is an array of images; give it alone, not with {len(places) - 1} more"
-            )
+            raise DataError(f"{arrays[0]} is an array of images; give it alone, not with {len(places) - 1} more")
         return _of_array(arrays[0], form)
     items = [item for place in places for item in _items(place)]
     if not items:

@@ -156,7 +156,5 @@ def _metadata(predictor: Predictor) -> dict[str, str]:
         "classes": json.dumps(predictor.classes),
         "architecture": str(predictor.architecture),
         "contract": _CONTRACT,
-        "normalisation": json.dumps(
-            {"mean": predictor.normalisation.mean, "std": predictor.normalisation.std}
-        ),
+        "normalisation": json.dumps({"mean": predictor.normalisation.mean, "std": predictor.normalisation.std}),
     }

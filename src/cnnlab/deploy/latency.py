@@ -143,9 +143,7 @@ def measure_latency(
     return Latency(str(predictor.architecture), shape, warmup, iterations, chosen, devices, rows)
 
 
-def _measure(
-    name: str, setting: Setting, expected_1K: NDArray[np.float32], timed: Callable[..., Timing]
-) -> Backend:
+def _measure(name: str, setting: Setting, expected_1K: NDArray[np.float32], timed: Callable[..., Timing]) -> Backend:
     """One backend, checked against the eager logits before it is timed."""
     try:
         runner = BACKENDS[name](setting)
@@ -188,9 +186,7 @@ def latency_table(measured: Mapping[str, Latency]) -> str:
         f"{count(latency.threads, 'thread')}."
         for latency in measured.values()
     )
-    devices = dict.fromkeys(
-        f"{short}: {full}" for _, latency, _ in pairs for short, full in latency.devices.items()
-    )
+    devices = dict.fromkeys(f"{short}: {full}" for _, latency, _ in pairs for short, full in latency.devices.items())
     return "\n".join([*lines, "", *setups, *devices, *problems(measured)])
 
 

@@ -106,9 +106,7 @@ def _checked(path: Path, text: str) -> tuple[_Card, Architecture]:
     try:
         card = _Card.model_validate_json(text)
     except ValidationError as error:
-        problems = [
-            f"{path}: {KEY}.{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()
-        ]
+        problems = [f"{path}: {KEY}.{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
         remedy = f"this cnnlab reads model files of format {FORMAT}; perhaps a newer one wrote this file"
         raise WeightsError(*problems, remedy) from None
     architecture = parse(card.architecture)

@@ -29,9 +29,7 @@ class PredictionsError(CnnlabError):
     """A file of predictions in a wrong form; a line for every problem."""
 
 
-def write_predictions_csv(
-    path: Path, logits_NK: NDArray[np.float32], ids: Sequence[str] | None = None
-) -> None:
+def write_predictions_csv(path: Path, logits_NK: NDArray[np.float32], ids: Sequence[str] | None = None) -> None:
     """Write the predicted class's number of every image; `ids` None: 0..n-1, sorted if numbers. Raises StorageError."""
     labels = logits_NK.argmax(axis=1).tolist()
     rows = list(zip(map(str, range(len(labels))) if ids is None else ids, labels, strict=True))
@@ -60,9 +58,7 @@ def ids_of(names: Sequence[str], kind: Ids | None = None) -> tuple[Ids, list[str
     owners: dict[str, list[str]] = {}
     for one, name in zip(ids, names, strict=True):
         owners.setdefault(one, []).append(name)
-    shared = [
-        f"{' and '.join(files)} have the same id, {one}" for one, files in owners.items() if len(files) > 1
-    ]
+    shared = [f"{' and '.join(files)} have the same id, {one}" for one, files in owners.items() if len(files) > 1]
     if shared:
         raise PredictionsError(*listed(shared))
     return kind, ids
@@ -151,9 +147,7 @@ def _up_to(end: int | None) -> str:
     return " from 0 on" if end is None else f" from 0 to {end - 1}"
 
 
-def _missing(
-    found: Mapping[str, int], num_images: int | None, ids: Collection[str] | None, numbered: bool
-) -> str:
+def _missing(found: Mapping[str, int], num_images: int | None, ids: Collection[str] | None, numbered: bool) -> str:
     """The ids without a line, as text; empty if none is missing."""
     if not numbered:
         absent = [one for one in ids or () if one not in found]

@@ -58,9 +58,7 @@ class Predictor:
         self.classes = tuple(classes)
         self.normalisation = normalisation
         self.image_shape = image_shape
-        self.network = engine_module(engine).network(
-            architecture, image_shape, normalisation, weights, device
-        )
+        self.network = engine_module(engine).network(architecture, image_shape, normalisation, weights, device)
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "Predictor":
@@ -71,9 +69,7 @@ class Predictor:
         try:
             weights = fitted(architecture, shape, run.scored_weights())
         except WeightsError as error:
-            raise RunError(
-                f"run {run.id}: recipe and checkpoint do not belong together", *error.problems
-            ) from None
+            raise RunError(f"run {run.id}: recipe and checkpoint do not belong together", *error.problems) from None
         normalisation = Normalisation(data.mean, data.std)
         engine, device = environment.engine, environment.device.kind
         return cls(architecture, data.classes, normalisation, shape, weights, engine=engine, device=device)
@@ -124,9 +120,7 @@ def softmax(logits_NK: NDArray[np.float32]) -> NDArray[np.float64]:
     return probabilities
 
 
-def decode_files(
-    files: Sequence[str | Path], size: tuple[int, int], channels: int
-) -> list[NDArray[np.uint8]]:
+def decode_files(files: Sequence[str | Path], size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
     """Decode every file. Raises ImageError with the problems of all files that fail."""
     decoded: list[NDArray[np.uint8]] = []
     problems: list[str] = []

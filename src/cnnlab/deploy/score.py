@@ -36,9 +36,7 @@ class Score:
 def score(predictor: Predictor, split: Split) -> Score:
     """Score every image of a split. Raises DataError if it does not fit the network or has no labels."""
     if split.labels is None:
-        raise DataError(
-            "the split has no labels, so nothing can be scored; `predict` takes unlabelled images"
-        )
+        raise DataError("the split has no labels, so nothing can be scored; `predict` takes unlabelled images")
     height, width, channels = split.images.shape[1:]
     received, num_classes = (channels, height, width), len(predictor.classes)
     problems = []

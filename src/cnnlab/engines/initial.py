@@ -54,9 +54,7 @@ def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, 
     """
     deep = plain_layers(architecture.layers) > MOST_PLAIN_LAYERS
     biased = {each.name.rpartition(".")[0] for each in arrays if each.role == "bias"}
-    methods = {
-        each.name: "he" if deep or each.name.rpartition(".")[0] not in biased else "torch" for each in arrays
-    }
+    methods = {each.name: "he" if deep or each.name.rpartition(".")[0] not in biased else "torch" for each in arrays}
     if deep:
         *_, last = (each.name for each in arrays if each.is_weight)
         methods[last] = "lecun"

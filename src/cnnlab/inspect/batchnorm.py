@@ -228,9 +228,7 @@ def _recorded(model: nn.Module) -> Iterator[dict[str, tuple[_Moments, _Moments]]
     handles = []
     for path, module in _normalisations(model).items():
 
-        def record(
-            module: _Normalisation, inputs: tuple[Tensor, ...], output: Tensor, path: str = path
-        ) -> None:
+        def record(module: _Normalisation, inputs: tuple[Tensor, ...], output: Tensor, path: str = path) -> None:
             running = (None, None) if module.training else (module.running_mean, module.running_var)
             normalised, after = moments[path]
             normalised.add(F.batch_norm(inputs[0], *running, training=module.training, eps=module.eps))

@@ -79,9 +79,7 @@ class Confusion:
         write_atomic(path, self.to_csv())
 
 
-def confusion(
-    logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64], classes: Sequence[str]
-) -> Confusion:
+def confusion(logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64], classes: Sequence[str]) -> Confusion:
     """Count true classes against classes of the largest logit (the first of equal ones). Raises CnnlabError."""
     number = len(classes)
     if logits_NK.shape != (len(labels_N), number) or not len(labels_N):

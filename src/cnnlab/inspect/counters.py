@@ -94,17 +94,12 @@ class CounterTable:
         numbers = ("params", "THOP params", "MACs", "torch MACs", "THOP MACs")
         columns = ("", "layer", "output", *numbers, "differs by")
         total = _cells("", "all layers, one image", "", self, "")
-        body = [
-            _cells(row.path, row.layer, show_shape(row.output_shape), row, row.explanation)
-            for row in self.rows
-        ]
+        body = [_cells(row.path, row.layer, show_shape(row.output_shape), row, row.explanation) for row in self.rows]
         head, rule, *lines, last = table_lines(columns, [*body, total], words=3)
         return "\n".join([head, rule, *lines, rule, last, "", *self.explanations])
 
 
-def _cells(
-    path: str, layer: str, output: str, counts: CounterRow | CounterTable, note: str
-) -> tuple[str, ...]:
+def _cells(path: str, layer: str, output: str, counts: CounterRow | CounterTable, note: str) -> tuple[str, ...]:
     numbers = (counts.parameters, counts.thop_parameters, counts.macs, counts.torch_macs, counts.thop_macs)
     return (path, layer, output, *(f"{number:,}" if number else "" for number in numbers), note)
 
@@ -131,9 +126,7 @@ def count(architecture: Architecture, input_shape: Shape, model: nn.Module | Non
         rows.append(CounterRow(*ours, *others, explanation=_explain(row, *others)))
     sums = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
     explanations = tuple(_conclusions(trace.rows, rows))
-    return CounterTable(
-        str(architecture), trace.input_shape, **sums, explanations=explanations, rows=tuple(rows)
-    )
+    return CounterTable(str(architecture), trace.input_shape, **sums, explanations=explanations, rows=tuple(rows))
 
 
 def _torch_macs(network: nn.Module, input_shape: Shape) -> dict[str, int]:

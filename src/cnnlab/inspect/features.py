@@ -41,9 +41,7 @@ class FeatureMaps:
     kernels_CHWI: NDArray[np.float32] | None
 
 
-def feature_maps(
-    predictor: Predictor, image: str | Path | NDArray[np.uint8], layer: str | None = None
-) -> FeatureMaps:
+def feature_maps(predictor: Predictor, image: str | Path | NDArray[np.uint8], layer: str | None = None) -> FeatureMaps:
     """The maps of `layer`, by default the first convolution.
 
     `image` is a file of any size and mode, or an array H x W x I of the network's input size. Raises ImageError, and
@@ -100,9 +98,7 @@ def find_layer(trace: Trace, name: str | None = None) -> Row:
         problem = f"layer: received {name!r}, expected a path of the list below, or a kind with its number, as conv1"
     if found and len(found[0].output_shape) != 3:
         values = found[0].output_shape[0]
-        problem = (
-            f"layer: received {name!r}, whose output are {values} values; expected a layer that makes maps"
-        )
+        problem = f"layer: received {name!r}, whose output are {values} values; expected a layer that makes maps"
         found = []
     if not found:
         lines = [f"{row.path}  {row.label}  {show_shape(row.output_shape)}" for row in trace.rows]

@@ -19,9 +19,7 @@ STANDARD: Mapping[str, LandscapeSettings | BatchNormSettings] = {
 """Every measurement, with the settings for claims."""
 
 
-def measure_landscape(
-    run: RunFolder, dataset: Dataset, settings: LandscapeSettings, on_step: OnStep
-) -> Landscape:
+def measure_landscape(run: RunFolder, dataset: Dataset, settings: LandscapeSettings, on_step: OnStep) -> Landscape:
     """The loss around the run's best network, measured and stored. Raises RunError, DataError, StorageError."""
     predictor = _opened(run, dataset)
     images = train_sample(run, dataset, settings.images)

@@ -55,9 +55,7 @@ def nonconvexity(losses_PP: NDArray[np.float64], step: float) -> NDArray[np.floa
     return ratios_II
 
 
-def curvatures(
-    losses_PP: NDArray[np.float64], step: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def curvatures(losses_PP: NDArray[np.float64], step: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Smaller and larger eigenvalue of the 2 x 2 Hessian at the inner points (I, I), by central differences."""
     f = losses_PP
     centre = f[1:-1, 1:-1]

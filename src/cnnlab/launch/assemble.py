@@ -114,9 +114,7 @@ def normalisation_of(recipe: Recipe, dataset: Dataset, train: Split) -> Normalis
             return Normalisation((0.0,) * channels, (1.0,) * channels)
         case ChannelStatistics(mean=given_mean, std=given_std):
             if len(given_mean) != channels:
-                raise CnnlabError(
-                    f"data.normalize: received {len(given_mean)} channels, {dataset.name} has {channels}"
-                )
+                raise CnnlabError(f"data.normalize: received {len(given_mean)} channels, {dataset.name} has {channels}")
             return Normalisation(given_mean, given_std)
 
 

@@ -14,9 +14,7 @@ from cnnlab.runs.earlier import RunIndex, furthest
 from cnnlab.training.hooks import Watcher
 
 
-def train_seeds(
-    recipe: Recipe, seeds: Sequence[int], options: Options, watcher: Watcher | None = None
-) -> list[Run]:
+def train_seeds(recipe: Recipe, seeds: Sequence[int], options: Options, watcher: Watcher | None = None) -> list[Run]:
     """A complete run of `recipe` for each seed, in their order.
 
     Raises CnnlabError for invalid seeds, and as `train_or_continue`.

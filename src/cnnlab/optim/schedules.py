@@ -10,9 +10,7 @@ from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import schedule as kinds
 
 
-def lr_at(
-    schedule: kinds.Schedule, base_lr: float, step: int, steps_per_epoch: int, total_steps: int
-) -> float:
+def lr_at(schedule: kinds.Schedule, base_lr: float, step: int, steps_per_epoch: int, total_steps: int) -> float:
     """The learning rate of update number `step` (from 0). Raises RecipeError if the warm-up does not end in time."""
     return base_lr * _factor(schedule, step, steps_per_epoch, total_steps)
 
@@ -31,15 +29,9 @@ def _factor(schedule: kinds.Schedule, step: int, steps_per_epoch: int, total_ste
         case kinds.Linear(final=final):
             return _line(1.0, final, step / total_steps)
     warmup = schedule.warmup.steps(steps_per_epoch, total_steps)
-    hold = (
-        schedule.hold.steps(steps_per_epoch, total_steps)
-        if isinstance(schedule, kinds.WarmupHoldCosine)
-        else 0
-    )
+    hold = schedule.hold.steps(steps_per_epoch, total_steps) if isinstance(schedule, kinds.WarmupHoldCosine) else 0
     if warmup + hold > total_steps:
-        raise RecipeError(
-            f"schedule.warmup: with its hold {warmup + hold} steps, but the training has {total_steps}"
-        )
+        raise RecipeError(f"schedule.warmup: with its hold {warmup + hold} steps, but the training has {total_steps}")
     if step < warmup:
         return _line(schedule.start, 1.0, step / warmup)
     if isinstance(schedule, kinds.Warmup) or step < warmup + hold:

@@ -21,9 +21,7 @@ NEUTRAL: Mapping[str, Any] = {
 }
 
 
-def canonical(
-    values: Mapping[str, Any], table: str = "", neutral: Mapping[str, Any] = NEUTRAL
-) -> dict[str, Any]:
+def canonical(values: Mapping[str, Any], table: str = "", neutral: Mapping[str, Any] = NEUTRAL) -> dict[str, Any]:
     """What is hashed: `values` without the neutral ones. None is neutral unless the table has another value."""
     kind = f"[{values.get('name')}]"
     hashed = {}

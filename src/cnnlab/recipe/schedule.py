@@ -39,9 +39,7 @@ class MultiStep(Section):
     def _increasing(cls, milestones: tuple[Duration, ...]) -> tuple[Duration, ...]:
         for earlier, later in pairwise(milestones):
             if earlier.unit == later.unit and earlier.amount >= later.amount:
-                raise ValueError(
-                    f"received '{earlier}' before '{later}', expected milestones in increasing order"
-                )
+                raise ValueError(f"received '{earlier}' before '{later}', expected milestones in increasing order")
         return milestones
 
 

@@ -42,9 +42,7 @@ class ChannelStatistics(Section):
     def _as_many_as_means(cls, std: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         mean = info.data.get("mean", std)
         if len(mean) != len(std):
-            raise ValueError(
-                f"received {len(std)} numbers, expected {len(mean)}, as many as data.normalize.mean"
-            )
+            raise ValueError(f"received {len(std)} numbers, expected {len(mean)}, as many as data.normalize.mean")
         return std
 
 
@@ -151,9 +149,7 @@ class Arch(Section):
             raise ArchitectureError(f"received {received} of name and layers, expected one of them")
         if name is None:
             if options:
-                raise ArchitectureError(
-                    "options belong to a named architecture; write them into the layers instead"
-                )
+                raise ArchitectureError("options belong to a named architecture; write them into the layers instead")
             return options
         from cnnlab.arch import named
 

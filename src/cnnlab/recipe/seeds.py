@@ -9,9 +9,7 @@ MOST_SEEDS = 10_000  # more is a typing error
 def seed_problems(seeds: Sequence[int]) -> list[str]:
     """The problems, one line each: no seed, a repeated one, one out of range, too many."""
     repeated = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
-    problems = [
-        f"seeds: received {seed} more than once; a replicate needs a seed of its own" for seed in repeated
-    ]
+    problems = [f"seeds: received {seed} more than once; a replicate needs a seed of its own" for seed in repeated]
     problems += [f"seeds: received {seed}, expected 0 or more" for seed in seeds if seed < 0]
     problems += [f"seeds: received {seed}, expected less than 2^63" for seed in seeds if seed >= 2**63]
     if len(seeds) > MOST_SEEDS:

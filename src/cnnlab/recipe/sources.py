@@ -84,9 +84,7 @@ def _find(reference: str, folder: Path) -> Path:
     path = folder / reference
     if path.is_file():
         return path.resolve()
-    raise RecipeError(
-        f"recipe {reference!r}: neither a preset nor a file{did_you_mean(Path(reference).stem, names)}"
-    )
+    raise RecipeError(f"recipe {reference!r}: neither a preset nor a file{did_you_mean(Path(reference).stem, names)}")
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> Values:

@@ -27,9 +27,7 @@ class Column:
 
 def columns(table: Table) -> list[Column]:
     """The columns of a table. Headers break before columns of words do."""
-    cells = [
-        max((_width(row[index]) for row in table.rows), default=0.0) for index in range(len(table.header))
-    ]
+    cells = [max((_width(row[index]) for row in table.rows), default=0.0) for index in range(len(table.header))]
     heads = [_width(head, _BOLD_LETTER) for head in table.header]
     candidates = [heads, *([_narrowest(head, most) for head in table.header] for most in _WORDS)]
     tried = [[max(pair) for pair in zip(cells, each, strict=True)] for each in candidates]
@@ -60,9 +58,7 @@ def _shared(widths: Sequence[float], numeric: Sequence[bool]) -> list[float]:
             break
         rest -= width
     limit = max(limit, _LEAST)
-    return [
-        width if is_number else min(width, limit) for width, is_number in zip(widths, numeric, strict=True)
-    ]
+    return [width if is_number else min(width, limit) for width, is_number in zip(widths, numeric, strict=True)]
 
 
 def _fits(widths: Sequence[float]) -> bool:

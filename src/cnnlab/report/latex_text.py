@@ -12,9 +12,7 @@ _LONGEST_WORD, _LONGEST_CODE, _LONGEST_LISTED = 24, 10, 60  # in text, in code i
 
 def breakable(text: str, longest: int) -> str:
     """Text whose words of more than `longest` letters may break: after punctuation, else after every few letters."""
-    return " ".join(
-        _breakable_word(word) if len(word) > longest else escape_latex(word) for word in text.split(" ")
-    )
+    return " ".join(_breakable_word(word) if len(word) > longest else escape_latex(word) for word in text.split(" "))
 
 
 def _url(address: str) -> str:

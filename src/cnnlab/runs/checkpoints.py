@@ -118,9 +118,7 @@ def load(folder: Path, which: Which) -> Checkpoint:
             problems.append(f"{name}: {error}")
             continue
         if problems:
-            _log.warning(
-                "warning: %s; using checkpoint %s of %s instead", "; ".join(problems), name, folder.parent
-            )
+            _log.warning("warning: %s; using checkpoint %s of %s instead", "; ".join(problems), name, folder.parent)
         return checkpoint
     raise RunError(
         f"no intact checkpoint in {folder}; train the run again, or restore the folder from a copy", *problems

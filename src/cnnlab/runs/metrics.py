@@ -48,9 +48,7 @@ def read_rows(path: Path) -> list[Row]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise RunError(
-                f"{path}, line {number}: expected a JSON object, received {line[:60]!r}; mend or remove it"
-            )
+            raise RunError(f"{path}, line {number}: expected a JSON object, received {line[:60]!r}; mend or remove it")
         rows.append(row)
     return rows
 
@@ -102,7 +100,6 @@ def best_row(rows: Sequence[Row]) -> Row | None:
 
 def _to_line(row: Mapping[str, Any]) -> bytes:
     finite = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()
     }
     return json.dumps(finite, allow_nan=False).encode() + b"\n"

@@ -73,9 +73,7 @@ def query(root: Path, sql: str) -> Table:
             answer = connection.execute(sql)
             rows_found = answer.fetchall()
         except duckdb.Error as error:
-            raise QueryError(
-                f"{error}\nthe tables are `runs` and `metrics`; `describe runs` lists columns"
-            ) from error
+            raise QueryError(f"{error}\nthe tables are `runs` and `metrics`; `describe runs` lists columns") from error
         return Table(tuple(column[0] for column in answer.description or ()), tuple(rows_found))
 
 

@@ -174,9 +174,7 @@ class RunFolder:
         """The stored predictions of `split`. Raises RunError when they are missing or damaged."""
         arrays = self._outputs(split)
         if "logits" not in arrays:
-            raise RunError(
-                f"run {self.id} was packed: of {split} it keeps the predicted classes, not the logits"
-            )
+            raise RunError(f"run {self.id} was packed: of {split} it keeps the predicted classes, not the logits")
         return Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
 
     def predicted(self, split: str) -> Predicted:
@@ -195,9 +193,7 @@ class RunFolder:
         try:
             arrays = from_bytes(path.read_bytes())
         except ValueError as error:
-            raise RunError(
-                f"{path} is damaged: {error}; restore it from a copy, or train the run again"
-            ) from error
+            raise RunError(f"{path} is damaged: {error}; restore it from a copy, or train the run again") from error
         if not {"labels", "indices"} <= arrays.keys() or not {"logits", "classes"} & arrays.keys():
             raise RunError(f"{path} is damaged: it holds {', '.join(sorted(arrays))}; restore it from a copy")
         return arrays
@@ -211,9 +207,7 @@ class RunFolder:
         try:
             return np.array(stored[split], dtype=np.int64)
         except (KeyError, ValueError, TypeError) as error:
-            raise RunError(
-                f"{path} is damaged: expected places of {split!r}; restore it from a copy"
-            ) from error
+            raise RunError(f"{path} is damaged: expected places of {split!r}; restore it from a copy") from error
 
     def measurement(self, name: str) -> dict[str, Any] | None:
         """The result of `cnnlab inspect RUN <name>`; None where it does not exist. Raises RunError when damaged."""
@@ -241,9 +235,7 @@ def find_run(root: Path, text: str) -> RunFolder:
         )
     if text == "last":
         return _last(paths)
-    matches = [path for path in paths if path.name == text] or [
-        path for path in paths if path.name.startswith(text)
-    ]
+    matches = [path for path in paths if path.name == text] or [path for path in paths if path.name.startswith(text)]
     match matches:
         case [path]:
             return RunFolder(path)

@@ -81,9 +81,7 @@ class RunWriter:
         """
         RunFolder(path)  # raises where it is missing
         if (path / layout.COMPLETE).exists():
-            raise RunError(
-                f"run {path.name} is complete, there is nothing to resume; train its recipe again instead"
-            )
+            raise RunError(f"run {path.name} is complete, there is nothing to resume; train its recipe again instead")
         lock = FolderLock(path)
         try:
             _forget_session(path)
@@ -204,9 +202,7 @@ class RunWriter:
         if self._stopped:
             return
         try:
-            self.stop(
-                _state_after(error), f"{kind.__name__}: {error}" if kind else "left before it was finished"
-            )
+            self.stop(_state_after(error), f"{kind.__name__}: {error}" if kind else "left before it was finished")
         except (StorageError, TakenOverError) as refused:
             if error is None:
                 raise

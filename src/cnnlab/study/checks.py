@@ -101,9 +101,7 @@ def measurable(
             yield f"arm {name!r} has no validation images (data.val = 0), and {metric} is measured on them"
 
 
-def mentions(
-    names: Sequence[str], given: Sequence[ClaimTable], published: Sequence[Published]
-) -> Iterator[str]:
+def mentions(names: Sequence[str], given: Sequence[ClaimTable], published: Sequence[Published]) -> Iterator[str]:
     """Arms in claims and published figures exist."""
     for one in given:
         mentioned = [one.left, one.right] if isinstance(one.right, str) else [one.left]

@@ -69,9 +69,7 @@ def _seed_list(value: Any) -> tuple[int, ...]:
         return tuple(range(1, value + 1))
     if isinstance(value, list | tuple) and all(type(seed) is int for seed in value):
         return tuple(value)
-    raise ValueError(
-        f"received {value!r}, expected how many seeds (1, 2, ... up to {MOST_SEEDS:,}), or a list of them"
-    )
+    raise ValueError(f"received {value!r}, expected how many seeds (1, 2, ... up to {MOST_SEEDS:,}), or a list of them")
 
 
 def _worker_count(value: Any) -> int | str:
@@ -90,9 +88,7 @@ class Study(Section):
     name: FolderName
     question: Text
     base: dict[str, Any]
-    factors: Annotated[dict[str, list[Any] | Range], BeforeValidator(factor_values)] = Field(
-        default_factory=dict
-    )
+    factors: Annotated[dict[str, list[Any] | Range], BeforeValidator(factor_values)] = Field(default_factory=dict)
     search: SearchTable = SearchTable()
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
     arm: Annotated[tuple[NamedArm, ...], Field(strict=False)] = ()
@@ -120,15 +116,11 @@ class Study(Section):
         return cls.from_dict(values, overrides, path.parent)
 
     @classmethod
-    def from_dict(
-        cls, values: Mapping[str, Any], overrides: Sequence[str] = (), folder: Path = Path()
-    ) -> "Study":
+    def from_dict(cls, values: Mapping[str, Any], overrides: Sequence[str] = (), folder: Path = Path()) -> "Study":
         """The study with these values; `folder` is where recipe files are. Raises StudyError with every problem."""
         changes, problems = parse_overrides(overrides)
         if "seed" in changes:
-            problems.append(
-                "--set seed: a study trains under its seeds; set them in the file, or with --seeds"
-            )
+            problems.append("--set seed: a study trains under its seeds; set them in the file, or with --seeds")
         values, unread = _with_base(values, changes, folder)
         problems += unread
         bad: set[str] = {"base"} if unread else set()

@@ -19,9 +19,7 @@ def facts_of(runs: StudyRuns, commands: Sequence[str] = ()) -> StudyFacts:
         name=study.name,
         question=study.question,
         base=study.base_recipe,
-        arms=tuple(
-            ArmFacts(arm.name, arm.recipe, finished[arm.name], before.get(arm.name)) for arm in study.arms()
-        ),
+        arms=tuple(ArmFacts(arm.name, arm.recipe, finished[arm.name], before.get(arm.name)) for arm in study.arms()),
         absent=tuple(
             Absent(
                 each.cell.arm,

@@ -95,9 +95,7 @@ class Plan:
         return math.fsum(parts) if len(parts) == len(todo) else None
 
 
-def make_plan(
-    runs: StudyRuns, examples: Sequence[RunFolder], options: Options, slots: Sequence[Slot]
-) -> Plan:
+def make_plan(runs: StudyRuns, examples: Sequence[RunFolder], options: Options, slots: Sequence[Slot]) -> Plan:
     """The plan of a study from stored runs, the `examples`. Why a cell has no forecast is in `problems`."""
     rates = [rate for run in examples if (rate := _rate(run)) is not None]
     problems: dict[str, None] = {}
@@ -121,9 +119,7 @@ def probes_folder(runs: StudyRuns) -> Path:
     return runs.folder.path / "probes"
 
 
-def train_probes(
-    runs: StudyRuns, examples: Sequence[RunFolder], options: Options, threads: int
-) -> list[RunFolder]:
+def train_probes(runs: StudyRuns, examples: Sequence[RunFolder], options: Options, threads: int) -> list[RunFolder]:
     """Train one epoch of each network of the study for which no stored run exists. Raises as `train` does."""
     known = {rate.network for run in examples if (rate := _rate(run)) is not None}
     probed = []

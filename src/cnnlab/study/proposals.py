@@ -122,9 +122,7 @@ class Proposals:
     def _draw(self, tried: list[Setting]) -> Setting:
         """A random setting of the grid that was not tried."""
         if self.size is None:
-            raise CnnlabError(
-                f"the search repeats itself after {len(tried)} trials: widen the ranges of its factors"
-            )
+            raise CnnlabError(f"the search repeats itself after {len(tried)} trials: widen the ranges of its factors")
         left = [one for one in grid(self.lists, self.exclude) if one not in tried]
         return left[derive_generator(self.seed, "search", len(tried)).integers(len(left))]
 

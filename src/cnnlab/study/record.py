@@ -116,9 +116,7 @@ class StudyRuns:
         return [run for arm in arms for run in self.finished[arm].values()]
 
 
-def read_study(
-    study: Study, root: Path, also: Sequence[Path] = (), index: RunIndex | None = None
-) -> StudyRuns:
+def read_study(study: Study, root: Path, also: Sequence[Path] = (), index: RunIndex | None = None) -> StudyRuns:
     """The state of the study in the runs folder `root`, with runs in the folders `also`.
 
     `index` from an earlier call on the same folders makes this one faster. Raises RunError.

@@ -47,9 +47,7 @@ class Trial:
 
 def shortened(setting: Setting) -> Setting:
     """The setting with numbers of four digits, for people: numbers from a range have many."""
-    return {
-        path: float(f"{value:.4g}") if isinstance(value, float) else value for path, value in setting.items()
-    }
+    return {path: float(f"{value:.4g}") if isinstance(value, float) else value for path, value in setting.items()}
 
 
 class SearchWatcher(StudyWatcher):

@@ -230,9 +230,7 @@ class Session:
         elif stopping:
             self.watcher.on_end(cell, "stopped")
         else:
-            self._continue_once(
-                active, words or cause or f"its worker ended without a message: see {active.job.log}"
-            )
+            self._continue_once(active, words or cause or f"its worker ended without a message: see {active.job.log}")
 
     def _end(self, cell: Cell, outcome: str) -> None:
         self.watcher.on_end(cell, outcome)

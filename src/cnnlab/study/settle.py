@@ -48,9 +48,7 @@ def settle(
     if not study.claims:
         raise CnnlabError(f"study {study.name} has no claims to settle; add [[claim]] tables to it")
     if max_seeds < len(study.seeds):
-        raise CnnlabError(
-            f"--max-seeds: received {max_seeds}, expected at least the study's own {len(study.seeds)}"
-        )
+        raise CnnlabError(f"--max-seeds: received {max_seeds}, expected at least the study's own {len(study.seeds)}")
     folder = StudyFolder.of(options.root, study.name)
     read = partial(read_study, study, options.root, options.also)
     with study_lock(folder):
@@ -63,9 +61,7 @@ def settle(
             cells = next_cells(runs, verdicts, max_seeds)
             now = InterimAnalysis(len(folder.interim_analyses) + 1, verdicts, cells)
             outcomes = {str(one.claim): one.verdict for one in verdicts}
-            folder.add_interim_analysis(
-                {"look": now.number, "verdicts": outcomes, "next": list(map(list, cells))}
-            )
+            folder.add_interim_analysis({"look": now.number, "verdicts": outcomes, "next": list(map(list, cells))})
             on_analysis(now)
             if not cells:
                 return now

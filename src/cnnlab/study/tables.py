@@ -95,15 +95,11 @@ class Range:
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> "Range":
         """From a table of a study file. Raises CnnlabError with every problem."""
-        problems = [
-            f"unknown key {key!r}{did_you_mean(key, _RANGE_KEYS)}" for key in table if key not in _RANGE_KEYS
-        ]
+        problems = [f"unknown key {key!r}{did_you_mean(key, _RANGE_KEYS)}" for key in table if key not in _RANGE_KEYS]
         ends = [table.get(key) for key in ("low", "high")]
         numbers = [one for one in ends if isinstance(one, int | float) and not isinstance(one, bool)]
         if len(numbers) < 2 or not all(map(math.isfinite, numbers)):
-            problems.append(
-                f"received {dict(table)!r}, expected a list, or a range such as {{ low = 0.01, high = 1 }}"
-            )
+            problems.append(f"received {dict(table)!r}, expected a list, or a range such as {{ low = 0.01, high = 1 }}")
         elif numbers[0] >= numbers[1]:
             problems.append(f"received low {ends[0]!r}, high {ends[1]!r}, expected low below high")
         elif table.get("log") and numbers[0] <= 0:

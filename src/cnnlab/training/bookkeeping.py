@@ -145,9 +145,7 @@ class Bookkeeping:
 
     def saved(self, clock: Clock) -> None:
         """Record the seconds so far: they are part of the checkpoint."""
-        self.progress = replace(
-            self.progress, total_seconds=dict(clock.total), epoch_seconds=dict(clock.epoch)
-        )
+        self.progress = replace(self.progress, total_seconds=dict(clock.total), epoch_seconds=dict(clock.epoch))
 
     def diverged(self, what: str, step_in_epoch: int) -> DivergedError:
         """The error for a number that is not finite, with its step and a likely cause."""

@@ -28,9 +28,7 @@ Row = Mapping[str, Any]
 class Watcher:
     """Each method does nothing: override those that you need. An error raised in one stops the training."""
 
-    def on_assembled(
-        self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]
-    ) -> None:
+    def on_assembled(self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]) -> None:
         """Everything is chosen and checked; the first step is next."""
 
     def on_start(self, progress: Progress, steps_per_epoch: int) -> None:

@@ -14,9 +14,7 @@ SHAPE = (3, 13, 13)
 
 @pytest.mark.parametrize("activation", ["relu", "leaky-relu slope 0.1"])
 @pytest.mark.parametrize("pool", ["pool 2", "pool 3 stride 2 pad 1"])
-def test_pooling_before_a_rising_activation_changes_no_value_and_no_gradient(
-    activation: str, pool: str
-) -> None:
+def test_pooling_before_a_rising_activation_changes_no_value_and_no_gradient(activation: str, pool: str) -> None:
     architecture = parse(
         f"conv 3x3 4 | {activation} | {pool} | "
         f"residual(conv 3x3 4 pad 1 | {activation} | pool 3 stride 2 pad 1; shortcut B) | "
@@ -33,9 +31,7 @@ def test_pooling_before_a_rising_activation_changes_no_value_and_no_gradient(
         printed.zero_grad()
         logits = network(images)
         logits.square().sum().backward()
-        results.append(
-            [logits.detach(), *[p.grad.clone() for p in printed.parameters() if p.grad is not None]]
-        )
+        results.append([logits.detach(), *[p.grad.clone() for p in printed.parameters() if p.grad is not None]])
     (our_logits, *our_gradients), (their_logits, *their_gradients) = results
     assert len(our_gradients) == len(list(printed.parameters()))
     torch.testing.assert_close(our_logits, their_logits, rtol=0, atol=0)

@@ -44,9 +44,7 @@ def test_images_are_those_of_the_engine(shapes, epoch, augment):
     dataset.set_epoch(epoch)
     images, labels = (torch.stack(column) for column in zip(*map(as_tensors, dataset), strict=True))
 
-    resident = ResidentSplit(
-        Split(shapes.train.images[train], shapes.train.labels[train]), torch.device("cpu")
-    )
+    resident = ResidentSplit(Split(shapes.train.images[train], shapes.train.labels[train]), torch.device("cpu"))
     resident.arrange(np.arange(100), draw_epoch(augment, 7, epoch, 100, 32, 32))
     normalise = Normaliser(Normalisation(mean, std), 32, 32, torch.float32, torch.device("cpu"))
     expected, targets = resident.gather(0, 100, normalise)
@@ -92,9 +90,7 @@ def test_without_labels_there_are_images_alone(shapes):
     np.testing.assert_array_equal(batch[3].permute(1, 2, 0).mul(255).round().numpy(), shapes.test.images[3])
 
 
-@pytest.mark.filterwarnings(
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
-)  # fork, Python 3.12
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # fork, Python 3.12
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_worker_processes_serve_the_same_batches(shapes, start_method):
     dataset = ImageDataset(shapes.train, indices=np.arange(100, 300), augment=AUGMENT)

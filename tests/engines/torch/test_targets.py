@@ -58,9 +58,7 @@ def test_training_on_mixed_images_counts_both_labels() -> None:
     """The engine's totals of a first step against float64, from its initial weights and the oracle's pixels."""
     images = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
     split = Split(images, np.arange(10) % 3)
-    recipe = Recipe.named(
-        "simplenn", arch={"name": None, "layers": "flatten | linear 3"}, train={"batch_size": 6}
-    )
+    recipe = Recipe.named("simplenn", arch={"name": None, "layers": "flatten | linear 3"}, train={"batch_size": 6})
     model = build(parse("flatten | linear 3"), (3, 4, 4))
     resident = ResidentSplit(split, torch.device("cpu"))
     half = Normalisation((0.5,) * 3, (0.5,) * 3)

@@ -16,9 +16,7 @@ def test_every_layer_has_a_module():
 
 
 def test_keys_follow_the_paths():
-    architecture = parse(
-        "conv 3x3 8 | residual(conv 3x3 16 stride 2 pad 1 | bn; shortcut B) | gap | linear 10"
-    )
+    architecture = parse("conv 3x3 8 | residual(conv 3x3 16 stride 2 pad 1 | bn; shortcut B) | gap | linear 10")
     trained = dict(build(architecture, (3, 32, 32)).named_parameters())
     assert list(trained) == [
         *("0.weight", "0.bias", "1.body.0.weight", "1.body.0.bias", "1.body.1.weight", "1.body.1.bias"),

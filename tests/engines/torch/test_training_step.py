@@ -101,15 +101,12 @@ def _cases() -> list[tuple[str, ...]]:
     cases = []
     for update in product(*UPDATE.values()):
         drawn = [
-            (*update, *(list(names)[generator.integers(len(names))] for names in OTHER.values()))
-            for _ in range(20)
+            (*update, *(list(names)[generator.integers(len(names))] for names in OTHER.values())) for _ in range(20)
         ]
         best = max(drawn, key=lambda case: len(_pairs(case) - seen))
         seen |= _pairs(best)
         cases.append(best)
-    return [
-        cases[place] for place in generator.permutation(len(cases))
-    ]  # a fault shows soon, whatever it is in
+    return [cases[place] for place in generator.permutation(len(cases))]  # a fault shows soon, whatever it is in
 
 
 CASES = _cases()
@@ -166,9 +163,7 @@ def check_close(what: str, got: dict[str, np.ndarray], expected: dict[str, Any])
     assert got.keys() == expected.keys(), what
     for name, value in expected.items():
         largest = np.abs(np.asarray(value)).max()
-        np.testing.assert_allclose(
-            got[name], value, rtol=0, atol=TOLERANCE * largest, err_msg=f"{what}: {name}"
-        )
+        np.testing.assert_allclose(got[name], value, rtol=0, atol=TOLERANCE * largest, err_msg=f"{what}: {name}")
 
 
 @pytest.mark.parametrize("case", CASES, ids=", ".join)
@@ -179,9 +174,7 @@ def test_two_epochs_equal_the_reference(case: tuple[str, ...]) -> None:
     losses, val = [], []
     for epoch in range(EPOCHS):
         losses.append(reference.run_epoch(epoch))
-        val.append(
-            float(smoothed_cross_entropy(reference.logits(PARTS["val"].images), PARTS["val"].labels, 0))
-        )
+        val.append(float(smoothed_cross_entropy(reference.logits(PARTS["val"].images), PARTS["val"].labels, 0)))
     got = made_engine.trained(made_engine.torch_engine(recipe, start, PARTS, MEAN, STD), recipe)
     weights = {name: value for name, value in got.weights.items() if "num_batches" not in name}
     averaged = {name: value for name, value in got.averaged.items() if "num_batches" not in name}

@@ -42,9 +42,7 @@ NAMED: dict[str, Builder] = {
 }
 
 
-def named(
-    name: str, input_shape: Shape = (3, 32, 32), num_classes: int = 10, **options: object
-) -> Architecture:
+def named(name: str, input_shape: Shape = (3, 32, 32), num_classes: int = 10, **options: object) -> Architecture:
     """The architecture with this name, checked for `input_shape`, (channels, height, width).
 
     Raises ArchitectureError for an unknown name, for wrong options (all together) or for a too small input.
@@ -60,9 +58,7 @@ def resolve(text: str, input_shape: Shape = (3, 32, 32), num_classes: int = 10) 
     name, *words = text.split() or [""]
     if name not in NAMED:
         if not words and name not in LAYERS and name.replace("-", "").isalnum():
-            raise ArchitectureError(
-                f"unknown architecture or layer {name!r}{did_you_mean(name, [*NAMED, *LAYERS])}"
-            )
+            raise ArchitectureError(f"unknown architecture or layer {name!r}{did_you_mean(name, [*NAMED, *LAYERS])}")
         architecture = parse(text)
         architecture.trace(input_shape)
         return architecture

@@ -47,8 +47,7 @@ def parse_binary(content: bytes, name: str, num_classes: int, label_bytes: int =
     record = label_bytes + PIXELS
     if not content or len(content) % record:
         raise DataError(
-            f"{name} has {len(content)} bytes, not a multiple of {record}: "
-            "it is damaged or incomplete; get it again"
+            f"{name} has {len(content)} bytes, not a multiple of {record}: it is damaged or incomplete; get it again"
         )
     records = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
     labels = checked_labels(records[:, label_bytes - 1].astype(np.int64), num_classes, name)
@@ -60,14 +59,8 @@ def parse_python(content: bytes, name: str, num_classes: int, label_key: bytes =
     batch = read_batch(content, name)
     data, labels = batch.get(b"data"), batch.get(label_key)
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != PIXELS:
-        raise DataError(
-            f"{name}: expected an array `data` of N x {PIXELS} bytes; get the official file again"
-        )
-    if (
-        not isinstance(labels, list)
-        or not all(type(label) is int for label in labels)
-        or len(labels) != len(data)
-    ):
+        raise DataError(f"{name}: expected an array `data` of N x {PIXELS} bytes; get the official file again")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels) or len(labels) != len(data):
         raise DataError(f"{name}: expected a list `{label_key.decode()}` of {len(data)} whole numbers")
     return Split(_images(data), checked_labels(np.array(labels, dtype=np.int64), num_classes, name))
 

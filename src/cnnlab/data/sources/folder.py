@@ -82,9 +82,7 @@ def list_items(folder: Path) -> tuple[Items, tuple[str, ...]]:
         inside = list_folder(folder / "test")
         unknown = sorted({path.name for path in inside.folders} - set(classes))
         if unknown:
-            problems = [
-                f"{folder / 'test' / name}: no class of that name in {train_folder}" for name in unknown
-            ]
+            problems = [f"{folder / 'test' / name}: no class of that name in {train_folder}" for name in unknown]
             raise DataError(*listed(problems))
         test, test_skipped = _class_items(folder / "test", classes)
         skipped += [*inside.skipped, *test_skipped]

@@ -43,8 +43,7 @@ def read_idx(path: Path, num_dimensions: int) -> npt.NDArray[np.uint8]:
     expected = int(np.prod([int(length) for length in shape], dtype=object))
     if len(content) - header != expected:
         raise DataError(
-            f"{path} holds {len(content) - header} bytes, its header promises {expected}; "
-            "delete it and get it again"
+            f"{path} holds {len(content) - header} bytes, its header promises {expected}; delete it and get it again"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 

@@ -30,21 +30,14 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _images(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
-    if (
-        array.dtype != np.uint8
-        or array.ndim not in (3, 4)
-        or (array.ndim == 4 and array.shape[3] not in (1, 3))
-    ):
+    if array.dtype != np.uint8 or array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3)):
         raise DataError(
-            f"{name} is {array.dtype} of shape {array.shape}; "
-            "expected uint8 N H W, or N H W C with 1 or 3 channels"
+            f"{name} is {array.dtype} of shape {array.shape}; expected uint8 N H W, or N H W C with 1 or 3 channels"
         )
     return array if array.ndim == 4 else array[..., np.newaxis]
 
 
-def _split(
-    arrays: dict[str, npt.NDArray[Any]], pair: tuple[str, str], path: Path, num_classes: int | None
-) -> Split:
+def _split(arrays: dict[str, npt.NDArray[Any]], pair: tuple[str, str], path: Path, num_classes: int | None) -> Split:
     images = _images(arrays[pair[0]], f"{path} {pair[0]}")
     if pair[1] not in arrays:
         return Split(images, None)
@@ -53,8 +46,7 @@ def _split(
         labels = labels[:, 0]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or len(labels) != len(images):
         raise DataError(
-            f"{path} {pair[1]} is {labels.dtype} of shape {labels.shape}; "
-            f"expected {len(images)} whole numbers"
+            f"{path} {pair[1]} is {labels.dtype} of shape {labels.shape}; expected {len(images)} whole numbers"
         )
     highest = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
     return Split(images, checked_labels(labels, highest, f"{path} {pair[1]}"))

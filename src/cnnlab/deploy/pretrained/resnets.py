@@ -88,9 +88,7 @@ def import_weights(path: Path) -> Imported:
         theirs = dict(_names(architecture, depth, convention))
         weights = fitted(architecture, IMAGE_SHAPE, _renamed(tensors, theirs), theirs)
     except WeightsError as error:
-        raise WeightsError(
-            f"{path} looks like a ResNet by {convention.source}, but:", *error.problems
-        ) from None
+        raise WeightsError(f"{path} looks like a ResNet by {convention.source}, but:", *error.problems) from None
     normalisation = convention.normalisation[len(classes)]
     predictor = Predictor(architecture, classes, normalisation, IMAGE_SHAPE, weights)
     return Imported(predictor, convention.source, depth, shortcut, path.name, sha256_of(path))

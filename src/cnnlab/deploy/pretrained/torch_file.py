@@ -34,9 +34,7 @@ def read_arrays(path: Path) -> Arrays:
         raise WeightsError(
             f"{path}: received {_article(content)}, expected named tensors, or a dictionary with `{_WRAPPED}`"
         )
-    strange = [
-        f"{path}: {name!r} is {_article(value)}" for name, value in content.items() if not _plain(name, value)
-    ]
+    strange = [f"{path}: {name!r} is {_article(value)}" for name, value in content.items() if not _plain(name, value)]
     if strange:
         raise WeightsError(*strange, "expected a name and an ordinary tensor for each; is this a state dict?")
     return {name.removeprefix(_PARALLEL): as_array(value) for name, value in content.items()}

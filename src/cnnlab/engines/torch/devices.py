@@ -28,9 +28,7 @@ def choose_device(requested: str = "auto") -> torch.device:
         raise CnnlabError(f"--device: received {requested!r}, expected auto, cpu, cuda, cuda:INDEX or mps")
     if not present[name]:
         available = ", ".join(name for name, is_present in present.items() if is_present)
-        raise CnnlabError(
-            f"--device: {requested!r} is not available here; available: {available}; use --device auto"
-        )
+        raise CnnlabError(f"--device: {requested!r} is not available here; available: {available}; use --device auto")
     if name == "cuda" and index and int(index) >= torch.cuda.device_count():
         raise CnnlabError(
             f"--device: received {requested!r}, but this machine has {torch.cuda.device_count()} CUDA device(s)"
@@ -50,9 +48,7 @@ def supported_precisions(device: torch.device) -> tuple[Precision, ...]:
     if device.type == "cuda":
         return ("bf16", "fp32") if torch.cuda.is_bf16_supported() else ("fp16", "fp32")
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    if capabilities.get("avx512_bf16") or capabilities.get(
-        "amx_bf16"
-    ):  # else bf16 is emulated, slower than fp32
+    if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):  # else bf16 is emulated, slower than fp32
         return ("bf16", "fp32")
     return ("fp32",)
 

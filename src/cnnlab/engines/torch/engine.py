@@ -190,9 +190,7 @@ class TorchEngine:
     def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         given = {name.removeprefix("model."): a for name, a in state.items() if name.startswith("model.")}
         weights = fitted(self.architecture, self.image_shape, given)
-        self.model.load_state_dict(
-            {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
-        )
+        self.model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         tensors = {name: torch.from_numpy(np.array(value)).to(self.device) for name, value in state.items()}
         for index, vector in enumerate(self.flat.vectors):
             prefix = f"optim.{index}."

@@ -18,9 +18,7 @@ def build_optimizer(optim: Optimizer, groups: list[dict[str, Any]]) -> torch.opt
     """The recipe's optimizer in torch's fused implementation: on two long vectors a step is two kernels."""
     match optim:
         case Sgd():
-            return torch.optim.SGD(
-                groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, fused=True
-            )
+            return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, fused=True)
         case Adam():
             return torch.optim.Adam(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
         case AdamW():

@@ -60,8 +60,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
     ) -> None:
         if indices is not None and len(indices) and not 0 <= indices.min() <= indices.max() < len(split):
             raise DataError(
-                f"indices: received {indices.min()}..{indices.max()}, expected places of the split, "
-                f"0..{len(split) - 1}"
+                f"indices: received {indices.min()}..{indices.max()}, expected places of the split, 0..{len(split) - 1}"
             )
         self.split, self.transform, self.indices = split, transform, indices
         self.augment, self.seed = augment, seed
@@ -104,9 +103,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         return self.__dict__ | {"_drawn": None}
 
 
-def _without_box(
-    image: Any, shape_HW: tuple[int, ...], rows_and_columns: tuple[slice, slice]
-) -> torch.Tensor:
+def _without_box(image: Any, shape_HW: tuple[int, ...], rows_and_columns: tuple[slice, slice]) -> torch.Tensor:
     """`image` with 0 in the box. Raises DataError where it is not a tensor of the image's size."""
     if not isinstance(image, torch.Tensor) or image.shape[-2:] != shape_HW:
         received = tuple(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__

@@ -55,22 +55,16 @@ def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
     return _sequence(architecture.layers, input_shape)
 
 
-def initialised(
-    architecture: Architecture, input_shape: Shape, seed: int, init: str = "auto"
-) -> nn.Sequential:
+def initialised(architecture: Architecture, input_shape: Shape, seed: int, init: str = "auto") -> nn.Sequential:
     """The module with its initial weights, see `engines/initial.py`."""
     return with_weights(architecture, input_shape, initial_weights(architecture, input_shape, seed, init))
 
 
-def with_weights(
-    architecture: Architecture, input_shape: Shape, weights: Mapping[str, NDArray[Any]]
-) -> nn.Sequential:
+def with_weights(architecture: Architecture, input_shape: Shape, weights: Mapping[str, NDArray[Any]]) -> nn.Sequential:
     """The module with copies of these weights, which must fit (`engines.weights.fitted` checks that)."""
     with torch.device("meta"):  # shapes without memory: torch draws no initial weights
         model = build(architecture, input_shape)
-    model.load_state_dict(
-        {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}, assign=True
-    )
+    model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()}, assign=True)
     return model
 
 

@@ -28,9 +28,7 @@ _WORDS: dict[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32
 class Normaliser:
     """Turns packed uint8 batches into normalised channels-last tensors of one dtype on one device."""
 
-    def __init__(
-        self, values: Normalisation, height: int, width: int, dtype: torch.dtype, device: torch.device
-    ):
+    def __init__(self, values: Normalisation, height: int, width: int, dtype: torch.dtype, device: torch.device):
         scale, shift = values.affine()
         self.num_channels = len(scale)
         self.shape = (height, width, packed_bytes(self.num_channels))
@@ -203,9 +201,7 @@ class ResidentSplit:
         first_N1 = 1 + positions_N[:, None] * (self.height * self.width)
         starts_NH = np.where(rows_NH == OUTSIDE, outside, first_N1 + rows_NH * self.width)
         steps_NW = np.where(columns_NW == OUTSIDE, outside, columns_NW)
-        index = (
-            np.int32 if self.words.numel() < 2**30 else np.int64
-        )  # half the memory traffic where int32 is enough
+        index = np.int32 if self.words.numel() < 2**30 else np.int64  # half the memory traffic where int32 is enough
 
         def placed(array: NDArray[np.generic]) -> torch.Tensor:
             return torch.from_numpy(array).to(self.words.device)

@@ -33,15 +33,11 @@ def check_model(model: nn.Module, trace: Trace, images: torch.Tensor) -> None:
     """Shape check with a dummy batch and parameter count, against the architecture's own. Raises ArchitectureError."""
     counted = sum(p.numel() for p in model.parameters())
     if counted != trace.parameters:
-        raise ArchitectureError(
-            f"the network has {counted:,} parameters, its architecture counts {trace.parameters:,}"
-        )
+        raise ArchitectureError(f"the network has {counted:,} parameters, its architecture counts {trace.parameters:,}")
     with torch.no_grad():
         shape = tuple(copy.deepcopy(model)(torch.zeros_like(images[:2], dtype=torch.float32)).shape[1:])
     if shape != trace.output_shape:
-        raise ArchitectureError(
-            f"the network gives {shape} for one image, its architecture {trace.output_shape}"
-        )
+        raise ArchitectureError(f"the network gives {shape} for one image, its architecture {trace.output_shape}")
 
 
 def start_of(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> Start:
@@ -54,9 +50,7 @@ def start_of(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -
     torch.autograd.backward(loss)
     spread = float(logits_BK.detach().std(0, correction=0).mean())
     weights = [p.grad for p in model.parameters() if p.ndim > 1 and p.grad is not None]
-    first, last = (
-        (float(g.square().mean().sqrt()) for g in (weights[0], weights[-1])) if weights else (0.0, 0.0)
-    )
+    first, last = (float(g.square().mean().sqrt()) for g in (weights[0], weights[-1])) if weights else (0.0, 0.0)
     return Start(loss.item(), spread, (first, last))
 
 

@@ -74,9 +74,7 @@ def mean_curves(arms: Arms, split: str = "val") -> Figure:
 
     Raises RunError if no run has such a curve.
     """
-    drawn = {
-        name: curves for name, runs in arms.items() if (curves := seed_curves(runs, f"{split}_accuracy")).size
-    }
+    drawn = {name: curves for name, runs in arms.items() if (curves := seed_curves(runs, f"{split}_accuracy")).size}
     if not drawn:
         raise RunError(f"no curve to draw: no run has an accuracy on {split} by epoch")
     styles = arm_styles([*arms])
@@ -89,17 +87,13 @@ def mean_curves(arms: Arms, split: str = "val") -> Figure:
     axes.set_ylabel(f"accuracy on {split}")
     axes.set_xlabel("epoch")
     _finish(axes, "accuracy")
-    axes.legend(
-        loc="center left", bbox_to_anchor=(1.01, 0.5), title="arm, last epoch", fontsize=9, **LEGEND_BOX
-    )
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="arm, last epoch", fontsize=9, **LEGEND_BOX)
     return figure
 
 
 def _highest_shown(arms: Arms) -> float | None:
     """The upper end of the loss axis if some losses are far above the others, else None."""
-    losses = [
-        seed_curves(runs, f"{split}_loss").ravel() for runs in arms.values() for split in ("train", "val")
-    ]
+    losses = [seed_curves(runs, f"{split}_loss").ravel() for runs in arms.values() for split in ("train", "val")]
     known = np.concatenate(losses)
     known = known[np.isfinite(known)]
     limit = _MOST_MEDIANS * float(np.median(known)) if known.size else 0.0

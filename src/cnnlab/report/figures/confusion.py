@@ -51,9 +51,7 @@ def _draw(counts_KK: NDArray[np.int64], classes: Sequence[str], title: str) -> F
     if number <= _MOST_WITH_NUMBERS:
         _write_cells(axes, image, counts_KK, shares_KK)
         _write_margins(axes, counts_KK)
-    bar = figure.colorbar(
-        image, ax=axes, shrink=0.8, aspect=30, pad=0.02, ticks=_TICKS, format=PercentFormatter(1, 0)
-    )
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, pad=0.02, ticks=_TICKS, format=PercentFormatter(1, 0))
     bar.set_label("share of the true class (colour by its square root)")
     bar.outline.set_visible(False)
     return figure
@@ -81,9 +79,7 @@ def _label_axes(axes: Axes, classes: Sequence[str]) -> None:
         axes.tick_params(which="minor", length=0)
 
 
-def _write_cells(
-    axes: Axes, image: AxesImage, counts_KK: NDArray[np.int64], shares_KK: NDArray[np.float64]
-) -> None:
+def _write_cells(axes: Axes, image: AxesImage, counts_KK: NDArray[np.int64], shares_KK: NDArray[np.float64]) -> None:
     """The count of every cell and its percentage of the row; a cell without images stays empty."""
     for (row, column), count in np.ndenumerate(counts_KK):
         if not count:

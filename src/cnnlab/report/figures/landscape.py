@@ -78,9 +78,7 @@ def _mark(
         sizes = _DOT + (_LARGEST_DOT - _DOT) * nonconvexity_YX[rows, columns]
         inner_I = offsets_P[1:-1]
         label = f"not convex ({len(rows)} of {nonconvexity_YX.size} points)"
-        axes.scatter(
-            inner_I[columns], inner_I[rows], s=sizes, c="white", edgecolors=INK, linewidths=0.5, label=label
-        )
+        axes.scatter(inner_I[columns], inner_I[rows], s=sizes, c="white", edgecolors=INK, linewidths=0.5, label=label)
     row, column = np.unravel_index(losses_YX.argmin(), losses_YX.shape)
     weights = f"trained weights: {losses_YX[len(offsets_P) // 2, len(offsets_P) // 2]:.3g}"
     axes.plot(0, 0, "+", color=INK, markersize=11, markeredgewidth=2, label=weights)

@@ -118,9 +118,7 @@ def _grid_places(names: Sequence[str]) -> list[tuple[int, int]] | None:
     if len(colours) > len(ARM_COLOURS) or len(lines) > len(_LINES) or len({*map(tuple, cells)}) < len(names):
         return None
     by_first = colours is first
-    return [
-        (colours.index(cell[0 if by_first else 1]), lines.index(cell[1 if by_first else 0])) for cell in cells
-    ]
+    return [(colours.index(cell[0 if by_first else 1]), lines.index(cell[1 if by_first else 0])) for cell in cells]
 
 
 def shortened(text: str, longest: int) -> str:

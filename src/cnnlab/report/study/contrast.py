@@ -103,9 +103,7 @@ def _moves(classes: Sequence[str], difference_KK: NDArray[np.float64]) -> str:
     for place in order:
         i, j = divmod(int(place), len(classes))
         if off_KK[i, j]:
-            parts.append(
-                f"{plain(classes[i])} classified as {plain(classes[j])} {effect('test', off_KK[i, j])}"
-            )
+            parts.append(f"{plain(classes[i])} classified as {plain(classes[j])} {effect('test', off_KK[i, j])}")
     return f"The confusions that change most, in points: {'; '.join(parts) or 'none'}."
 
 

@@ -60,9 +60,7 @@ def write_csv_tables(facts: StudyFacts, folder: Path) -> Path:
         "arms": _arm_rows(tables),
         "comparisons": _comparison_rows(facts, tables),
         "claims": map(_claim_row, facts.verdicts),
-        "published": (
-            _published_row(row) for metric in _published(facts) for row in published_rows(facts, metric)
-        ),
+        "published": (_published_row(row) for metric in _published(facts) for row in published_rows(facts, metric)),
         "notes": ({"note": line} for line in notes(facts.runs)),
     }
     others = tuple(metric for metric in tables if metric not in _OF_EVERY_RUN)

@@ -75,9 +75,7 @@ class StudyFacts:
         names = [arm.name for arm in self.arms]
         named = [("published figure", each.arm) for each in self.published]
         named += [("arm to compare with", arm.against) for arm in self.arms if arm.against is not None]
-        problems = [
-            f"{what}: no arm {name!r}{did_you_mean(name, names)}" for what, name in named if name not in names
-        ]
+        problems = [f"{what}: no arm {name!r}{did_you_mean(name, names)}" for what, name in named if name not in names]
         try:
             TopologicalSorter({arm.name: [arm.against] for arm in self.arms if arm.against}).prepare()
         except CycleError as error:

@@ -68,13 +68,10 @@ def summaries(found: Mapping[str, Mapping[int, float]]) -> dict[str, Summary | N
     return {arm: summarise(by_seed.values()) if by_seed else None for arm, by_seed in found.items()}
 
 
-def differences(
-    pairs: Sequence[tuple[str, str]], found: Mapping[str, Mapping[int, float]]
-) -> tuple[Difference, ...]:
+def differences(pairs: Sequence[tuple[str, str]], found: Mapping[str, Mapping[int, float]]) -> tuple[Difference, ...]:
     """Each (arm, against) compared, paired by seed if they share seeds, Holm-corrected over the pairs."""
     compared = [
-        compare_arms(found[left], found[right]) if found[left] and found[right] else None
-        for left, right in pairs
+        compare_arms(found[left], found[right]) if found[left] and found[right] else None for left, right in pairs
     ]
     adjusted = holm([each.p if each else None for each in compared])
     return tuple(

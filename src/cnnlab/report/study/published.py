@@ -88,9 +88,7 @@ def _comparable(facts: StudyFacts, metric: str, found: Sequence[Difference]) -> 
     """The differences, empty if the runs of the two arms are not comparable in the metric."""
     for each in found:
         runs = [*facts.arm(each.arm).runs.values(), *facts.arm(each.against).runs.values()]
-        yield (
-            each if comparability(runs, metric).comparable else Difference(each.arm, each.against, None, None)
-        )
+        yield (each if comparability(runs, metric).comparable else Difference(each.arm, each.against, None, None))
 
 
 def _table(facts: StudyFacts, metric: str) -> Table:

@@ -175,9 +175,7 @@ def _has_dropout(recipe: Recipe) -> bool:
 
 def _steps(facts: StudyFacts) -> list[Code]:
     """The step of the base, then those of arms with other parts; steps that differ only in numbers are shown once."""
-    found = {
-        _parts(step_code(facts.base)): Code(step_code(facts.base).rstrip(), "Loss, optimizer and one step:")
-    }
+    found = {_parts(step_code(facts.base)): Code(step_code(facts.base).rstrip(), "Loss, optimizer and one step:")}
     for arm in facts.arms:
         text = step_code(arm.recipe)
         caption = f"The same of arm {code(arm.name)}, in place of the step above:"
@@ -249,9 +247,7 @@ def _optimizer(optim: Optimizer, apart: bool) -> str:
     """The torch optimizer with all values of the recipe; with `apart` only weights are decayed."""
     decay = optim.weight_decay
     parameters = (
-        f'[{{"params": weights, "weight_decay": {decay!r}}}, {{"params": others}}]'
-        if apart
-        else "model.parameters()"
+        f'[{{"params": weights, "weight_decay": {decay!r}}}, {{"params": others}}]' if apart else "model.parameters()"
     )
     settings = optim.model_dump(exclude={"name", "weight_decay", "decay_norm_and_bias"})
     settings["weight_decay"] = 0.0 if apart else decay

@@ -65,9 +65,7 @@ def claims_section(facts: StudyFacts) -> Section | None:
         f"the p adjusted by Holm over {count(len(rows), 'claim')} is at most 0.05; the intervals are not adjusted."
     )
     if any(each.interval and each.interval.method.startswith("anytime") for each in facts.verdicts):
-        caption += (
-            " Seeds were added while claims were undecided: p and intervals are valid for repeated analyses."
-        )
+        caption += " Seeds were added while claims were undecided: p and intervals are valid for repeated analyses."
     if any(each.claim.times != 1 for each in facts.verdicts):
         caption += " If a claim multiplies its right side, so does its effect."
     details = tuple(
@@ -137,8 +135,7 @@ def _formal(claim: Claim) -> str:
 def _runs(facts: StudyFacts, arms: Sequence[str]) -> str:
     known = {arm.name: arm.runs for arm in facts.arms}
     parts = [
-        f"{code(name)} ({seeds([*known[name]])})" if known.get(name) else f"{code(name)} (no run yet)"
-        for name in arms
+        f"{code(name)} ({seeds([*known[name]])})" if known.get(name) else f"{code(name)} (no run yet)" for name in arms
     ]
     return listed(parts)
 

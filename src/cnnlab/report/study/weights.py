@@ -84,6 +84,4 @@ def _tables(weights: Weights, arms: list[str]) -> tuple[Table, Table]:
         (code(layer), *(f"{of_arms[arm].std():.4f}" for arm in arms)) for layer, of_arms in weights.items()
     )
     caption = f"Share of weights with |w| < {NEAR_ZERO:g}, layer by layer, all seeds together."
-    return Table(header, shares, caption), Table(
-        header, deviations, "Standard deviation of the same weights."
-    )
+    return Table(header, shares, caption), Table(header, deviations, "Standard deviation of the same weights.")
