@@ -74,7 +74,7 @@ def write_report(work: Coursework, out: Path) -> list[Path]:
     write_html(document, pages[0])
     write_pdf(document, pages[1])
     figures = [matrix, matrix.with_suffix(".svg"), *(path for path, _ in drawn)]
-    return [*pages, *copied, *figures, *(out / name for name in tables)]
+    return [*pages, *copied, *figures, *(out / name for name in (*tables, *values))]
 
 
 def _document(work: Coursework, pictures: list[FeatureMaps], out: Path) -> Document:
