@@ -36,9 +36,10 @@ _EXPORTS = {
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names.split()}
 
 __all__ = [
-    "CnnlabError", "ImageDataset", "Interrupted", "Options", "Recipe", "Run", "StopRequest", "Study", "StudyOptions",
-    "ToTensor", "__version__", "load_run", "preset_names", "resume", "start", "train",
-]  # fmt: skip
+    "CnnlabError", "ImageDataset", "Interrupted", "Options", "Recipe", "Run", "StopRequest",
+    "Study", "StudyOptions", "ToTensor", "__version__", "load_run", "preset_names", "resume",
+    "start", "train",
+]  # fmt: skip  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

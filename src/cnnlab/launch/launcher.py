@@ -44,13 +44,11 @@ class Job:
     log: Path
 
     def to_line(self) -> bytes:
-        """One line of JSON."""
         options = replace(self.options, download=False, download_display=None)
         return TypeAdapter(Job).dump_json(replace(self, options=options)) + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "Job":
-        """The inverse of `to_line`."""
         return TypeAdapter(cls).validate_json(line)
 
 

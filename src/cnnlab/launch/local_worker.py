@@ -55,7 +55,6 @@ class _Jobs:
         return None if line is None else Job.from_line(line)
 
     def done(self) -> None:
-        """The current job has ended."""
         self._is_busy = False
 
     def _read(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError
+from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.deploy.run import Run
 from cnnlab.engines.evaluation import accuracy, cross_entropy
@@ -15,7 +15,7 @@ from cnnlab.engines.protocol import Engine
 from cnnlab.launch.assemble import Assembled, assemble
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
-from cnnlab.runs import Environment, RunFolder, RunResult, RunWriter, runs_root
+from cnnlab.runs import RunFolder, RunResult, RunWriter, runs_root
 from cnnlab.training.bookkeeping import Progress
 from cnnlab.training.hooks import Row, Watcher
 from cnnlab.training.loop import Loop
@@ -75,7 +75,7 @@ def train_in(
         writer.write_environment(assembled.environment)
         writer.write_splits({name: i for name, i in assembled.indices.items() if name != "test"})
     else:
-        _same_data(earlier, assembled.environment)
+        run.check_same_data(assembled.environment.data.digest)
     progress = Progress()
     if writer.has_checkpoint:
         checkpoint = writer.load_checkpoint("last")
@@ -201,12 +201,3 @@ def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress:
         seconds={**progress.total_seconds, "score": time.perf_counter() - start},
         peak_memory=peak_memory(),
     )
-
-
-def _same_data(before: Environment, now: Environment) -> None:
-    if before.data.digest != now.data.digest:
-        raise RunError(
-            f"the data set {before.data.name} has changed since the run was started "
-            f"(digest {before.data.digest[:16]}, now {now.data.digest[:16]}); "
-            "point --data-dir at the original data, or train anew"
-        )

@@ -45,5 +45,4 @@ class Options:
 
     @classmethod
     def from_json(cls, text: str) -> "Options":
-        """The inverse of `to_json`."""
         return TypeAdapter(cls).validate_json(text)

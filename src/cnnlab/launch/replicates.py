@@ -1,15 +1,16 @@
 """A recipe with one or several seeds: finished runs are kept, stopped ones continued, missing ones trained."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from cnnlab.core.errors import CnnlabError, DataError, Interrupted, RunError
+from cnnlab.core.errors import CnnlabError, DataError, Interrupted
 from cnnlab.data import load
 from cnnlab.deploy.run import Run
 from cnnlab.launch.one import resume, train
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.seeds import seed_problems
-from cnnlab.runs import RunFolder, runs_root
+from cnnlab.runs import runs_root
 from cnnlab.runs.earlier import RunIndex, furthest
 from cnnlab.training.hooks import Watcher
 
@@ -38,18 +39,7 @@ def train_or_continue(recipe: Recipe, options: Options, watcher: Watcher | None 
         return train(recipe, options, watcher)
     if earlier.result is None:
         return resume(earlier, options, watcher)
-    _check_same_data(earlier, options)
+    data = earlier.recipe.data
+    with suppress(DataError):  # the finished run needs no data
+        earlier.check_same_data(load(data.source, options.data_dir, size=data.size).digest)
     return Run(earlier)
-
-
-def _check_same_data(run: RunFolder, options: Options) -> None:
-    try:
-        now = load(run.recipe.data.source, options.data_dir, size=run.recipe.data.size).digest
-    except DataError:
-        return  # the finished run needs no data, and none are here that could differ
-    before = run.environment.data.digest
-    if before != now:
-        raise RunError(
-            f"run {run.id} was trained on other data (digest {before[:16]}, now {now[:16]}); "
-            "point --data-dir at the original data, or give another folder of runs to train anew"
-        )

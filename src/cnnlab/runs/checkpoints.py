@@ -217,7 +217,6 @@ def _saved(folder: Path) -> list[str]:
 
 
 def _age(name: str) -> tuple[int, int]:
-    """Sorts names by step, then by attempt."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2] or 1)) if match else (-1, 0)
 

@@ -66,7 +66,6 @@ class RunFolder:
 
     @property
     def id(self) -> str:
-        """The folder's name."""
         return self.path.name
 
     @cached_property
@@ -141,6 +140,15 @@ class RunFolder:
     def result(self) -> RunResult | None:
         """The final figures; None until the run is complete. Raises RunError where the file is damaged."""
         return RunResult.read(self.path / layout.RESULT) if (self.path / layout.COMPLETE).exists() else None
+
+    def check_same_data(self, digest: str) -> None:
+        """Raises RunError where the run was trained on data with another digest."""
+        before = self.environment.data.digest
+        if before != digest:
+            raise RunError(
+                f"run {self.id} was trained on other data (digest {before[:16]}, now {digest[:16]}); "
+                "point --data-dir at the original data, or train its recipe anew in another folder of runs"
+            )
 
     @property
     def complete_result(self) -> RunResult:

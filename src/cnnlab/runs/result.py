@@ -22,7 +22,6 @@ class RunResult(FileValue):
 
     @property
     def total_seconds(self) -> float:
-        """All clocks together."""
         return sum(self.seconds.values())
 
     def __getitem__(self, name: str) -> Any:

@@ -114,7 +114,6 @@ class RunWriter:
 
     @property
     def is_asked_to_stop(self) -> bool:
-        """Whether any process has called `request_stop`."""
         return (self.path / layout.STOP).exists()
 
     def write_splits(self, indices: "Mapping[str, NDArray[np.int64]]") -> None:
@@ -288,7 +287,6 @@ def _write_status(run: Path, state: State, cause: str) -> None:
 
 
 def _sweep_temporary(run: Path) -> None:
-    """Remove the temporary files of interrupted writes."""
     with storage_errors(run):
         for folder in (run, run / layout.PREDICTIONS):
             for path in folder.glob(".*.tmp"):

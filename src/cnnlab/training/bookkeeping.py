@@ -49,7 +49,6 @@ class Progress:
         return replace(progress, best_epoch=epoch, best_val_accuracy=val_accuracy, best_val_loss=val_loss)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types."""
         return asdict(self)
 
     @classmethod

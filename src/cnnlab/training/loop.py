@@ -83,7 +83,6 @@ class Loop:
             raise self._interrupted()
 
     def _score(self, split: str) -> tuple[float, float]:
-        """Loss and accuracy."""
         logits, labels = self.engine.logits(split), self.engine.labels(split)
         return cross_entropy(logits, labels), accuracy(logits, labels)
 

@@ -117,7 +117,6 @@ def network(
     weights: Mapping[str, NDArray[Any]],
     device: str = "cpu",
 ) -> TorchNetwork:
-    """See `engines.protocol.EngineModule`."""
     try:
         chosen = choose_device(device)
     except CnnlabError:
