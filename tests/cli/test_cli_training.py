@@ -146,3 +146,14 @@ def test_demo_compares_its_variants(cnnlab: Callable, tmp_path: Path, monkeypatc
     assert str(tmp_path / "demo" / "comparison.md") in answer.out
     with Image.open(tmp_path / "demo" / "comparison.png") as figure:
         assert figure.size[0] > 800
+
+
+def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
+    command = [*CNNLAB, "train", "demo", "--threads", "1", "--runs", str(tmp_path)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    (run,) = tmp_path.iterdir()
+    assert RunFolder(run).status.state == "interrupted"

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,19 +12,29 @@ from cnnlab.core.tables import table_lines
 if TYPE_CHECKING:
     from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """As rich does, but not with the exit code of a bug: see `exits.py`."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(0)
+
+
+out = _Console(highlight=False, soft_wrap=True, emoji=False)
+err = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def is_terminal() -> bool:
     """Whether stdout is a terminal; plain lines are printed otherwise."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def say(line: str) -> None:
     """One plain line on stdout, written at once so that a log can be followed."""
     out.print(line, markup=False)
-    out.file.flush()
+    if sys.stdout is not None:
+        out.file.flush()
 
 
 def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
