@@ -99,10 +99,7 @@ def export(network: str, path: Path, runs: Path | None = None) -> "Parity | None
 
 
 def import_weights(
-    file: Path | None,
-    known: str | None = None,
-    out: Path | None = None,
-    progress: "ProgressDisplay | None" = None,
+    file: Path | None, known: str | None = None, out: Path | None = None, progress: "ProgressDisplay | None" = None
 ) -> "tuple[Imported, Path]":
     """Convert a file of published weights, or those `known` by name, to a model file; returns both.
 

@@ -16,13 +16,11 @@ import cnnlab
 Command = Callable[..., None]
 
 NetworkArgument = Annotated[
-    str,
-    typer.Argument(metavar="RUN|MODEL", help="A run as `cnnlab runs` names it, or a model file, *.safetensors."),
+    str, typer.Argument(metavar="RUN|MODEL", help="A run as `cnnlab runs` names it, or a model file, *.safetensors.")
 ]
 # For commands whose --out is another file, or which only read runs.
 RunsFolder = Annotated[
-    Path | None,
-    typer.Option("--runs", metavar="DIR", help="Folder of the runs; else CNNLAB_RUNS, else ./runs."),
+    Path | None, typer.Option("--runs", metavar="DIR", help="Folder of the runs; else CNNLAB_RUNS, else ./runs.")
 ]
 AtLeastOne = Annotated[int, typer.Option(min=1)]
 

@@ -11,8 +11,7 @@ from cnnlab.cli.execution import NetworkArgument, RunsFolder, takes
 from cnnlab.core.numbers import percent
 
 app = typer.Typer(
-    help="Look inside a trained network: feature maps, confusion, loss surface, batch norm.",
-    no_args_is_help=True,
+    help="Look inside a trained network: feature maps, confusion, loss surface, batch norm.", no_args_is_help=True
 )
 
 _MISTAKES_SHOWN = 5

@@ -34,9 +34,7 @@ for _name in _GROUPS.split():
 
 
 @app.callback(invoke_without_command=True)
-def _global_options(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-) -> None:
+def _global_options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
         from cnnlab import __version__
 

@@ -25,10 +25,7 @@ _SECONDS_BETWEEN_CHECKS = 0.5
 
 
 def train(
-    recipe: Recipe,
-    options: Options | None = None,
-    watcher: Watcher | None = None,
-    stop: StopRequest | None = None,
+    recipe: Recipe, options: Options | None = None, watcher: Watcher | None = None, stop: StopRequest | None = None
 ) -> Run:
     """Train a recipe in a new run folder. `stop.stop()`, from any thread, saves and stops, as signals do.
 

@@ -166,11 +166,7 @@ class FolderLock:
         """Write this process as the owner, and start the heartbeat."""
         pid = os.getpid()
         owner = Owner(
-            host=socket.gethostname(),
-            pid=pid,
-            started=_process_start(pid),
-            boot=_boot_id(),
-            token=secrets.token_hex(8),
+            host=socket.gethostname(), pid=pid, started=_process_start(pid), boot=_boot_id(), token=secrets.token_hex(8)
         )
         self._descriptor, self._content = descriptor, owner.model_dump_json().encode()
         os.pwrite(descriptor, self._content, 0)

@@ -201,9 +201,7 @@ class TorchEngine:
             average.copy_(tensors[f"average.{index}"])
         self.updates = int(tensors["progress.updates"])
         self._set_totals(
-            float(tensors["progress.loss_sum"]),
-            int(tensors["progress.correct"]),
-            int(tensors["progress.images"]),
+            float(tensors["progress.loss_sum"]), int(tensors["progress.correct"]), int(tensors["progress.images"])
         )
         if self.scaler.is_enabled():
             saved_scaler = self.scaler.state_dict()

@@ -20,11 +20,7 @@ _BYTES_PER_PARAMETER = 16
 
 
 def prepare(
-    recipe: Recipe,
-    architecture: Architecture,
-    parts: Parts,
-    options: ExecutionOptions,
-    settled: ExecutionFacts | None,
+    recipe: Recipe, architecture: Architecture, parts: Parts, options: ExecutionOptions, settled: ExecutionFacts | None
 ) -> Prepared:
     """See `engines.protocol.EngineModule`. Raises CnnlabError, MemoryExceededError."""
     prepare_heap()
@@ -50,10 +46,7 @@ def prepare(
         compiled = trial.choose_compile(options.compile, precision.value, runnable, *batch, steps)
     engine = TorchEngine(recipe, architecture, model, splits, parts.normalisation, precision.value, compiled.value)
     used = DeviceFacts(
-        kind=device.type,
-        name=devices.device_name(device),
-        memory_before_model=before,
-        memory_after_model=after,
+        kind=device.type, name=devices.device_name(device), memory_before_model=before, memory_after_model=after
     )
     execution = ExecutionFacts(threads=threads, workers=options.workers, precision=precision, compile=compiled)
     return Prepared(engine, used, execution, start)

@@ -81,12 +81,7 @@ def choose_precision(
 
 
 def choose_compile(
-    requested: str,
-    precision: Precision,
-    model: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    total_steps: int,
+    requested: str, precision: Precision, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, total_steps: int
 ) -> Choice[bool]:
     """Whether to use `torch.compile`; for `auto`, whether it saves more time over the training than it takes."""
     if requested != "auto":
