@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-dev  ## ruff, import contract, mypy
 mutations: $(VENV)/.installed-dev  ## put faults into a copy of the tree, see that the tests notice them, minutes
 	$(BIN)/python -m tests.mutations
 
-bench: $(VENV)/.installed-dev  ## speed side by side with plain PyTorch, minutes; wants an idle machine
+bench: $(VENV)/.installed-dev  ## speed side by side with plain PyTorch, minutes; needs an idle machine
 	$(BIN)/python -m bench.train_speed
 
 notebooks: $(VENV)/.installed-dev  ## the courses' notebooks, made of their sources and executed on CIFAR-10

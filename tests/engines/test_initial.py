@@ -35,15 +35,8 @@ def test_initial_weights_depend_on_seed_and_path_alone() -> None:
     assert all((ours[key] == theirs[key]).all() for key in ours)
 
 
-def test_what_is_drawn_is_stored(tmp_path) -> None:
-    """Four numbers of a network of ours, from Philox and the documented formula: they must never change."""
-    from cnnlab.core.seeding import derive_generator
-
-    bound = 1 / math.sqrt(75)
-    expected = derive_generator(3, "init/0.weight").uniform(-bound, bound, (8, 3, 5, 5)).astype(np.float32)
-    found = weights("simplenn", 3)["0.weight"]
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_allclose(found.ravel()[:4], GOLDEN, rtol=1e-6)
+def test_drawn_weights_never_change() -> None:
+    np.testing.assert_allclose(weights("simplenn", 3)["0.weight"].ravel()[:4], GOLDEN, rtol=1e-6)
 
 
 GOLDEN = [0.06384672969579697, 0.08437381684780121, -0.0972084030508995, 0.10999660938978195]

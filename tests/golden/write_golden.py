@@ -79,7 +79,7 @@ def init() -> dict[str, Any]:
     shape = (3, 12, 12)
     text = "conv 3x3 4 | sepconv 3x3 6 pad 1 nobias | bn | residual(conv 1x1 6) | flatten | linear 3"
     kept = {}
-    for method in ("auto", "torch", "he", "glorot", "orthogonal"):
+    for method in ("auto", "torch", "lecun", "he", "glorot", "orthogonal"):
         arrays = initial_weights(parse(text), shape, 5, method)
         kept[method] = {
             name: [float(f"{value:.6g}") for value in (array.std(), *array.flat[:3])]

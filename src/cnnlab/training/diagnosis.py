@@ -25,8 +25,8 @@ def likely_cause_of_divergence(recipe: Recipe, lr: float, step: int) -> str:
         remedy = "try --set train.clip_norm=1, or a lower optim.lr"
     else:
         remedy = f"try --set optim.lr={recipe.optim.lr / 10:g}"
-    when = "within the first steps: the learning rate is too high" if step < 100 else "late: a steep spot"
-    return f"likely cause: the weights ran away {when}; {remedy}"
+    when = "within the first steps: the learning rate is too high" if step < 100 else "late in the training"
+    return f"likely cause: the weights grew without limit {when}; {remedy}"
 
 
 def start_warnings(start: Start, num_classes: int) -> list[str]:
@@ -45,7 +45,7 @@ def start_warnings(start: Start, num_classes: int) -> list[str]:
     first, last = start.gradients
     if start.spread < _LEAST_SPREAD:
         warnings.append(
-            f"the untrained network answers all images alike: its logits differ by {start.spread:.2g} between them "
+            f"the untrained network gives nearly the same logits for all images: its logits differ by {start.spread:.2g} between them "
             f"(expected {_LEAST_SPREAD:g} or more), so it may never start to learn; "
             "try --set arch.init=he, or batch normalisation"
         )
