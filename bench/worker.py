@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 
 from cnnlab import Options, Recipe, train
-from cnnlab.training.hooks import Row, Silent
+from cnnlab.training.hooks import Row, Watcher
 
 
-class PrintEpochs(Silent):
+class PrintEpochs(Watcher):
     """One JSON line per epoch on stdout."""
 
     def on_epoch(self, row: Row) -> None:

@@ -4,7 +4,7 @@
     python -m tests.mutations --only ema      those with these words in their text
     python -m tests.mutations --write         and the table into results/mutations.md
 
-`faults.toml` is the table of faults: an exact text that occurs exactly once in its file, another text for it, and the tests
+`faults.toml` is the table of faults: a text that occurs exactly once in its file, another text for it, and the tests
 that must then fail. Before the first fault these tests are run without any, where all must pass. Nothing outside the
 copy is changed.
 """

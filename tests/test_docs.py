@@ -101,7 +101,7 @@ def stop_a_run():
     """Begin a run and stop it with SIGTERM at its first step, as `cnnlab resume` expects to find one."""
     watch = importlib.import_module("cnnlab.training.hooks")
 
-    class Impatient(watch.Silent):
+    class Impatient(watch.Watcher):
         def on_step(self, epoch, step_in_epoch):
             signal.raise_signal(signal.SIGTERM)
 

@@ -1,5 +1,6 @@
-"""The seam between engines: an engine without torch is trained, resumed, scored and predicted with, by its name."""
+"""The seam between engines: one without torch is trained, resumed, scored, studied and predicted with, by its name."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,9 @@ from cnnlab.engines.protocol import ENGINES
 
 HERE = Path(__file__).parent
 
-# Runs in a process of its own, in which importing torch is an error.
-PROGRAM = """
+# Every process below begins with this: importing torch is an error, and there is one more engine.
+START = """
 import sys
-from pathlib import Path
-import numpy as np
 
 class Block:
     def find_spec(self, name, path=None, target=None):
@@ -25,16 +24,19 @@ class Block:
             raise ImportError(name + " was imported")
 
 sys.meta_path.insert(0, Block())
-sys.path.insert(0, {here!r})
 from cnnlab.engines.protocol import ENGINES
 ENGINES["linear"] = "linear_engine"
-
+"""
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
 from cnnlab import Options, Recipe, load_run, resume, train
 from cnnlab.core.errors import Interrupted
-from cnnlab.training.hooks import Silent
+from cnnlab.training.hooks import Watcher
 import os, signal
 
-class Stop(Silent):
+class Stop(Watcher):
     def on_step(self, epoch, step):
         if (epoch, step) == (2, 3):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -64,6 +66,16 @@ np.testing.assert_array_equal(predictor.logits(images), load_run(folder).folder.
 assert continued.accuracy("test") == (predictor.logits(images).argmax(1) == labels).mean() > 0.6
 from PIL import Image
 Image.fromarray(images[0]).save(runs / "photo.png")
+from cnnlab import StudyOptions
+from cnnlab.study.definition import Study
+from cnnlab.study.runner import run_study
+from cnnlab.study.session import StudyWatcher
+values = recipe.model_dump(mode="json", exclude_none=True)
+study = Study.from_dict({{"name": "one", "question": "?", "seeds": [4], "base": values, "arm": [{{"name": "a"}}]}})
+standing = run_study(study, StudyOptions(Options(runs=runs / "study", engine="linear"), workers=1), StudyWatcher())
+(record,) = standing.records
+assert record.state == "complete", record
+assert record.run.environment.engine == "linear"
 print(continued.predict(runs / "photo.png")[0].label, predictor.classes[predictor.logits(images[:1])[0].argmax()])
 assert "torch" not in sys.modules
 """
@@ -86,9 +98,13 @@ def made_data(path: Path) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
     """The folder where the program above worked, and how it ended."""
     folder = tmp_path_factory.mktemp("linear")
-    program = PROGRAM.format(here=str(HERE), runs=str(folder), data=str(made_data(folder / "data.npz")))
+    program = PROGRAM.format(runs=str(folder), data=str(made_data(folder / "data.npz")))
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(START)
+    paths = [str(folder / "site"), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-W", "error", "-c", program]
-    return folder, subprocess.run(command, check=False, capture_output=True, text=True)
+    return folder, subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 
 def test_an_engine_without_torch_is_trained_resumed_scored_and_predicted_with(trained) -> None:

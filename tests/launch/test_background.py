@@ -18,7 +18,7 @@ from cnnlab.launch.one import resume, train
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
 from cnnlab.runs.watch import Update
-from cnnlab.training.hooks import Silent
+from cnnlab.training.hooks import Watcher
 from cnnlab.training.signals import StopRequest
 
 
@@ -119,7 +119,7 @@ def test_what_is_wrong_with_the_data_is_the_status_and_can_be_mended(tmp_path: P
 def test_a_program_stops_a_training_from_another_thread(tmp_path: Path) -> None:
     stop, began, caught = StopRequest(), threading.Event(), []
 
-    class Tell(Silent):
+    class Tell(Watcher):
         def on_step(self, epoch: int, step_in_epoch: int) -> None:
             began.set()
 

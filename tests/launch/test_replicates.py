@@ -9,7 +9,7 @@ import pytest
 from cnnlab import Options, Recipe
 from cnnlab.core.errors import CnnlabError, Interrupted, RunError
 from cnnlab.launch.replicates import train_seeds
-from cnnlab.training.hooks import Silent
+from cnnlab.training.hooks import Watcher
 
 
 def write_data(path: Path, seed: int) -> Path:
@@ -41,7 +41,7 @@ def options(tmp_path: Path) -> Options:
     return Options(runs=tmp_path / "runs", threads=1, compile="off")
 
 
-class StopInRun(Silent):
+class StopInRun(Watcher):
     """SIGTERM at a step of the first epoch of the run with this number, from 1."""
 
     def __init__(self, number: int) -> None:

@@ -19,7 +19,7 @@ from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.launch.assemble import assemble
 from cnnlab.launch.one import resume, train
 from cnnlab.runs import RunFolder
-from cnnlab.training.hooks import Silent
+from cnnlab.training.hooks import Watcher
 from reference import generator, logits_of
 
 EPOCHS, STEPS, VAL = 4, 3, 12
@@ -74,7 +74,7 @@ def _best_is_the_second_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TorchEngine, "logits", logits)
 
 
-class StopAt(Silent):
+class StopAt(Watcher):
     def __init__(self, epoch: int, step: int) -> None:
         self.place = (epoch, step)
 

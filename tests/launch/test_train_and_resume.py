@@ -16,7 +16,7 @@ from cnnlab import Options, Recipe
 from cnnlab.core.errors import CnnlabError, DivergedError, Interrupted, MemoryExceededError, RunError
 from cnnlab.launch.one import resume, train
 from cnnlab.runs import RunFolder
-from cnnlab.training.hooks import Silent
+from cnnlab.training.hooks import Watcher
 
 EPOCHS = 3
 
@@ -58,7 +58,7 @@ def one_thread(runs: Path) -> Options:
     return Options(runs=runs, threads=1, compile="off")
 
 
-class StopAt(Silent):
+class StopAt(Watcher):
     """Sends this process SIGTERM after one step of one epoch."""
 
     def __init__(self, epoch: int, step: int) -> None:
@@ -251,7 +251,7 @@ def test_a_network_that_does_not_fit_the_data_fails_before_a_run_exists(data: Pa
 def test_resuming_from_elsewhere_finds_the_data_and_says_what_differs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Notes(Silent):
+    class Notes(Watcher):
         def on_assembled(self, run: RunFolder, recipe: Recipe, environment: Mapping, notes: tuple) -> None:
             self.notes = notes
 

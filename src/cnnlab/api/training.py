@@ -13,12 +13,24 @@ from cnnlab.recipe import Recipe, preset_names
 from cnnlab.runs import Environment, RunFolder, RunResult
 from cnnlab.runs.environment import Choice
 from cnnlab.training.bookkeeping import Progress
-from cnnlab.training.hooks import Row, Silent, Watcher
+from cnnlab.training.hooks import Row, Watcher
 from cnnlab.training.signals import StopRequest
 
 __all__ = [
-    "Choice", "Engine", "Environment", "Options", "Progress", "Recipe", "Row", "RunFolder", "RunResult",
-    "Silent", "StopRequest", "Watcher", "preset_names", "run_demo", "start",
+    "Choice",
+    "Engine",
+    "Environment",
+    "Options",
+    "Progress",
+    "Recipe",
+    "Row",
+    "RunFolder",
+    "RunResult",
+    "StopRequest",
+    "Watcher",
+    "preset_names",
+    "run_demo",
+    "start",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ def watcher() -> "PlainWatcher":
     return TerminalWatcher() if is_terminal() else PlainWatcher()
 
 
-class PlainWatcher(training.Silent):
+class PlainWatcher(training.Watcher):
     """Lines before and after the training, and one for each epoch."""
 
     def on_assembled(self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]) -> None:

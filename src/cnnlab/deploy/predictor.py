@@ -1,4 +1,4 @@
-"""A trained network that predicts, always in float32, so every machine gives the same answer.
+"""A trained network that predicts, always in float32: machines differ in the last digits at most.
 
 Shape legend: N images, H x W pixels, C channels, K classes.
 """
@@ -61,8 +61,11 @@ class Predictor:
         self.network = engine_module(engine).network(architecture, image_shape, normalisation, weights, device)
 
     @classmethod
-    def from_run(cls, run: RunFolder) -> "Predictor":
-        """The network of a run, see `runs/weights.py`, on the run's device if this machine has it. Raises RunError."""
+    def from_run(cls, run: RunFolder, device: str | None = None) -> "Predictor":
+        """The run's network (`RunFolder.scored_weights`). Raises RunError.
+
+        `device` None: the kind of device that the run began on, else the CPU where this machine has none of that kind.
+        """
         environment, data = run.environment, run.environment.data
         shape = data.image_shape
         architecture = run.recipe.arch.build(shape, len(data.classes))
@@ -71,8 +74,9 @@ class Predictor:
         except WeightsError as error:
             raise RunError(f"run {run.id}: recipe and checkpoint do not belong together", *error.problems) from None
         normalisation = Normalisation(data.mean, data.std)
-        engine, device = environment.engine, environment.device.kind
-        return cls(architecture, data.classes, normalisation, shape, weights, engine=engine, device=device)
+        chosen = device or environment.device.kind
+        engine = environment.engine
+        return cls(architecture, data.classes, normalisation, shape, weights, engine=engine, device=chosen)
 
     @cached_property
     def torch(self) -> "TorchNetwork":

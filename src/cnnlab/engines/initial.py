@@ -41,7 +41,7 @@ def initial_weights(architecture: Architecture, input_shape: Shape, seed: int, i
 def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, str]:
     """The method for each array.
 
-    `he` for layers without bias, which a normalisation follows, and for all layers of networks with more than
+    `he` for layers without bias (those before a normalisation have none), and for all layers of networks with more than
     `MOST_PLAIN_LAYERS` in a row without normalisation; there the last layer has `lecun`, as no activation follows it.
     Else `torch`, whose smaller weights are better for plain networks of few layers: in 13 epochs on CIFAR-10 without
     augmentation, SimpleNN reached a best val accuracy of 65.5 to 67.1% with `torch` (three seeds) and of 64.7 to 64.9%

@@ -112,7 +112,7 @@ class Engine(Protocol):
 
 
 class Network(Protocol):
-    """A trained network for prediction: always in float32, so every machine gives the same answer."""
+    """A trained network for prediction: always in float32, so machines differ in the last digits at most."""
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits N x K of decoded images."""
@@ -158,6 +158,12 @@ class EngineModule(Protocol):
         device: str = "cpu",
     ) -> Network:
         """The network with these weights, on `device` where this machine has it, else on the CPU."""
+
+    def free_memory(self, device: str) -> tuple[str, int | None]:
+        """The device that `device` means on this machine, and its free bytes, None if unknown. Raises CnnlabError."""
+
+    def release(self) -> None:
+        """Free what ended trainings of this process left behind."""
 
 
 def engine_module(name: str) -> EngineModule:

@@ -18,7 +18,10 @@ from cnnlab.launch.options import Options
 
 @dataclass(frozen=True)
 class Slot:
-    """Resources of one job at a time. `cores`: those to use, empty for all; `memory` in bytes, None: unknown."""
+    """Resources of one job at a time. `cores`: those to use, empty for all; `memory` in bytes, None: unknown.
+
+    Local workers keep to cores, threads and device; memory limits only how many of them there are.
+    """
 
     number: int
     cores: tuple[int, ...]

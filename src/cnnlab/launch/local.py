@@ -1,6 +1,6 @@
 """Parallel trainings on this machine: its division into slots, and a launcher with a worker for each slot.
 
-A worker is a process that imports torch once and then takes one job after the other (`local_worker`).
+A worker is a process that imports the engine once and then takes one job after the other (`local_worker`).
 """
 
 import contextlib
@@ -108,7 +108,7 @@ class _Worker:
     def __init__(self, slot: Slot, job: Job) -> None:
         with storage_errors(job.log), job.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cnnlab.launch.local_worker", *map(str, slot.cores)],
+                [sys.executable, "-P", "-m", "cnnlab.launch.local_worker", job.options.engine, *map(str, slot.cores)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -1,4 +1,4 @@
-"""A worker of `LocalLauncher`: `python -m cnnlab.launch.local_worker CORE...`, which trains one job after the other.
+"""A worker of `LocalLauncher`, one job after the other: `python -m cnnlab.launch.local_worker ENGINE CORE...`
 
 It reads jobs from standard input, one line of JSON each. The input closes when the study ends, also when it is killed;
 then the worker saves and stops as after SIGTERM.
@@ -14,30 +14,33 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from cnnlab.core.errors import CnnlabError, Interrupted, MemoryExceededError
+from cnnlab.engines.protocol import engine_module
 from cnnlab.launch.launcher import Failure, Job
 
 _READY = b"ready\n"
 
 
-def main(cores: list[int]) -> None:
+def main(engine: str, cores: list[int]) -> None:
     """Train until the input closes."""
     answers = os.dup(1)
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)  # before the import of torch, whose threads inherit it
     jobs = _Jobs()
-    import cnnlab.launch.one  # noqa: F401 - imports torch while the first job arrives
+    import cnnlab.launch.one  # noqa: F401 - everything is imported while the first job arrives
 
+    release = engine_module(engine).release
     gc.freeze()  # modules stay: garbage collection ignores them from here on
     while (job := jobs.take()) is not None:
         is_sound = _work(job)
         jobs.done()
         if not is_sound:
             return
-        _forget()
+        _forget(release)
         os.write(answers, _READY)
 
 
@@ -106,17 +109,12 @@ def _train(job: Job) -> None:
         resume(RunFolder(job.resume), job.options)
 
 
-def _forget() -> None:
+def _forget(release: Callable[[], None]) -> None:
     """Free what the last job used. Every training sets threads, seeds and handlers of signals itself."""
-    import torch
-
-    gc.collect()
-    torch.cuda.empty_cache()
-    if "torch._dynamo" in sys.modules:
-        torch.compiler.reset()  # else it silently stops compiling after a few networks
+    release()
     with suppress(OSError):  # Linux only: restart the count of peak memory
         Path("/proc/self/clear_refs").write_text("5")
 
 
 if __name__ == "__main__":
-    main([int(core) for core in sys.argv[1:]])
+    main(sys.argv[1], [int(core) for core in sys.argv[2:]])

@@ -112,7 +112,8 @@ def _run_to_end(
             raise Interrupted(again, stopped.exit_code) from None
         finally:
             watcher.on_end()
-        result = _score(writer, folder, assembled, progress)
+        device = assembled.prepared.device.kind if options.device == "auto" else options.device
+        result = _score(writer, folder, assembled, progress, device)
         from cnnlab.report.figures import learning_curves  # matplotlib: not before the first step
 
         learning_curves(folder.metrics, recipe.name, writer.path / "curves.png")
@@ -169,10 +170,10 @@ def _memory_errors_explained() -> Iterator[None]:
         raise MemoryExceededError(f"out of memory while training; {remedy}") from error
 
 
-def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress) -> RunResult:
+def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress: Progress, device: str) -> RunResult:
     """Score the best network by val, as read from the disk, once on test; store its logits."""
     start = time.perf_counter()
-    predictor = Predictor.from_run(folder)
+    predictor = Predictor.from_run(folder, device)
     rows = folder.metrics
     best_epoch = progress.best_epoch or progress.epoch
     best_row = rows[best_epoch - 1]

@@ -13,6 +13,7 @@ from typing import Literal
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.files import storage_errors
+from cnnlab.engines.protocol import engine_module
 from cnnlab.launch.launcher import Launcher, Slot
 from cnnlab.launch.local import LocalLauncher, local_slots
 from cnnlab.runs import RunFolder
@@ -94,12 +95,11 @@ def prepare(
 ) -> tuple[Slot, ...]:
     """The slots for `count` trainings, after checks of the device and of the data that `cells` need.
 
-    Raises as `choose_device` and `load` do, RunError if the `finished` runs saw other data.
+    Raises as `EngineModule.free_memory` and `load` do, RunError if the `finished` runs saw other data.
     """
     from cnnlab.data import load
-    from cnnlab.engines.torch import devices
 
-    device = devices.choose_device(options.run.device)
+    device, memory = engine_module(options.run.engine).free_memory(options.run.device)
     digests = {}
     for source, size in dict.fromkeys((cell.recipe.data.source, cell.recipe.data.size) for cell in cells):
         # Downloaded, verified and decoded once, before the workers start; they share the result.
@@ -111,8 +111,7 @@ def prepare(
             progress=options.run.download_display,
         ).digest
     _check_same_data(finished, digests)
-    memory = devices.memory_available(device)
-    return local_slots(wanted_workers(study, options), count, options.run.threads, memory, str(device))
+    return local_slots(wanted_workers(study, options), count, options.run.threads, memory, device)
 
 
 def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) -> None:

@@ -194,7 +194,9 @@ class Session:
             name=str(cell),
             recipe=cell.recipe.model_dump(mode="json", exclude_none=True),
             resume=run.path if run else None,
-            options=replace(chosen, runs=self.options.root, threads=threads, workers=len(self.slots)),
+            options=replace(
+                chosen, runs=self.options.root, device=slot.device, threads=threads, workers=len(self.slots)
+            ),
             command=tuple(sys.argv),
             failure=self.folder.failure_path(cell),
             log=self.folder.log(cell),

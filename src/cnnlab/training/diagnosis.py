@@ -45,7 +45,7 @@ def start_warnings(start: Start, num_classes: int) -> list[str]:
     first, last = start.gradients
     if start.spread < _LEAST_SPREAD:
         warnings.append(
-            f"the untrained network gives nearly the same logits for all images: its logits differ by {start.spread:.2g} between them "
+            f"the untrained network gives nearly the same logits for all images: they differ by {start.spread:.2g} "
             f"(expected {_LEAST_SPREAD:g} or more), so it may never start to learn; "
             "try --set arch.init=he, or batch normalisation"
         )

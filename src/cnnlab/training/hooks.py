@@ -1,12 +1,12 @@
 """The calls to other code during a training. The loop itself prints, draws and stores nothing.
 
 on_assembled(run, recipe, environment, notes)
-on_start(progress)
+on_start(progress, steps_per_epoch)
 for epoch:
     for step:
         engine.train_step
-        on_step(progress)
-        if asked to stop, or a checkpoint is due: on_save(engine, progress)     # in the middle of an epoch
+        on_step(epoch, step_in_epoch)
+        if asked to stop, or a checkpoint is due: on_save(engine, progress, best=False)     # in the middle of an epoch
     evaluate val (and test curve)
     on_epoch(row)                                                               # metrics first,
     on_save(engine, progress, best)                                             # then the state after them
@@ -48,6 +48,3 @@ class Watcher:
 
     def on_result(self, run: RunFolder, result: RunResult) -> None:
         """The run is complete."""
-
-
-Silent = Watcher

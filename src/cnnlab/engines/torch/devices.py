@@ -4,8 +4,10 @@ Courses ask for proof that the network is on the GPU, as `nvidia-smi` shows it: 
 the network moves there, and the run records both numbers.
 """
 
+import gc
 import os
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -85,6 +87,20 @@ def memory_available(device: torch.device) -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return None
+
+
+def free_memory(device: str) -> tuple[str, int | None]:
+    """See `engines.protocol.EngineModule`."""
+    chosen = choose_device(device)
+    return str(chosen), memory_available(chosen)
+
+
+def release() -> None:
+    """See `engines.protocol.EngineModule`."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()  # else it silently stops compiling after a few networks
 
 
 def synchronise(device: torch.device) -> None:
