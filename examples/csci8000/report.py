@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def write_report(work: Coursework, out: Path) -> list[Path]:
     for name, text in tables.items():
         write_atomic(out / name, text)
     values = {
-        "latency.json": {name: latency.to_dict() for name, latency in work.latencies.items()},
+        "latency.json": {name: asdict(latency) for name, latency in work.latencies.items()},
         "macs.json": {name: table.to_dict() for name, table in work.counters.items()},
     }
     for name, value in values.items():

@@ -14,7 +14,7 @@ from typing import Any
 from cnnlab import Options, Recipe, Run
 from cnnlab.arch import Architecture
 from cnnlab.arch.layers import Conv, Residual
-from cnnlab.compare.summary import summarise
+from cnnlab.compare.interval import summarise
 from cnnlab.core.errors import ArchitectureError, DataError, WeightsError
 from cnnlab.core.files import write_atomic
 from cnnlab.core.numbers import percent

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cnnlab.compare.interval import SampleError, bootstrap_interval, t_interval
-from cnnlab.compare.summary import summarise
+from cnnlab.compare.interval import SampleError, bootstrap_interval, summarise, t_interval
 
 values = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=2, max_size=12)
 

@@ -4,8 +4,7 @@ import pytest
 from test_run_metrics import make_run
 
 from cnnlab.compare.claims import Claim, ClaimError
-from cnnlab.compare.measured import MEASURED
-from cnnlab.compare.metrics import Metric, measure, tabulate
+from cnnlab.compare.metrics import MEASURED, Metric, measure, tabulate
 from cnnlab.compare.table import Beyond
 from cnnlab.compare.verdicts import decide
 from cnnlab.core.errors import RunError

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_eager_reports_what_it_measured(tiny):
     assert measured.architecture == TINY
     (row,) = measured.backends
     assert (row.device, row.difference, row.timing.mean, row.timing.iterations) == ("cpu", None, 2, 10)
-    assert json.loads(json.dumps(measured.to_dict()))["backends"][0]["timing"]["p95"] == 2
+    assert json.loads(json.dumps(asdict(measured)))["backends"][0]["timing"]["p95"] == 2
 
 
 def test_threads_hold_during_the_calls_and_are_given_back_after_an_error(tiny, monkeypatch):

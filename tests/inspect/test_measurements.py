@@ -4,7 +4,7 @@ import pytest
 from test_batchnorm import measured
 from test_landscape import SMALL, predictor_of, some_images
 
-from cnnlab.compare.measured import MEASURED
+from cnnlab.compare.metrics import MEASURED
 from cnnlab.inspect.landscape import landscape
 from cnnlab.inspect.measurements import STANDARD
 

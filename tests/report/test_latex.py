@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from cnnlab.core.errors import CnnlabError
 from cnnlab.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Table
 from cnnlab.report.latex import latex_source, write_latex
-from cnnlab.report.latex_letters import SPECIAL, escape_latex
 from cnnlab.report.latex_tables import columns
-from cnnlab.report.latex_text import breakable, inline_latex, verbatim
+from cnnlab.report.latex_text import SPECIAL, breakable, escape_latex, inline_latex, verbatim
 
 KNOWN = {
     *("textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar"),

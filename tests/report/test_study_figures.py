@@ -8,7 +8,7 @@ import pytest
 from cnnlab.core.errors import RunError
 from cnnlab.report.figures import bands
 from cnnlab.report.figures.bands import learning_panels, mean_curves, seed_curves
-from cnnlab.report.figures.confusion_difference import confusion_difference
+from cnnlab.report.figures.confusion import confusion_difference
 from cnnlab.report.figures.intervals import Dots, far_below, interval_plot
 from cnnlab.report.figures.style import arm_styles, save_vector
 from cnnlab.report.figures.weights import share_near_zero, weight_histograms

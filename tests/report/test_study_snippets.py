@@ -236,7 +236,7 @@ def test_swish_is_written_out_where_an_arm_has_it():
 
 
 def test_the_split_of_the_snippet_is_the_one_of_the_runs():
-    assert f"seed={assemble._SPLIT_SEED})" in snippets._DATA
+    assert f"seed={assemble._SPLIT_SEED})" in snippets.program("data", Recipe.named("simplenn"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`cnnlab bench`: how fast networks are on this machine."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -51,5 +52,5 @@ def latency(
     )
     typer.echo(latency_table(measured))
     if json_file is not None:
-        values = {name: one.to_dict() for name, one in measured.items()}
+        values = {name: asdict(one) for name, one in measured.items()}
         write_atomic(json_file, json.dumps(values, indent=2) + "\n")

@@ -3,6 +3,7 @@
 Shapes: images are uint8 N H W C (C is 1 or 3), labels are int64 N.
 """
 
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnlab.core.errors import DataError
-from cnnlab.data.mapped import MappedFile, by_name, opened
 
+Array = np.ndarray[Any, Any]
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
@@ -30,15 +31,37 @@ class Split:
         return len(self.images)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle memory-mapped arrays by file name: other processes map them too instead of copying."""
+        """Pickle memory-mapped arrays by file name: all processes share the pages in memory.
+
+        NumPy pickles a memory map with its content: each worker of a `DataLoader` would get a copy of the data set.
+        """
         return _split_from, (by_name(self.images), by_name(self.labels))
 
 
-def _split_from(images: Images | MappedFile, labels: Labels | MappedFile | None) -> Split:
-    """The inverse of `Split.__reduce__`."""
-    found = opened(images)
-    assert found is not None
-    return Split(found, opened(labels))
+@dataclass(frozen=True)
+class MappedFile:
+    """Position of an array: file, first byte, shape and element type."""
+
+    filename: str
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def by_name(array: Array | None) -> Array | MappedFile | None:
+    """The position of an array that is a whole, read-only memory map; other values unchanged."""
+    if not isinstance(array, np.memmap):
+        return array
+    base: object = array.base  # the file's map, unless the array is a view of another array
+    if not isinstance(base, mmap.mmap) or array.mode != "r" or not array.flags.c_contiguous:
+        return array
+    return MappedFile(str(array.filename), array.offset, array.shape, array.dtype.str)
+
+
+def _split_from(*parts: Any) -> Split:
+    """The inverse of `Split.__reduce__`. Raises FileNotFoundError."""
+    mapped = (np.memmap(p.filename, p.dtype, "r", p.offset, p.shape) if isinstance(p, MappedFile) else p for p in parts)
+    return Split(*mapped)
 
 
 @dataclass(frozen=True, eq=False)

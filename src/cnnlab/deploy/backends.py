@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnlab.core.errors import CnnlabError
-from cnnlab.deploy.export import INPUT, OUTPUT, ExportError, onnx_bytes, open_session
-from cnnlab.deploy.from_pixels import FromPixels
+from cnnlab.deploy.export import INPUT, OUTPUT, ExportError, FromPixels, onnx_bytes, open_session
 from cnnlab.deploy.predictor import Predictor
 
 

@@ -6,6 +6,7 @@ includes the normalisation. Its metadata contain the classes as JSON, the archit
 Shape legend: N images, C channels, H x W pixels, K classes.
 """
 
+import copy
 import json
 import logging
 import warnings
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.core.seeding import derive_generator
-from cnnlab.deploy.from_pixels import FromPixels
 from cnnlab.deploy.model_file import SUFFIX, write_model
 from cnnlab.deploy.predictor import Predictor
+from cnnlab.engines.torch.network import Normalise
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -43,6 +45,20 @@ _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 class ExportError(CnnlabError):
     """A network that cannot be exported here, or whose export gives other logits."""
+
+
+class FromPixels(nn.Module):
+    """From pixels 0..1, N x C x H x W, to logits N x K, by a copy of a predictor's network and its normalisation."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(predictor.model).cpu()
+        self.normalise = Normalise(predictor.normalisation, levels=1)
+        self.eval()
+
+    def forward(self, pixels_NCHW: Tensor) -> Tensor:
+        logits_NK: Tensor = self.model(self.normalise(pixels_NCHW))
+        return logits_NK
 
 
 class Parity(NamedTuple):

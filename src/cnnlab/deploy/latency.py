@@ -7,10 +7,9 @@ processor clock) are warm-up and not counted.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from cnnlab.core.suggest import did_you_mean
 from cnnlab.core.tables import table_lines
 from cnnlab.data import decode_image
 from cnnlab.deploy.backends import BACKENDS, NotRunnableError, Setting, eager
-from cnnlab.deploy.from_pixels import FromPixels
+from cnnlab.deploy.export import FromPixels
 from cnnlab.deploy.predictor import Predictor
 from cnnlab.engines.initial import initial_weights
 from cnnlab.engines.normalisation import Normalisation
@@ -77,10 +76,6 @@ class Latency:
     threads: int
     devices: Mapping[str, str]
     backends: tuple[Backend, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """All values, for JSON."""
-        return asdict(self)
 
 
 def time_calls(

@@ -13,9 +13,10 @@ Shape legend: N images, B of them in a batch, C channels; each position of a map
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,7 @@ class _Moments:
         self.squares_C: NDArray[np.float64] | float = 0.0
 
     def add(self, x: Tensor) -> None:
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        variance, mean = torch.var_mean(x.double(), axes, correction=0)
+        variance, mean = torch.var_mean(x.double(), [0, *range(2, x.ndim)], correction=0)
         number, mean_C = x.numel() // x.shape[1], _array(mean)
         self.count += number
         self.sum_C += number * mean_C
@@ -211,7 +211,10 @@ def _measured(
     model: nn.Module, predictor: Predictor, batches: list[Images], on_batch: Callable[[], None]
 ) -> dict[str, Channels]:
     """The channels of every batch-norm layer of `model`, over all batches together."""
-    with torch.inference_mode(), _recorded(model) as moments:
+    moments = {path: (_Moments(), _Moments()) for path in _normalisations(model)}
+    with torch.inference_mode(), ExitStack() as hooks:
+        for path, module in _normalisations(model).items():
+            hooks.enter_context(module.register_forward_hook(partial(_record, *moments[path])))
         for images_BHWC in batches:
             model(predictor.torch.normalised(images_BHWC))
             on_batch()
@@ -221,25 +224,13 @@ def _measured(
     }
 
 
-@contextmanager
-def _recorded(model: nn.Module) -> Iterator[dict[str, tuple[_Moments, _Moments]]]:
-    """In this context each forward pass adds to the moments of the normalised values and of the output."""
-    moments = {path: (_Moments(), _Moments()) for path in _normalisations(model)}
-    handles = []
-    for path, module in _normalisations(model).items():
-
-        def record(module: _Normalisation, inputs: tuple[Tensor, ...], output: Tensor, path: str = path) -> None:
-            running = (None, None) if module.training else (module.running_mean, module.running_var)
-            normalised, after = moments[path]
-            normalised.add(F.batch_norm(inputs[0], *running, training=module.training, eps=module.eps))
-            after.add(output)
-
-        handles.append(module.register_forward_hook(record))
-    try:
-        yield moments
-    finally:
-        for handle in handles:
-            handle.remove()
+def _record(
+    normalised: _Moments, after: _Moments, module: _Normalisation, inputs: tuple[Tensor, ...], output: Tensor
+) -> None:
+    """Called after each forward pass of a layer: adds to the moments of its normalised values and of its output."""
+    running = (None, None) if module.training else (module.running_mean, module.running_var)
+    normalised.add(F.batch_norm(inputs[0], *running, training=module.training, eps=module.eps))
+    after.add(output)
 
 
 def _array(values: Tensor) -> NDArray[np.float64]:

@@ -7,14 +7,13 @@ Shape legend: C maps of H x W values; the image's height, width and I channels.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnnlab.arch.layers import NAME_OF, SYNONYMS, Conv, SepConv
 from cnnlab.arch.shapes import show_shape
@@ -121,7 +120,9 @@ def _maps_of(predictor: Predictor, image_HWI: NDArray[np.uint8], name: str, row:
             f"image: received an array {show_shape(image_HWI.shape)} of {image_HWI.dtype}, "
             f"expected {height}x{width}x{channels} of uint8"
         )
-    with _recorded(predictor.model, row.path) as outputs:
+    outputs: list[Tensor] = []
+    layer = predictor.model.get_submodule(row.path)
+    with layer.register_forward_hook(lambda _, inputs, output: outputs.append(output)):
         predictor.torch.logits(image_HWI[None])
     (maps_1CHW,) = outputs
     (prediction,) = predictor.predict_decoded(image_HWI[None], [name])
@@ -133,17 +134,6 @@ def _maps_of(predictor: Predictor, image_HWI: NDArray[np.uint8], name: str, row:
         prediction=prediction,
         kernels_CHWI=_kernels(predictor, row),
     )
-
-
-@contextmanager
-def _recorded(model: nn.Module, path: str) -> Iterator[list[Tensor]]:
-    """In this context each forward pass adds the output of the layer at `path` to the list."""
-    outputs: list[Tensor] = []
-    handle = model.get_submodule(path).register_forward_hook(lambda _, inputs, output: outputs.append(output))
-    try:
-        yield outputs
-    finally:
-        handle.remove()
 
 
 def _kernels(predictor: Predictor, row: Row) -> NDArray[np.float32] | None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from cnnlab.core.files import write_atomic
 from cnnlab.report.document import Document
-from cnnlab.report.latex_letters import escape_latex
 from cnnlab.report.latex_tables import columns
-from cnnlab.report.latex_text import inline_latex, verbatim
+from cnnlab.report.latex_text import escape_latex, inline_latex, verbatim
 from cnnlab.report.templating import copy_figures, render
 
 SOURCE = "report.tex"

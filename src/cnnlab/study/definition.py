@@ -28,8 +28,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnlab.compare.claims import Claim
-from cnnlab.compare.measured import MEASURED
-from cnnlab.compare.metrics import Metric
+from cnnlab.compare.metrics import MEASURED, Metric
 from cnnlab.core.errors import CnnlabError, RecipeError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe

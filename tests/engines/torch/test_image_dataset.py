@@ -11,7 +11,7 @@ from cnnlab import ImageDataset, ToTensor
 from cnnlab.augment import draw_epoch
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split, channel_statistics, load, split_indices
-from cnnlab.data.mapped import MappedFile, by_name
+from cnnlab.data.dataset import MappedFile, by_name
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.recipe.sections import Augment, Crop, Cutout, Flip, Rotate

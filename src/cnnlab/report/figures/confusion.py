@@ -1,8 +1,9 @@
-"""The confusion matrix as a picture: rows are true classes, columns predicted ones, colours the shares of a row.
+"""The confusion matrix as a picture, and the difference of two: rows are true classes, columns predicted ones.
 
-Colours: one hue from white to dark blue, ordered by lightness, for any colour vision and for grey print. They follow
-the square root of the share, to show cells of a few percent. Text is dark or white, whichever has the higher contrast
-(WCAG 2.2, relative luminance).
+Colours of a matrix: one hue from white to dark blue, ordered by lightness, for any colour vision and for grey print.
+They follow the square root of the share of the row, to show cells of a few percent. Text is dark or white, whichever
+has the higher contrast (WCAG 2.2, relative luminance). Colours of a difference: orange and purple, distinct for any
+colour vision; white is no change; both sides have the same scale.
 
 Shape legend: K classes.
 """
@@ -20,11 +21,13 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from cnnlab.report.figures.style import CENTRED, GREY, INK, save_both
+from cnnlab.core.numbers import signed
+from cnnlab.report.figures.style import CENTRED, GREY, INK, literal, save_both, shortened
 
 _COLOUR_MAP = "Blues"
 _MOST_WITH_NUMBERS = 20
 _MOST_WITH_NAMES = 120
+_LEAST_WRITTEN = 0.05  # points of difference: a cell that would be 0.0 stays empty
 _TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
 
 
@@ -117,3 +120,37 @@ def _ink_on(colour: Sequence[float]) -> str:
 def _luminance(colour: Sequence[float]) -> float:
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def confusion_difference(difference_KK: NDArray[np.float64], classes: Sequence[str], title: str) -> Figure:
+    """Draw the difference of two matrices of row shares, -1..1: on the diagonal more is better, elsewhere less."""
+    points_KK = 100 * difference_KK
+    reach = max(float(np.abs(points_KK).max()), 1.0)
+    few = len(classes) <= _MOST_WITH_NUMBERS
+    figure = Figure(figsize=(7.4, 5.0 if few else 7.0), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(points_KK, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto" if few else "equal")
+    axes.set_title(literal(title), fontsize=11, fontweight="bold", wrap=True)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if few:
+        labels = [shortened(name, 20) for name in classes]
+        axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(labels)), labels)
+        _write_points(axes, points_KK, reach)
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, aspect=30, pad=0.02)
+    bar.set_label("change of the share of the true class (points)")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _write_points(axes: Axes, points_KK: NDArray[np.float64], reach: float) -> None:
+    for i, j in np.ndindex(points_KK.shape):
+        value = float(points_KK[i, j])
+        if abs(value) < _LEAST_WRITTEN:
+            continue
+        colour = "white" if abs(value) > 0.62 * reach else INK
+        weight = "bold" if i == j else "normal"
+        axes.text(j, i, signed(value, 1), fontsize=8.5, weight=weight, color=colour, **CENTRED)

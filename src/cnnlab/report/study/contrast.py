@@ -15,7 +15,7 @@ from cnnlab.compare.examples import compare_correct, correct_matrix
 from cnnlab.compare.noise import Noise, decompose
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
-from cnnlab.report.figures.confusion_difference import confusion_difference
+from cnnlab.report.figures.confusion import confusion_difference
 from cnnlab.report.figures.style import save_vector
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 from cnnlab.report.study.numbers import accuracies, values

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnlab.compare.holm import holm
+from cnnlab.compare.interval import Summary, summarise
 from cnnlab.compare.metrics import Metric, tabulate
 from cnnlab.compare.paired import Comparison, compare_arms
-from cnnlab.compare.summary import Summary, summarise
 from cnnlab.compare.table import Beyond, Table
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 

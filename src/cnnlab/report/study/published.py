@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cnnlab.compare.comparable import comparability
-from cnnlab.compare.summary import Summary
+from cnnlab.compare.interval import Summary
 from cnnlab.report.document import Paragraph, Section, Table
 from cnnlab.report.study.facts import Published, StudyFacts
 from cnnlab.report.study.numbers import Difference, differences, summaries, values

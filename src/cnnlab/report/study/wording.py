@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cnnlab.compare.interval import Interval
-from cnnlab.compare.summary import Summary
+from cnnlab.compare.interval import Interval, Summary
 from cnnlab.core.numbers import general, signed
 
 NOTHING = "–"
