@@ -8,17 +8,6 @@ from cnnlab.runs.result import RunResult
 from cnnlab.runs.writer import STATES, RunWriter, State, request_stop, write_measurement
 
 __all__ = [
-    "STATES",
-    "Checkpoint",
-    "Environment",
-    "Predictions",
-    "RunFolder",
-    "RunResult",
-    "RunWriter",
-    "State",
-    "Status",
-    "find_run",
-    "request_stop",
-    "runs_root",
-    "write_measurement",
-]
+    "STATES", "Checkpoint", "Environment", "Predictions", "RunFolder", "RunResult", "RunWriter", "State", "Status",
+    "find_run", "request_stop", "runs_root", "write_measurement",
+]  # fmt: skip

@@ -94,22 +94,15 @@ def prepare(
 ) -> tuple[Slot, ...]:
     """The slots for `count` trainings, after checks of the device and of the data that `cells` need.
 
-    Raises as `choose_device` and `load` do, RunError if the `finished` runs saw other data.
+    Raises as `choose_device` and `Options.load` do, RunError if the `finished` runs saw other data.
     """
-    from cnnlab.data import load
     from cnnlab.engines.torch import devices
 
     device = devices.choose_device(options.run.device)
     digests = {}
     for source, size in dict.fromkeys((cell.recipe.data.source, cell.recipe.data.size) for cell in cells):
         # Downloaded, verified and decoded once, before the workers start; they share the result.
-        digests[source] = load(
-            source,
-            data_dir=options.run.data_dir,
-            download=options.run.download,
-            size=size,
-            progress=options.run.download_display,
-        ).digest
+        digests[source] = options.run.load(source, size).digest
     _check_same_data(finished, digests)
     memory = devices.memory_available(device)
     return local_slots(wanted_workers(study, options), count, options.run.threads, memory, str(device))
