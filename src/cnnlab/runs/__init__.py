@@ -3,8 +3,7 @@
 from cnnlab.runs.checkpoints import Checkpoint
 from cnnlab.runs.environment import Environment
 from cnnlab.runs.layout import runs_root
-from cnnlab.runs.reader import Predictions, RunFolder, Status, find_run
-from cnnlab.runs.result import RunResult
+from cnnlab.runs.reader import Predictions, RunFolder, RunResult, Status, find_run
 from cnnlab.runs.writer import STATES, RunWriter, State, request_stop, write_measurement
 
 __all__ = [
