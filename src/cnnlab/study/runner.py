@@ -5,10 +5,8 @@ recipes, stopped ones continue from their last checkpoint. A training that diver
 cause and trained again only with `--retry`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 from cnnlab.core.errors import RunError
@@ -67,9 +65,17 @@ def run_cells(
         finished = [run for seeds in runs.finished.values() for run in seeds.values()]
         slots = prepare(runs.study, [record.cell for record in todo], len(todo), finished, options)
         watcher.on_begin(runs, todo, len(slots), slots[0].threads)
-        source = _InOrder(deque(record.cell for record in todo), is_needed, watcher)
-        Session(runs.folder, source, slots, options, watcher, launcher or LocalLauncher()).train()
+        cells = _needed((record.cell for record in todo), is_needed, watcher)
+        Session(runs.folder, cells, slots, options, watcher, launcher or LocalLauncher()).train()
     return read_study(runs.study, options.root, options.also)
+
+
+def _needed(cells: Iterable[Cell], is_needed: Callable[[Cell], bool], watcher: StudyWatcher) -> Iterator[Cell]:
+    for cell in cells:
+        if is_needed(cell):
+            yield cell
+        else:
+            watcher.on_end(cell, "not needed any more")
 
 
 @contextmanager
@@ -124,23 +130,3 @@ def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) 
                 for source, ids in others.items()
             )
         )
-
-
-@dataclass
-class _InOrder:
-    """The cells of a list, without those that are not needed any more. See `CellSource`."""
-
-    waiting: deque[Cell]
-    is_needed: Callable[[Cell], bool]
-    watcher: StudyWatcher
-
-    def take(self) -> Cell | None:
-        while self.waiting:
-            cell = self.waiting.popleft()
-            if self.is_needed(cell):
-                return cell
-            self.watcher.on_end(cell, "not needed any more")
-        return None
-
-    def ended(self, cell: Cell) -> None:
-        pass
