@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cnnlab.cli.execution import takes
 from cnnlab.cli.networks import cost
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.deploy.load import load_predictor
@@ -17,7 +18,7 @@ from cnnlab.deploy.model_file import write_model
 @pytest.fixture
 def invoke():
     app = typer.Typer()
-    app.command()(cost)
+    app.command()(takes()(cost))
     return lambda *words: CliRunner().invoke(app, list(map(str, words)))
 
 

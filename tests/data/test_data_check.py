@@ -6,7 +6,7 @@ from made_files import encoded, random_images, tar_gz, write_image_folder
 from PIL import Image
 from typer.testing import CliRunner
 
-from cnnlab.cli.data import app
+from cnnlab.cli.main import app
 from cnnlab.core.errors import CnnlabError, DataError
 from cnnlab.data.check import check
 
@@ -19,7 +19,7 @@ def test_a_clean_folder_has_no_problems(tmp_path):
     assert report.problems == ()
     (train,) = report.splits
     assert (train.num_images, train.class_counts, train.sizes) == (6, (3, 3), {"32x32": 6})
-    assert CliRunner().invoke(app, ["check", str(folder)]).exit_code == 0
+    assert CliRunner().invoke(app, ["data", "check", str(folder)]).exit_code == 0
 
 
 def test_every_kind_of_problem_is_listed_together(tmp_path):
@@ -32,7 +32,7 @@ def test_every_kind_of_problem_is_listed_together(tmp_path):
         "train/b/notes.txt": b"",
         "test/a/9.png": encoded(IMAGES[0]),
     }
-    result = CliRunner().invoke(app, ["check", str(write_image_folder(tmp_path, files))])
+    result = CliRunner().invoke(app, ["data", "check", str(write_image_folder(tmp_path, files))])
     assert result.exit_code == 3
     assert "4 problems found" in result.output
     problems = [line for line in result.output.splitlines() if line.startswith("problem: ")]
@@ -70,7 +70,7 @@ def test_arrays_and_damaged_sources_are_checked_too(tmp_path):
 def test_the_preview_shows_the_images(tmp_path):
     folder = write_image_folder(tmp_path, {f"{'ab'[i % 2]}/{i}.png": encoded(IMAGES[i]) for i in range(6)})
     out = tmp_path / "out" / "sheet.png"
-    result = CliRunner().invoke(app, ["preview", str(folder), "--out", str(out), "--augment"])
+    result = CliRunner().invoke(app, ["data", "preview", str(folder), "--out", str(out), "--augment"])
     assert result.exit_code == 0, result.output
     sheet = np.asarray(Image.open(out))
     enlarged = IMAGES[0].repeat(2, axis=0).repeat(2, axis=1)
@@ -78,7 +78,7 @@ def test_the_preview_shows_the_images(tmp_path):
 
 
 def test_get_of_the_embedded_set_needs_nothing():
-    result = CliRunner().invoke(app, ["get", "shapes"])
+    result = CliRunner().invoke(app, ["data", "get", "shapes"])
     assert (result.exit_code, result.output) == (
         0,
         "shapes is part of cnnlab, there is nothing to download\n",
@@ -95,20 +95,20 @@ def mixed(tmp_path):
 def test_mixed_sizes_can_be_previewed_at_one_size(mixed):
     folder, out = mixed
     words = ["preview", str(folder), "--out", str(out)]
-    assert "--size 32x32" in str(CliRunner().invoke(app, words).exception)
-    result = CliRunner().invoke(app, [*words, "--size", "16x32"])
+    assert "--size 32x32" in str(CliRunner().invoke(app, ["data", *words]).exception)
+    result = CliRunner().invoke(app, ["data", *words, "--size", "16x32"])
     assert (result.exit_code, out.exists()) == (0, True), result.output
 
 
 def test_check_takes_mixed_sizes_as_they_are_and_says_how_to_train_on_them(mixed):
-    result = CliRunner().invoke(app, ["check", str(mixed[0])])
+    result = CliRunner().invoke(app, ["data", "check", str(mixed[0])])
     assert result.exit_code == 0
     assert "--set data.size=[32,32]" in result.output
 
 
 @pytest.mark.parametrize("size", ["0x8", "8x", "8x8x3", "big", "-4"])
 def test_a_size_that_is_none_is_refused(mixed, size):
-    problem = CliRunner().invoke(app, ["preview", str(mixed[0]), "--size", size]).exception
+    problem = CliRunner().invoke(app, ["data", "preview", str(mixed[0]), "--size", size]).exception
     assert isinstance(problem, CnnlabError)
     assert f"--size: received '{size}', expected" in str(problem)
 
@@ -117,7 +117,7 @@ def test_a_recipe_for_the_preview_implies_its_augmentation(tmp_path):
     sheets = {}
     for name, words in {"plain": [], "chosen": ["--recipe", "simplenn-aug"], "usual": ["--augment"]}.items():
         out = tmp_path / f"{name}.png"
-        result = CliRunner().invoke(app, ["preview", "shapes", "--out", str(out), *words])
+        result = CliRunner().invoke(app, ["data", "preview", "shapes", "--out", str(out), *words])
         assert result.exit_code == 0, result.output
         sheets[name] = out.read_bytes()
     assert sheets["chosen"] == sheets["usual"] != sheets["plain"]
@@ -127,7 +127,7 @@ def test_the_preview_shows_rotation_and_cutout_of_a_changed_recipe(tmp_path):
     sheets = []
     for words in (["--augment"], ["--set", "augment.rotate.degrees=40"], ["-s", "augment.cutout.size=9"]):
         out = tmp_path / f"{len(sheets)}.png"
-        result = CliRunner().invoke(app, ["preview", "shapes", "--out", str(out), *words])
+        result = CliRunner().invoke(app, ["data", "preview", "shapes", "--out", str(out), *words])
         assert result.exit_code == 0, result.output
         sheets.append(np.asarray(Image.open(out)))
     left = 16 + 120 + 8 * 68 - 4 + 28 - 2  # where the augmented block begins
@@ -139,7 +139,7 @@ def test_the_preview_shows_rotation_and_cutout_of_a_changed_recipe(tmp_path):
 @pytest.mark.parametrize("name", ["sheet.jpg", "sheet"])
 def test_a_picture_that_would_not_be_what_its_name_says_is_refused(tmp_path, name):
     out = tmp_path / name
-    problem = CliRunner().invoke(app, ["preview", "nowhere", "--out", str(out)]).exception
+    problem = CliRunner().invoke(app, ["data", "preview", "nowhere", "--out", str(out)]).exception
     assert isinstance(problem, CnnlabError)
     assert f"--out: received {out}, expected a name that ends with .png" in str(problem)
     assert not out.exists()
@@ -147,5 +147,5 @@ def test_a_picture_that_would_not_be_what_its_name_says_is_refused(tmp_path, nam
 
 def test_emoji_codes_in_a_path_are_printed_as_they_are(tmp_path):
     out = tmp_path / ":cat:.png"
-    result = CliRunner().invoke(app, ["preview", "shapes", "--out", str(out)])
+    result = CliRunner().invoke(app, ["data", "preview", "shapes", "--out", str(out)])
     assert result.output == f"wrote {out}\n"

@@ -47,7 +47,7 @@ def test_they_are_listed(old: Path) -> None:
         assert (row["hash"], row["device"]) == (stored["recipe_hash"], stored["device"]["name"])
         assert row["created"] == stored["created"]
         assert row["hash"] == RunFolder(old / row["id"]).recipe.hash, f"{name} would not be found any more"
-    assert "schema" not in query(old, "select * from runs").columns
+    assert "schema" not in query(runs=old, sql="select * from runs").columns
 
 
 @pytest.mark.parametrize("name", COMPLETE)

@@ -45,7 +45,7 @@ def test_a_row_has_figures_and_recipe(runs: Path) -> None:
 
 def test_no_runs_is_an_empty_list(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "absent") == []
-    assert query(tmp_path, "select count(*), max(test_accuracy) from runs").rows == ((0, None),)
+    assert query(runs=tmp_path, sql="select count(*), max(test_accuracy) from runs").rows == ((0, None),)
 
 
 def test_damaged_runs_are_listed_with_what_they_have(runs: Path) -> None:
@@ -55,7 +55,7 @@ def test_damaged_runs_are_listed_with_what_they_have(runs: Path) -> None:
     row = next(row for row in list_runs(runs) if row["id"] == damaged.name)
     assert (row["name"], row["epochs"], row["hash"]) == (None, 0, None)
     assert row["state"] == "damaged"
-    assert len(query(runs, "select * from runs").rows) == 3
+    assert len(query(runs=runs, sql="select * from runs").rows) == 3
 
 
 @pytest.mark.parametrize("file", ["recipe.toml", "metrics.jsonl", "status.json", "environment.json", "result.json"])
@@ -66,7 +66,7 @@ def test_one_damaged_file_is_shown_and_hides_no_other_run(runs: Path, file: str,
     rows = {row["id"]: row for row in list_runs(runs)}
     assert len(rows) == 3
     assert [name for name, row in rows.items() if row["state"] == "damaged"] == [damaged.name]
-    assert len(query(runs, "select * from runs").rows) == 3
+    assert len(query(runs=runs, sql="select * from runs").rows) == 3
 
 
 def test_before_completion_the_best_row_so_far_counts(root: Path) -> None:
@@ -83,8 +83,8 @@ def test_before_completion_the_best_row_so_far_counts(root: Path) -> None:
 
 def test_sql_over_runs_and_metrics(runs: Path) -> None:
     table = query(
-        runs,
-        "select seed, max(val_accuracy) as best from runs join metrics on runs.id = metrics.run "
+        runs=runs,
+        sql="select seed, max(val_accuracy) as best from runs join metrics on runs.id = metrics.run "
         "where optim_lr > 0.05 group by seed",
     )
     assert table.columns == ("seed", "best")
@@ -96,16 +96,18 @@ def test_columns_of_mixed_kinds_become_numbers_or_text(root: Path) -> None:
         recipe = Recipe.named("simplenn", data={"val": val})
         with RunWriter.create(root, recipe, environment_of(recipe, device={"name": str(val)})):
             pass
-    assert query(root, "select max(data_val), typeof(any_value(data_val)) from runs").rows == ((5000.0, "DOUBLE"),)
+    assert query(runs=root, sql="select max(data_val), typeof(any_value(data_val)) from runs").rows == (
+        (5000.0, "DOUBLE"),
+    )
     recipe = Recipe.named("simplenn")
     with RunWriter.create(root, recipe, environment_of(recipe, device={"name": "gpu"})):
         pass
-    assert query(root, "select device from runs order by created").rows == (("5000",), ("0.1",), ("gpu",))
+    assert query(runs=root, sql="select device from runs order by created").rows == (("5000",), ("0.1",), ("gpu",))
 
 
 def test_wrong_sql_names_the_tables(runs: Path) -> None:
     with pytest.raises(QueryError, match=r"(?s)nothing.*the tables are `runs` and `metrics`"):
-        query(runs, "select * from nothing")
+        query(runs=runs, sql="select * from nothing")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_sql_reaches_no_file_and_no_python_value(runs: Path, tmp_path: Path, sta
     secret.write_text("a\n1\n")
     before = {path.name for path in tmp_path.iterdir()}
     with pytest.raises(QueryError):
-        query(runs, statement.format(path=secret, folder=tmp_path))
+        query(runs=runs, sql=statement.format(path=secret, folder=tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
@@ -190,5 +192,5 @@ def test_a_file_that_cannot_be_read_hides_no_other_run(runs: Path, name: str) ->
 def test_an_integer_of_any_size_makes_a_column_of_text(runs: Path) -> None:
     for value in (2**60, 2**70):
         (sorted(runs.iterdir())[0] / "metrics.jsonl").write_text(f'{{"epoch": 1, "elapsed_seconds": {value}}}\n')
-        answer = query(runs, "select elapsed_seconds from metrics where elapsed_seconds::double > 100")
+        answer = query(runs=runs, sql="select elapsed_seconds from metrics where elapsed_seconds::double > 100")
         assert answer.rows[0][0] in (float(value), str(value))

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cnnlab.cli.console import print_table
-from cnnlab.cli.runs import app
+from cnnlab.cli.main import app
 from cnnlab.core.errors import CnnlabError
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunWriter
@@ -36,7 +36,7 @@ def runs(root: Path) -> Path:
 
 
 def call(runs: Path, *arguments: str) -> list[str]:
-    result = CliRunner().invoke(app, [*arguments, "--runs", str(runs)], catch_exceptions=False)
+    result = CliRunner().invoke(app, ["runs", *arguments, "--runs", str(runs)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout.splitlines()
 
@@ -49,7 +49,7 @@ def test_ls_is_tab_separated_and_sorted(runs: Path) -> None:
 
 
 def test_ls_of_nothing_says_so(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["ls", "--runs", str(tmp_path)])
+    result = CliRunner().invoke(app, ["runs", "ls", "--runs", str(tmp_path)])
     assert result.exit_code == 0
     assert "no runs in" in result.output
 

@@ -45,7 +45,7 @@ def test_runs_of_other_names_and_folders_count(study: Study, tmp_path: Path) -> 
 
 def test_a_kept_failure_is_told_and_forgotten(study: Study, tmp_path: Path) -> None:
     folder, cell = StudyFolder.of(tmp_path, study.name), study.cell("lr=0.01", 1)
-    folder.keep_failure(cell, Failure("killed by SIGKILL", 1))
+    Failure("killed by SIGKILL", 1).write(folder.failure_path(cell), str(cell))
     (record,) = read_study(study, tmp_path).failures
     assert (record.cell.key, record.cause) == (cell.key, "killed by SIGKILL")
     folder.forget_failure(cell)
@@ -54,7 +54,7 @@ def test_a_kept_failure_is_told_and_forgotten(study: Study, tmp_path: Path) -> N
 
 def test_a_complete_run_outweighs_an_old_failure(study: Study, tmp_path: Path) -> None:
     cell = study.cell("lr=0.01", 1)
-    StudyFolder.of(tmp_path, study.name).keep_failure(cell, Failure("killed", 1))
+    Failure("killed", 1).write(StudyFolder.of(tmp_path, study.name).failure_path(cell), str(cell))
     write_run(tmp_path, cell.recipe)
     assert read_study(study, tmp_path).counts["complete"] == 1
 

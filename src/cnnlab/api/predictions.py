@@ -112,7 +112,7 @@ def score(
     options = options or Options()
     run = None if is_model_file(network) else load_run(network, options.runs).folder
     predictor = load_predictor(network, options.runs)
-    dataset = _load(data or _own_source(run, predictor), options, size=predictor.image_shape[1:])
+    dataset = options.load(data or _own_source(run, predictor), predictor.image_shape[1:])
     images = _val_of(run, dataset) if split == "val" else scoring.scored_split(predictor, dataset, split)
     scored = scoring.score(predictor, images)
     matrix = confusion(scored.logits, scored.labels, predictor.classes)
@@ -177,15 +177,9 @@ def _truth(labels: str, options: Options) -> tuple[str, dict[str, int], tuple[st
     source, _, split = labels.rpartition(":")
     if split not in ("train", "test"):
         source, split = labels, "test"
-    dataset = _load(source, options)
+    dataset = options.load(source)
     images = dataset.train if split == "train" else dataset.test
     if images is None or images.labels is None:
         raise DataError(f"--labels: {source} has no labelled split {split!r}")
     by_id = {str(index): label for index, label in enumerate(images.labels.tolist())}
     return f"{source} {split}", by_id, dataset.classes
-
-
-def _load(source: str, options: Options, size: tuple[int, int] | None = None) -> "Dataset":
-    from cnnlab.data import load
-
-    return load(source, options.data_dir, options.download, size=size, progress=options.download_display)

@@ -10,7 +10,7 @@ from cnnlab.deploy.run import Run, load_run
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, Status, queries, runs_root
 from cnnlab.runs.metrics import Row, best_row
-from cnnlab.runs.queries import RUN_COLUMNS, Table, flatten
+from cnnlab.runs.queries import RUN_COLUMNS, Table, flatten, query
 from cnnlab.runs.watch import Update, watch
 from cnnlab.runs.writer import request_stop
 
@@ -61,8 +61,3 @@ def preset_changes(recipe: Recipe) -> list[Difference] | None:
         return Recipe.named(recipe.name).diff(recipe)
     except RecipeError:
         return None
-
-
-def query(sql: str, runs: Path | None = None) -> Table:
-    """Run `sql` in DuckDB over the tables `runs` and `metrics`. Raises QueryError."""
-    return queries.query(runs_root(runs), sql)

@@ -18,7 +18,7 @@ from cnnlab.study.definition import study_names
 from cnnlab.study.plan import Plan
 from cnnlab.study.record import CellRecord, CellState, StudyRuns, read_study
 from cnnlab.study.search import Search, SearchWatcher, Trial, shortened
-from cnnlab.study.session import StudyOptions, StudyWatcher
+from cnnlab.study.session import StudyOptions, StudyWatcher, Watching
 from cnnlab.study.settle import InterimAnalysis
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ __all__ = [
     "StudyOptions", "StudyRuns", "StudyValue", "StudyWatcher", "Trial", "Verdict", "Watching", "arm_rows",
     "seed_problems", "shortened", "study_names", "value_text",
 ]  # fmt: skip
-
-Watching = Callable[[RunFolder, str], AbstractContextManager[OnStep]]
-"""Entered while one run is measured: the run, and the name of the measurement."""
 
 
 class ArmRow(NamedTuple):

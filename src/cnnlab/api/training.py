@@ -3,11 +3,9 @@
 `cnnlab.train` and `cnnlab.resume` train in this process; `start` trains in a new process and returns at once.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-
 from cnnlab.engines.protocol import Engine
 from cnnlab.launch.background import start
+from cnnlab.launch.demo import run_demo
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe, preset_names
 from cnnlab.runs import Environment, RunFolder, RunResult
@@ -32,10 +30,3 @@ __all__ = [
     "run_demo",
     "start",
 ]  # fmt: skip
-
-
-def run_demo(options: Options, on_line: Callable[[str], None]) -> Path:
-    """Train the demo's variants and compare them; returns the folder of the comparison. Raises as `train` does."""
-    from cnnlab.launch.demo import run_demo
-
-    return run_demo(options, on_line)

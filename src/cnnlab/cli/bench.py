@@ -8,14 +8,9 @@ import typer
 
 from cnnlab import api
 from cnnlab.cli.console import err
-from cnnlab.cli.execution import takes
 from cnnlab.core.files import write_atomic
 
-app = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
 
-
-@app.command("latency")
-@takes()
 def latency(
     networks: list[str],
     image: Path | None = None,
@@ -39,17 +34,9 @@ def latency(
     """
     from cnnlab.deploy.latency import latency_table
 
-    measured = api.networks.latencies(
-        networks,
-        runs,
-        backend,
-        lambda name: err.status(f"timing {name}"),  # an animation on a terminal, nothing elsewhere
-        image=image,
-        warmup=warmup,
-        iterations=iterations,
-        threads=threads,
-        device=device,
-    )
+    timing = {"image": image, "warmup": warmup, "iterations": iterations, "threads": threads, "device": device}
+    # The status is an animation on a terminal, nothing elsewhere.
+    measured = api.networks.latencies(networks, runs, backend, lambda name: err.status(f"timing {name}"), **timing)
     typer.echo(latency_table(measured))
     if json_file is not None:
         values = {name: asdict(one) for name, one in measured.items()}

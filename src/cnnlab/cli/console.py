@@ -80,12 +80,8 @@ def value_text(name: str, value: Any) -> str:
 
 def plain(value: Any) -> str:
     """A value of any kind as text; `-` for None."""
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:.6g}"
-        case _:
-            return str(value)
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

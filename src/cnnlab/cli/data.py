@@ -7,18 +7,14 @@ from typing import Annotated
 import typer
 
 from cnnlab import api
-from cnnlab.cli.execution import options, takes
-
-app = typer.Typer(help="Get, check and look at data sets.", no_args_is_help=True)
+from cnnlab.cli.execution import options
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A data set's name, or a folder or .npz file.")]
 
 PROBLEMS_FOUND = 3  # the documented exit code of bad data
 
 
-@app.command("get")
-@takes()
-def get_command(name: str, data_dir: Path | None = None, mirror: list[str] | None = None) -> None:
+def get(name: str, data_dir: Path | None = None, mirror: list[str] | None = None) -> None:
     """Download the official files; an interrupted download continues, a wrong file is refused.
 
     name NAME: cifar10, cifar100, mnist, fashion-mnist.
@@ -43,9 +39,7 @@ def _report_lines(report: "api.data.CheckReport") -> Iterator[str]:
     yield from (f"note: {note}" for note in report.notes)
 
 
-@app.command("check")
-@takes()
-def check_command(source: Source, data_dir: Path | None = None) -> None:
+def check(source: Source, data_dir: Path | None = None) -> None:
     """Read every image: labels, sizes, modes, unreadable files, class balance, test images in train."""
     report = api.data.check(source, data_dir)
     for line in _report_lines(report):
@@ -58,9 +52,7 @@ def check_command(source: Source, data_dir: Path | None = None) -> None:
     typer.echo("no problems found")
 
 
-@app.command("preview")
-@takes()
-def preview_command(
+def preview(
     source: Source,
     out: Path = Path("sheet.png"),
     size: str | None = None,

@@ -10,20 +10,13 @@ from cnnlab.cli.console import say, say_table
 from cnnlab.cli.execution import NetworkArgument, RunsFolder, takes
 from cnnlab.core.numbers import percent
 
-app = typer.Typer(
-    help="Look inside a trained network: feature maps, confusion, loss surface, batch norm.", no_args_is_help=True
-)
-
 _MISTAKES_SHOWN = 5
 
 
-@app.callback()
-def _chosen_run(context: typer.Context, run: NetworkArgument) -> None:
+def callback(context: typer.Context, run: NetworkArgument) -> None:
     context.obj = run
 
 
-@app.command("features")
-@takes()
 def features(
     context: typer.Context,
     images: list[Path],
@@ -42,8 +35,6 @@ def features(
         say(f"{found.prediction.image}: {label} {probability:.2%}, layer {found.path} ({found.layer}) in {path}")
 
 
-@app.command("confusion")
-@takes()
 def confusion(
     context: typer.Context,
     split: str = "test",
@@ -79,7 +70,6 @@ def confusion(
         say(f"figure    {png}, {svg}")
 
 
-@app.command("landscape")
 @takes("data_dir", "download", runs=RunsFolder)
 def landscape(
     context: typer.Context,
@@ -118,7 +108,6 @@ def landscape(
         say(f"figure        {out}, {out.with_suffix('.svg')}")
 
 
-@app.command("batchnorm")
 @takes("data_dir", "download", runs=RunsFolder)
 def batchnorm(context: typer.Context, options: "cnnlab.Options", images: int = 5000, csv: Path | None = None) -> None:
     """Measure the outputs of batch norm in training and at inference; the numbers are kept in the run.

@@ -3,19 +3,36 @@
 import sys
 from importlib import import_module
 from io import TextIOWrapper
+from types import ModuleType
 
 import typer
 
+from cnnlab.cli.execution import takes
 from cnnlab.cli.exits import errors_to_exit_codes
 from cnnlab.core.errors import EXIT_CODES
 
+# Module -> the functions in it that are commands.
 _COMMANDS = {
     "training": "demo train resume",
     "predictions": "predict score grade",
     "networks": "export import_weights cost",
     "study": "report",
 }
-_GROUPS = "inspect bench study runs recipes data"
+# The same for groups of commands, with the help of each.
+_GROUPS = {
+    "inspect": (
+        "Look inside a trained network: feature maps, confusion, loss surface, batch norm.",
+        "features confusion landscape batchnorm",
+    ),
+    "bench": ("Measure speed on this machine.", "latency"),
+    "study": (
+        "Compare recipes under several seeds, and judge claims about them.",
+        "ls plan run status settle search measure claims",
+    ),
+    "runs": ("List, show, compare and query runs.", "ls show diff query"),
+    "recipes": ("List the recipes that come with cnnlab, print one in full.", "ls show"),
+    "data": ("Get, check and look at data sets.", "get check preview"),
+}
 _EXIT_CODE_HELP = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
 app = typer.Typer(
@@ -26,11 +43,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module, _names in _COMMANDS.items():
-    for _name in _names.split():
-        app.command(_name.replace("_", "-"))(getattr(import_module(f"cnnlab.cli.{_module}"), _name))
-for _name in _GROUPS.split():
-    app.add_typer(import_module(f"cnnlab.cli.{_name}").app, name=_name)
+
+
+def _add_commands(to: typer.Typer, module: ModuleType, names: str) -> None:
+    for name in names.split():
+        to.command(name.replace("_", "-"))(takes()(getattr(module, name)))
+
+
+for _name, _names in _COMMANDS.items():
+    _add_commands(app, import_module(f"cnnlab.cli.{_name}"), _names)
+for _name, (_help, _names) in _GROUPS.items():
+    _module = import_module(f"cnnlab.cli.{_name}")
+    _group = typer.Typer(help=_help, callback=getattr(_module, "callback", None), no_args_is_help=True)
+    _add_commands(_group, _module, _names)
+    app.add_typer(_group, name=_name)
 
 
 @app.callback(invoke_without_command=True)

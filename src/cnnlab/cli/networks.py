@@ -8,10 +8,9 @@ import typer
 
 from cnnlab import api
 from cnnlab.cli.console import say
-from cnnlab.cli.execution import NetworkArgument, takes
+from cnnlab.cli.execution import NetworkArgument
 
 
-@takes()
 def cost(
     network: list[str],
     input_size: str | None = None,
@@ -38,7 +37,6 @@ def cost(
         typer.echo(result.table())
 
 
-@takes()
 def export(network: NetworkArgument, path: Path, runs: Path | None = None) -> None:
     """Write a network as a model file or as ONNX; ONNX takes pixels 0..1 and must answer as torch does.
 
@@ -53,7 +51,6 @@ def export(network: NetworkArgument, path: Path, runs: Path | None = None) -> No
         )
 
 
-@takes()
 def import_weights(file: Path | None = None, known: str | None = None, out: Path | None = None) -> None:
     """Convert published weights to a model file; no code in them is executed.
 

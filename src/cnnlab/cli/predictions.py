@@ -13,7 +13,6 @@ from cnnlab.core.errors import CnnlabError
 from cnnlab.core.numbers import percent
 
 
-@takes()
 def predict(
     network: str | None = None,
     images: list[Path] | None = None,

@@ -3,13 +3,9 @@
 import typer
 
 import cnnlab
-from cnnlab.cli.execution import takes
-
-app = typer.Typer(help="List the recipes that come with cnnlab, print one in full.", no_args_is_help=True)
 
 
-@app.command("ls")
-def list_command() -> None:
+def ls() -> None:
     """List the recipes by name."""
     names = cnnlab.preset_names()
     width = max(map(len, names))
@@ -17,9 +13,7 @@ def list_command() -> None:
         typer.echo(f"{name:{width}}  {cnnlab.Recipe.named(name).description}")
 
 
-@app.command("show")
-@takes()
-def show_command(recipe: str, changes: list[str] | None = None) -> None:
+def show(recipe: str, changes: list[str] | None = None) -> None:
     """Print the whole recipe as TOML, defaults and changes included; the output is itself a recipe file.
 
     recipe RECIPE: A name from `recipes ls`, or a TOML file.

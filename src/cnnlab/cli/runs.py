@@ -10,11 +10,9 @@ import typer
 import cnnlab
 from cnnlab import api
 from cnnlab.cli.console import plain, print_table, value_text
-from cnnlab.cli.execution import RunsFolder, takes
+from cnnlab.cli.execution import RunsFolder
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.tables import csv_text
-
-app = typer.Typer(help="List, show, compare and query runs.", no_args_is_help=True)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A path, an id, its unique beginning, or `last`.")]
 
@@ -25,9 +23,7 @@ _EPOCH_COLUMNS = "epoch lr train_loss train_accuracy val_loss val_accuracy image
 _FIRST_EPOCHS, _LAST_EPOCHS = 3, 5
 
 
-@app.command("ls")
-@takes()
-def list_command(runs: RunsFolder = None, sort: str = "created", reverse: bool = False) -> None:
+def ls(runs: RunsFolder = None, sort: str = "created", reverse: bool = False) -> None:
     """List all runs, oldest first; one tab-separated line each where the output is not a terminal.
 
     sort: Column, also of the recipe: test_accuracy, optim_lr, …
@@ -39,8 +35,7 @@ def list_command(runs: RunsFolder = None, sort: str = "created", reverse: bool =
         typer.echo(f"no runs in {api.runs.runs_root(runs)}; `cnnlab train` makes one", err=True)
 
 
-@app.command("show")
-def show_command(run: Run, runs: RunsFolder = None) -> None:
+def show(run: Run, runs: RunsFolder = None) -> None:
     """Show one run: its state, recipe, environment, epochs, result and files."""
     folder = cnnlab.load_run(run, runs).folder
     recipe = folder.recipe
@@ -58,8 +53,7 @@ def show_command(run: Run, runs: RunsFolder = None) -> None:
             typer.echo(f"  {path}")
 
 
-@app.command("diff")
-def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
+def diff(first: Run, second: Run, runs: RunsFolder = None) -> None:
     """Compare two runs: where their recipes and the conditions of training differ, and how each ended."""
     differences, notes, rows = api.runs.compare(first, second, runs)
     ids = [row["id"] for row in rows]
@@ -73,9 +67,7 @@ def diff_command(first: Run, second: Run, runs: RunsFolder = None) -> None:
     print_table(["result", *ids], [[name, *(value_text(name, row[name]) for row in rows)] for name in _COMPARED])
 
 
-@app.command("query")
-@takes()
-def query_command(sql: str, runs: RunsFolder = None, as_json: bool = False, as_csv: bool = False) -> None:
+def query(sql: str, runs: RunsFolder = None, as_json: bool = False, as_csv: bool = False) -> None:
     """Ask SQL of all runs: `select name, avg(test_accuracy) from runs group by name`.
 
     sql: DuckDB SQL over the tables `runs` and `metrics`.

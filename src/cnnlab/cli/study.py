@@ -16,8 +16,6 @@ from cnnlab.cli.console import is_terminal, out, print_table, say
 from cnnlab.cli.execution import Command, RunsFolder, options, takes
 from cnnlab.core.errors import CnnlabError
 
-app = typer.Typer(help="Compare recipes under several seeds, and judge claims about them.", no_args_is_help=True)
-
 _TRIALS_SHOWN = 10
 
 _PLACE = ("runs", "also")
@@ -52,8 +50,7 @@ def _study(
     return cnnlab.Study.load(study, changes or (), chosen)
 
 
-@app.command("ls")
-def list_command() -> None:
+def ls() -> None:
     """List the studies that come with cnnlab."""
     rows = []
     for name in api.studies.study_names():
@@ -63,9 +60,8 @@ def list_command() -> None:
     print_table(["study", "arms", "seeds", "claims", "question"], rows)
 
 
-@app.command("plan")
 @of_study("device", "data_dir", *_WORK)
-def plan_command(study: "cnnlab.Study", probe: bool = False) -> None:
+def plan(study: "cnnlab.Study", probe: bool = False) -> None:
     """Show every cell, and what the study will cost before anything runs.
 
     probe: Train one epoch of each network for which no stored run exists.
@@ -76,9 +72,8 @@ def plan_command(study: "cnnlab.Study", probe: bool = False) -> None:
         say(line)
 
 
-@app.command("run")
 @of_study("device", "compile", "data_dir", "download", *_WORK, "retry")
-def run_command(study: "cnnlab.Study", seeds: str | None = None) -> None:
+def run(study: "cnnlab.Study", seeds: str | None = None) -> None:
     """Train every cell that is not finished yet; stopped ones are continued, failed ones kept with their cause.
 
     seeds N|LIST: Seeds to train now: 5 for 1 to 5, or 1,2,7. New ones are added.
@@ -94,9 +89,8 @@ def run_command(study: "cnnlab.Study", seeds: str | None = None) -> None:
         raise typer.Exit(code)
 
 
-@app.command("status")
 @of_study(*_PLACE)
-def status_command(study: "cnnlab.Study", watch: bool = False) -> None:
+def status(study: "cnnlab.Study", watch: bool = False) -> None:
     """Show the state of every cell of a study, arm by arm, from its run folders.
 
     watch: Renew the table until the study is done.
@@ -115,9 +109,8 @@ def status_command(study: "cnnlab.Study", watch: bool = False) -> None:
         say(line)
 
 
-@app.command("settle")
 @of_study("device", "compile", "data_dir", "download", *_WORK)
-def settle_command(study: "cnnlab.Study", max_seeds: int) -> None:
+def settle(study: "cnnlab.Study", max_seeds: int) -> None:
     """Add seeds where a claim is undecided, until all are decided or have --max-seeds.
 
     max_seeds --max-seeds: No arm gets more seeds than this.
@@ -134,9 +127,8 @@ def settle_command(study: "cnnlab.Study", max_seeds: int) -> None:
     print_table(tables.CLAIM_COLUMNS, tables.claim_rows(last.verdicts))
 
 
-@app.command("search")
 @of_study("device", "compile", "data_dir", "download", *_WORK)
-def search_command(
+def search(
     study: "cnnlab.Study", method: str | None = None, trials: int | None = None, storage: str | None = None
 ) -> None:
     """Search the factors of a study for the recipe that is best on val; repeat it to continue, or to try more.
@@ -157,9 +149,8 @@ def search_command(
         say(f"next       cnnlab study run {found.confirmation}")
 
 
-@app.command("measure")
 @of_study("data_dir", "runs", "download")
-def measure_command(study: "cnnlab.Study") -> None:
+def measure(study: "cnnlab.Study") -> None:
     """Measure what claims need beyond training: see `cnnlab inspect`. Runs that have it are skipped."""
     if not study.value.measurements:
         say(f"study      {study.value.name}: no claim of it needs a measurement")
@@ -168,9 +159,8 @@ def measure_command(study: "cnnlab.Study") -> None:
     say(f"next       cnnlab study claims {study.reference}")
 
 
-@app.command("claims")
 @of_study(*_PLACE)
-def claims_command(study: "cnnlab.Study") -> None:
+def claims(study: "cnnlab.Study") -> None:
     """Judge every claim of a study: confirmed, refuted or undecided, and why."""
     runs = study.status()
     verdicts = runs.verdicts()

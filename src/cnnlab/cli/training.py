@@ -34,7 +34,6 @@ def resume(options: "cnnlab.Options", run: str = "last") -> None:
     cnnlab.resume(found, options, watcher())
 
 
-@takes()
 def demo(runs: Path | None = None, threads: int | None = None) -> None:
     """Train three variants on the embedded data set `shapes`, compare them, print where the result is."""
     folder = api.training.run_demo(cnnlab.Options(runs=runs, threads=threads), say)

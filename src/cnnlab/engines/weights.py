@@ -52,19 +52,12 @@ def _misfits(
             received = "holds NaN or infinity"
         else:
             continue
-        layer = _layer_of(each.name, labels)
+        layer = max((path for path in labels if each.name.startswith(f"{path}.")), key=len)
         needs = f"{each.name.removeprefix(f'{layer}.')} {_shape(each.shape)} of {each.dtype}"
         yield f"layer {layer} ({labels[layer]}) needs {needs}; in the file {in_file} {received}"
     known = {each.name for each in wanted}
     for name in (name for name in given if name not in known):
         yield f"no layer takes {file_names.get(name, name)}, {_shape(given[name].shape)} in the file"
-
-
-def _layer_of(name: str, paths: Mapping[str, str]) -> str:
-    """The path of an array's layer: the longest path with which its name begins."""
-    while name not in paths:
-        name = name.rpartition(".")[0]
-    return name
 
 
 def _shape(shape: tuple[int, ...]) -> str:

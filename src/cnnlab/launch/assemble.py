@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cnnlab.arch.layers import BatchNorm
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError, DivergedError
-from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, load, split_indices
+from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, split_indices
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import Parts, Prepared, Start, engine_module
 from cnnlab.launch.environment import describe, not_bitwise
@@ -69,13 +69,7 @@ def find_data(recipe: Recipe, options: Options, earlier: Environment | None) -> 
     source = recipe.data.source
     if earlier and source not in NAMED_SOURCES:
         source = earlier.data.location or source
-    return load(
-        source,
-        data_dir=options.data_dir,
-        download=options.download,
-        size=recipe.data.size,
-        progress=options.download_display,
-    )
+    return options.load(source, recipe.data.size)
 
 
 def split_parts(recipe: Recipe, dataset: Dataset) -> tuple[Parts, Indices]:

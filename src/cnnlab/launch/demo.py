@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cnnlab.deploy.run import Run
-from cnnlab.launch.one import train
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
-from cnnlab.report.comparison import write_comparison
 from cnnlab.runs import runs_root
 
 SEEDS = (1,)
@@ -28,7 +26,13 @@ def variants(seed: int) -> dict[str, Recipe]:
 
 
 def run_demo(options: Options, tell: Callable[[str], None]) -> Path:
-    """Train all variants and write `demo/comparison.md` and `.png` under the runs folder; returns that folder."""
+    """Train all variants and write `demo/comparison.md` and `.png` under the runs folder; returns that folder.
+
+    Raises as `train` does.
+    """
+    from cnnlab.launch.one import train  # torch
+    from cnnlab.report.comparison import write_comparison  # matplotlib
+
     arms: dict[str, list[Run]] = {}
     for seed in SEEDS:
         for name, recipe in variants(seed).items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from cnnlab.core.errors import CnnlabError
+from cnnlab.data import Dataset, load
 from cnnlab.data.download import ProgressDisplay
 
 
@@ -38,6 +39,10 @@ class Options:
             problems.append(f"workers: received {self.workers}, expected 1 or more")
         if problems:
             raise CnnlabError(*problems)
+
+    def load(self, source: str, size: tuple[int, int] | None = None) -> Dataset:
+        """The data set, downloaded where it is missing and may be. Raises DataError."""
+        return load(source, self.data_dir, self.download, size=size, progress=self.download_display)
 
     def to_json(self) -> bytes:
         """For another process: without `download_display`."""

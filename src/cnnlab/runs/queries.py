@@ -49,13 +49,14 @@ def list_runs(root: Path) -> list[Row]:
     return sorted(rows, key=lambda row: (row["created"] or "", row["id"]))
 
 
-def query(root: Path, sql: str) -> Table:
+def query(sql: str, runs: Path | None = None) -> Table:
     """The result of DuckDB SQL over `runs` (see `list_runs`) and `metrics` (`run`, then a row of the curve).
 
     The statement can read nothing else: no files, no network, no extensions. Raises QueryError.
     """
     import duckdb
 
+    root = layout.runs_root(runs)
     with duckdb.connect(":memory:") as connection:
         tables = {
             "runs": _arrow_table(list_runs(root), RUN_COLUMNS),

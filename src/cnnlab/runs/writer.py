@@ -8,23 +8,20 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError, StorageError
 from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atomic, write_json
+from cnnlab.recipe import Recipe
 from cnnlab.runs import checkpoints, layout, metrics
 from cnnlab.runs.checkpoints import Checkpoint, Which
 from cnnlab.runs.environment import Environment, now
 from cnnlab.runs.ownership import FolderLock, TakenOverError
-from cnnlab.runs.reader import RunFolder
-from cnnlab.runs.result import RunResult
+from cnnlab.runs.reader import RunFolder, RunResult
 from cnnlab.runs.tensors import Arrays, to_bytes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from cnnlab.recipe import Recipe
 
 State = Literal["running", "interrupted", "diverged", "failed", "oom", "no-space", "complete"]
 STATES: tuple[State, ...] = get_args(State)
@@ -46,7 +43,7 @@ class RunWriter:
         self._stopped = False
 
     @classmethod
-    def create(cls, root: Path, recipe: "Recipe", environment: Environment | None = None) -> "RunWriter":
+    def create(cls, root: Path, recipe: Recipe, environment: Environment | None = None) -> "RunWriter":
         """Start a new run under `root`, which appears complete: recipe, environment, status `running`, locked.
 
         Without `environment` the run is `starting` until `write_environment`. Raises StorageError, before anything
@@ -116,7 +113,7 @@ class RunWriter:
     def is_asked_to_stop(self) -> bool:
         return (self.path / layout.STOP).exists()
 
-    def write_splits(self, indices: "Mapping[str, NDArray[np.int64]]") -> None:
+    def write_splits(self, indices: Mapping[str, NDArray[np.int64]]) -> None:
         """Write which images of the source's train split are in which split, by position, as JSON."""
         self._check_owner()
         positions = {split: indices_N.tolist() for split, indices_N in indices.items()}
@@ -155,9 +152,9 @@ class RunWriter:
     def write_predictions(
         self,
         split: str,
-        logits_NK: "NDArray[np.float32]",
-        labels_N: "NDArray[np.int64]",
-        indices_N: "NDArray[np.int64]",
+        logits_NK: NDArray[np.float32],
+        labels_N: NDArray[np.int64],
+        indices_N: NDArray[np.int64],
     ) -> None:
         """Store a split's logits; `indices_N`, the images' positions in the source, make runs comparable in pairs."""
         if not len(logits_NK) == len(labels_N) == len(indices_N):
@@ -240,7 +237,7 @@ def write_measurement(run: RunFolder, name: str, values: Mapping[str, Any]) -> P
     return path
 
 
-def _write_environment(run: Path, recipe: "Recipe", environment: Environment) -> None:
+def _write_environment(run: Path, recipe: Recipe, environment: Environment) -> None:
     assert environment.recipe_hash == recipe.hash, "the environment is another recipe's"
     write_json(run / layout.ENVIRONMENT, environment.to_json())
 
@@ -266,7 +263,7 @@ def _state_after(error: BaseException | None) -> State:
             return "failed"
 
 
-def _publish(draft: Path, root: Path, recipe: "Recipe") -> Path:
+def _publish(draft: Path, root: Path, recipe: Recipe) -> Path:
     """Rename the draft to the first free run id; the rename decides between two processes with the same id."""
     number = 1
     while True:

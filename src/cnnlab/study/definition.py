@@ -36,21 +36,8 @@ from cnnlab.recipe.problems import describe
 from cnnlab.recipe.seeds import MOST_SEEDS, seed_problems
 from cnnlab.recipe.sources import LABELS, Values, merge, parse_overrides, read, resolve
 from cnnlab.recipe.values import Optional, Positive, Section
-from cnnlab.study import checks
+from cnnlab.study import checks, tables
 from cnnlab.study.arms import Arm, Cell, change_of, grid, grid_name, one_at_a_time
-from cnnlab.study.tables import (
-    Chain,
-    ClaimTable,
-    Exclusion,
-    FolderName,
-    NamedArm,
-    Published,
-    Range,
-    RangeError,
-    SearchTable,
-    Text,
-    factor_values,
-)
 
 LIBRARY = Path(__file__).parent / "library"
 
@@ -84,20 +71,22 @@ class Study(Section):
     range instead of values is for `cnnlab study search` only and makes no arms. `budget` is in minutes.
     """
 
-    name: FolderName
-    question: Text
+    name: tables.FolderName
+    question: tables.Text
     base: dict[str, Any]
-    factors: Annotated[dict[str, list[Any] | Range], BeforeValidator(factor_values)] = Field(default_factory=dict)
-    search: SearchTable = SearchTable()
-    exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
-    arm: Annotated[tuple[NamedArm, ...], Field(strict=False)] = ()
-    chain: Annotated[tuple[Chain, ...], Field(strict=False)] = ()
+    factors: Annotated[dict[str, list[Any] | tables.Range], BeforeValidator(tables.factor_values)] = Field(
+        default_factory=dict
+    )
+    search: tables.SearchTable = tables.SearchTable()
+    exclude: Annotated[tuple[tables.Exclusion, ...], Field(strict=False)] = ()
+    arm: Annotated[tuple[tables.NamedArm, ...], Field(strict=False)] = ()
+    chain: Annotated[tuple[tables.Chain, ...], Field(strict=False)] = ()
     seeds: Annotated[tuple[int, ...], PlainValidator(_seed_list)] = (1, 2, 3)
     budget: Optional[Positive] = None
     workers: Annotated[int | Literal["auto"], PlainValidator(_worker_count)] = "auto"
     launcher: Literal["local"] = "local"
-    claim: Annotated[tuple[ClaimTable, ...], Field(strict=False)] = ()
-    published: Annotated[tuple[Published, ...], Field(strict=False)] = ()
+    claim: Annotated[tuple[tables.ClaimTable, ...], Field(strict=False)] = ()
+    published: Annotated[tuple[tables.Published, ...], Field(strict=False)] = ()
 
     @classmethod
     def load(
@@ -261,7 +250,7 @@ def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> t
             for step in (key, *path)[:-1]:
                 table = table[step]
             del table[finding["loc"][-1]]
-        elif isinstance(cause := finding.get("ctx", {}).get("error"), RangeError):
+        elif isinstance(cause := finding.get("ctx", {}).get("error"), tables.RangeError):
             rest["factors"] = cause.good
             bad.add("range")
         elif key in ("claim", "published") and path:

@@ -64,10 +64,6 @@ class StudyFolder:
         """Why the cell could not be trained, if that is stored. Raises RunError where the file is damaged."""
         return Failure.read(self.failure_path(cell))
 
-    def keep_failure(self, cell: Cell, failure: Failure) -> None:
-        """Store why a cell failed. Raises StorageError."""
-        failure.write(self.failure_path(cell), str(cell))
-
     def forget_failure(self, cell: Cell) -> None:
         """Remove the stored failure, so that the cell is trained again. Raises StorageError."""
         path = self.failure_path(cell)

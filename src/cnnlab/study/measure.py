@@ -3,20 +3,15 @@
 Only runs in the study's own runs folder are measured; those of other folders are never written.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from cnnlab.data import Dataset
 from cnnlab.deploy.run_data import dataset_of
 from cnnlab.inspect.measurements import is_measured, measure
-from cnnlab.inspect.settings import OnStep
 from cnnlab.launch.options import Options
 from cnnlab.runs import RunFolder, runs_root
 from cnnlab.study.record import StudyRuns
-
-Watch = Callable[[RunFolder, str], AbstractContextManager[OnStep]]
-"""Entered while one run is measured: the run, the name of the measurement."""
+from cnnlab.study.session import Watching
 
 
 def to_measure(runs: StudyRuns, root: Path) -> list[tuple[RunFolder, str]]:
@@ -31,7 +26,7 @@ def to_measure(runs: StudyRuns, root: Path) -> list[tuple[RunFolder, str]]:
     ]
 
 
-def measure_study(runs: StudyRuns, options: Options, watch: Watch) -> int:
+def measure_study(runs: StudyRuns, options: Options, watch: Watching) -> int:
     """Make the missing measurements, run by run; returns how many were made.
 
     What is done is kept when this is interrupted. Raises DataError, RunError, ArchitectureError, StorageError.

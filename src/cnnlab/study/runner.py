@@ -5,10 +5,8 @@ recipes, stopped ones continue from their last checkpoint. A training that diver
 cause and trained again only with `--retry`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 from cnnlab.core.errors import RunError
@@ -68,9 +66,17 @@ def run_cells(
         finished = [run for seeds in runs.finished.values() for run in seeds.values()]
         slots = prepare(runs.study, [record.cell for record in todo], len(todo), finished, options)
         watcher.on_begin(runs, todo, len(slots), slots[0].threads)
-        source = _InOrder(deque(record.cell for record in todo), is_needed, watcher)
-        Session(runs.folder, source, slots, options, watcher, launcher or LocalLauncher()).train()
+        cells = _needed((record.cell for record in todo), is_needed, watcher)
+        Session(runs.folder, cells, slots, options, watcher, launcher or LocalLauncher()).train()
     return read_study(runs.study, options.root, options.also)
+
+
+def _needed(cells: Iterable[Cell], is_needed: Callable[[Cell], bool], watcher: StudyWatcher) -> Iterator[Cell]:
+    for cell in cells:
+        if is_needed(cell):
+            yield cell
+        else:
+            watcher.on_end(cell, "not needed any more")
 
 
 @contextmanager
@@ -95,21 +101,14 @@ def prepare(
 ) -> tuple[Slot, ...]:
     """The slots for `count` trainings, after checks of the device and of the data that `cells` need.
 
-    Raises as `EngineModule.free_memory` and `load` do, RunError if the `finished` runs saw other data.
+    Raises as `EngineModule.free_memory` and `Options.load` do, RunError if the `finished` runs saw other data.
     """
-    from cnnlab.data import load
 
     device, memory = engine_module(options.run.engine).free_memory(options.run.device)
     digests = {}
     for source, size in dict.fromkeys((cell.recipe.data.source, cell.recipe.data.size) for cell in cells):
         # Downloaded, verified and decoded once, before the workers start; they share the result.
-        digests[source] = load(
-            source,
-            data_dir=options.run.data_dir,
-            download=options.run.download,
-            size=size,
-            progress=options.run.download_display,
-        ).digest
+        digests[source] = options.run.load(source, size).digest
     _check_same_data(finished, digests)
     return local_slots(wanted_workers(study, options), count, options.run.threads, memory, device)
 
@@ -130,23 +129,3 @@ def _check_same_data(finished: Sequence[RunFolder], digests: Mapping[str, str]) 
                 for source, ids in others.items()
             )
         )
-
-
-@dataclass
-class _InOrder:
-    """The cells of a list, without those that are not needed any more. See `CellSource`."""
-
-    waiting: deque[Cell]
-    is_needed: Callable[[Cell], bool]
-    watcher: StudyWatcher
-
-    def take(self) -> Cell | None:
-        while self.waiting:
-            cell = self.waiting.popleft()
-            if self.is_needed(cell):
-                return cell
-            self.watcher.on_end(cell, "not needed any more")
-        return None
-
-    def ended(self, cell: Cell) -> None:
-        pass

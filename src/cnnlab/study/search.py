@@ -6,7 +6,7 @@ with a study that compares the best trials with the base under new seeds.
 """
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -110,7 +110,8 @@ def search_study(
             cells = [Cell(name, Recipe.from_dict(values)) for name, values in study.drafts()]
             slots = prepare(study, cells, wanted - done, source.finished(), options)
             watcher.on_search(done, wanted, len(slots), slots[0].threads)
-            Session(folder, source, slots, options, watcher, launcher or LocalLauncher()).train()
+            chosen_launcher = launcher or LocalLauncher()
+            Session(folder, source.cells(), slots, options, watcher, chosen_launcher, source.ended).train()
         return source.written()
 
 
@@ -127,7 +128,7 @@ def _problems(study: Study, trials: int | None) -> list[str]:
 
 @dataclass
 class _TrialSource:
-    """Takes trials from the proposals, and stores there how they ended. See `CellSource`."""
+    """Takes trials from the proposals, and stores there how they ended. See `Session`."""
 
     study: Study
     method: Method
@@ -148,16 +149,15 @@ class _TrialSource:
             one for one in self.proposals.all() if not one.ended and (one.owner == mine or not self.is_shared)
         ]
 
-    def take(self) -> Cell | None:
+    def cells(self) -> Iterator[Cell]:
         while (proposal := self._next()) is not None:
             try:
                 cell = self._cell(proposal)
             except RecipeError:  # each value is valid, but two of them contradict each other
                 self._end(proposal, None)
-                continue
-            self.asked[cell.key] = proposal
-            return cell
-        return None
+            else:
+                self.asked[cell.key] = proposal
+                yield cell
 
     def ended(self, cell: Cell) -> None:
         record = self._record(cell)

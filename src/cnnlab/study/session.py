@@ -3,15 +3,17 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from cnnlab.core.errors import CnnlabError, Interrupted, StorageError
+from cnnlab.inspect.settings import OnStep
 from cnnlab.launch.launcher import Failure, Job, Launcher, Slot
 from cnnlab.launch.options import Options
-from cnnlab.runs import runs_root
+from cnnlab.runs import RunFolder, runs_root
 from cnnlab.runs.earlier import RunIndex, furthest
 from cnnlab.runs.ownership import FolderLock
 from cnnlab.study.arms import Cell
@@ -21,6 +23,9 @@ from cnnlab.training.signals import StopRequest, stop_on_signals
 
 _PAUSE = 0.05
 _ATTEMPTS = 2
+
+Watching = Callable[[RunFolder, str], AbstractContextManager[OnStep]]
+"""Entered while one run is measured: the run, and the name of the measurement."""
 
 
 class StudyWatcher:
@@ -40,16 +45,6 @@ class StudyWatcher:
 
     def on_close(self) -> None:
         """The last training has ended."""
-
-
-class CellSource(Protocol):
-    """Supplies the cells to be trained, one whenever a slot is free."""
-
-    def take(self) -> Cell | None:
-        """The next cell; None if there are no more."""
-
-    def ended(self, cell: Cell) -> None:
-        """The cell is finished or has failed. Not called for one that was stopped or refused: it is trained again."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +91,19 @@ class _Active:
 
 @dataclass
 class Session:
-    """The trainings of one command; the caller holds the lock of the study folder."""
+    """The trainings of one command; the caller holds the lock of the study folder.
+
+    `cells` are taken one by one, whenever a slot is free. `on_ended` is called for a cell that is finished or has
+    failed, not for one that was stopped or refused: it is trained again.
+    """
 
     folder: StudyFolder
-    source: CellSource
+    cells: Iterator[Cell]
     slots: Sequence[Slot]
     options: StudyOptions
     watcher: StudyWatcher
     launcher: Launcher
+    on_ended: Callable[[Cell], None] = lambda cell: None
     active: dict[Slot, _Active] = field(default_factory=dict)
     again: deque[tuple[Cell, int]] = field(default_factory=deque)
     refusals: list[CnnlabError] = field(default_factory=list)
@@ -154,7 +154,7 @@ class Session:
     def _start_on_free_slots(self) -> None:
         for slot in self.slots:
             while slot not in self.active:
-                cell, attempt = self.again.popleft() if self.again else (self.source.take(), 1)
+                cell, attempt = self.again.popleft() if self.again else (next(self.cells, None), 1)
                 if cell is None:
                     return
                 lock = self.folder.lock_cell(cell)
@@ -173,8 +173,7 @@ class Session:
         if lock is None or record.state == "running":
             self.watcher.on_end(cell, "another process trains it")
         elif record.state not in self.options.trained_states:
-            self.watcher.on_end(cell, record.cause or record.state)
-            self.source.ended(cell)
+            self._end(cell, record.cause or record.state)
         else:
             self.folder.forget_failure(cell)
             job = self._job(record, slot)
@@ -236,7 +235,7 @@ class Session:
 
     def _end(self, cell: Cell, outcome: str) -> None:
         self.watcher.on_end(cell, outcome)
-        self.source.ended(cell)
+        self.on_ended(cell)
 
     def _refuse(self, cell: Cell, failure: Failure) -> None:
         """For an outcome that the recipe did not cause: the next `run` trains the cell again."""
@@ -254,5 +253,5 @@ class Session:
             self.again.append((cell, active.attempt + 1))
             self.watcher.on_end(cell, f"{cause}; it is continued")
         else:
-            self.folder.keep_failure(cell, Failure(cause, 1))
+            Failure(cause, 1).write(self.folder.failure_path(cell), str(cell))
             self._end(cell, cause)

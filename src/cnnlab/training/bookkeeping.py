@@ -79,13 +79,13 @@ class Clock:
                 clock[phase] = clock.get(phase, 0.0) + seconds
 
 
+@dataclass
 class Bookkeeping:
     """The records of one run, starting at `progress`. Only `step_done`, `close_epoch` and `saved` change them."""
 
-    def __init__(self, recipe: Recipe, steps_per_epoch: int, progress: Progress) -> None:
-        self.recipe = recipe
-        self.steps_per_epoch = steps_per_epoch
-        self.progress = progress
+    recipe: Recipe
+    steps_per_epoch: int
+    progress: Progress
 
     @property
     def is_over(self) -> bool:

@@ -18,24 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlab.arch import Architecture
-from cnnlab.arch.layers import (
-    ACTIVATIONS,
-    GELU,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    LeakyReLU,
-    Linear,
-    MaxPool,
-    ReLU,
-    Residual,
-    SepConv,
-    Swish,
-)
+from cnnlab.arch import layers as L
 from cnnlab.arch.shapes import Shape
 from cnnlab.core.errors import CnnlabError
 from cnnlab.engines.initial import initial_weights
@@ -168,27 +151,23 @@ class ResidualBlock(nn.Module):
         return out
 
 
-def _conv(layer: Conv, shape: Shape) -> nn.Module:
+def _conv(layer: L.Conv, shape: Shape) -> nn.Module:
     return nn.Conv2d(shape[0], layer.channels, *layer.window, groups=layer.groups, bias=layer.bias)
 
 
-def _sepconv(layer: SepConv, shape: Shape) -> nn.Module:
+def _sepconv(layer: L.SepConv, shape: Shape) -> nn.Module:
     depthwise = nn.Conv2d(shape[0], shape[0], *layer.window, groups=shape[0], bias=False)
     pointwise = nn.Conv2d(shape[0], layer.channels, 1, bias=layer.bias)
     return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=pointwise))
 
 
-def _batchnorm(layer: BatchNorm, shape: Shape) -> nn.Module:
-    return nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
-
-
-def _residual(layer: Residual, shape: Shape) -> nn.Module:
+def _residual(layer: L.Residual, shape: Shape) -> nn.Module:
     none = layer.activation == "none"
-    activation = nn.Identity() if none else _module(ACTIVATIONS[layer.activation](), shape)
+    activation = nn.Identity() if none else _module(L.ACTIVATIONS[layer.activation](), shape)
     return ResidualBlock(_sequence(layer.body, shape), _shortcut(layer, shape), activation)
 
 
-def _shortcut(layer: Residual, shape: Shape) -> nn.Module:
+def _shortcut(layer: L.Residual, shape: Shape) -> nn.Module:
     if layer.shortcut == "A":
         return PadSubsample(layer.stride, layer.output_shape(shape)[0] - shape[0])
     modules = OrderedDict[str, nn.Module]()
@@ -200,30 +179,30 @@ def _shortcut(layer: Residual, shape: Shape) -> nn.Module:
 
 Lowering = Callable[[Any, Shape], nn.Module]
 
-MODULES: dict[type[Layer], Lowering] = {
-    Conv: _conv,
-    SepConv: _sepconv,
-    BatchNorm: _batchnorm,
-    ReLU: lambda layer, shape: nn.ReLU(),
-    LeakyReLU: lambda layer, shape: nn.LeakyReLU(layer.slope),
-    Swish: lambda layer, shape: nn.SiLU(),
-    GELU: lambda layer, shape: nn.GELU(),
-    MaxPool: lambda layer, shape: nn.MaxPool2d(*layer.window),
-    AvgPool: lambda layer, shape: nn.AvgPool2d(*layer.window),
-    GlobalAvgPool: lambda layer, shape: GlobalAveragePool(),
-    Dropout: lambda layer, shape: nn.Dropout(layer.p),
-    Flatten: lambda layer, shape: nn.Flatten(),
-    Linear: lambda layer, shape: nn.Linear(shape[0], layer.features, bias=layer.bias),
-    Residual: _residual,
+MODULES: dict[type[L.Layer], Lowering] = {
+    L.Conv: _conv,
+    L.SepConv: _sepconv,
+    L.BatchNorm: lambda layer, shape: nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0]),
+    L.ReLU: lambda layer, shape: nn.ReLU(),
+    L.LeakyReLU: lambda layer, shape: nn.LeakyReLU(layer.slope),
+    L.Swish: lambda layer, shape: nn.SiLU(),
+    L.GELU: lambda layer, shape: nn.GELU(),
+    L.MaxPool: lambda layer, shape: nn.MaxPool2d(*layer.window),
+    L.AvgPool: lambda layer, shape: nn.AvgPool2d(*layer.window),
+    L.GlobalAvgPool: lambda layer, shape: GlobalAveragePool(),
+    L.Dropout: lambda layer, shape: nn.Dropout(layer.p),
+    L.Flatten: lambda layer, shape: nn.Flatten(),
+    L.Linear: lambda layer, shape: nn.Linear(shape[0], layer.features, bias=layer.bias),
+    L.Residual: _residual,
 }
 """Layer type -> its module for an input of that shape."""
 
 
-def _module(layer: Layer, shape: Shape) -> nn.Module:
+def _module(layer: L.Layer, shape: Shape) -> nn.Module:
     return MODULES[type(layer)](layer, shape)
 
 
-def _sequence(layers: Sequence[Layer], shape: Shape) -> nn.Sequential:
+def _sequence(layers: Sequence[L.Layer], shape: Shape) -> nn.Sequential:
     modules = []
     for index, layer in enumerate(layers):
         modules.append((str(index), _module(layer, shape)))
