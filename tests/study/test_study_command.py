@@ -131,8 +131,8 @@ def _wait_until_released(run: Path) -> None:
 
 
 def _kill_the_first_worker(runs: Path) -> None:
-    lock = (_run_that_has_begun(runs) / "lock").read_text()
-    os.kill(int(lock.partition('"pid": ')[2].partition(",")[0]), signal.SIGKILL)
+    owner = json.loads((_run_that_has_begun(runs) / "lock").read_text())
+    os.kill(owner["pid"], signal.SIGKILL)
 
 
 def test_a_bad_study_says_everything_and_starts_nothing(tmp_path: Path) -> None:
