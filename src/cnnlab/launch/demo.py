@@ -27,7 +27,7 @@ def variants(seed: int) -> dict[str, Recipe]:
     }
 
 
-def run_demo(options: Options, tell: Callable[[str], None]) -> Path:
+def run_demo(options: Options, show: Callable[[str], None]) -> Path:
     """Train all variants and write `demo/comparison.md` and `.png` under the runs folder; returns that folder."""
     arms: dict[str, list[Run]] = {}
     for seed in SEEDS:
@@ -35,7 +35,7 @@ def run_demo(options: Options, tell: Callable[[str], None]) -> Path:
             run = train(recipe, options)
             arms.setdefault(name, []).append(run)
             seconds = run.result.total_seconds
-            tell(f"{name}, seed {seed}: test accuracy {run.accuracy('test'):.1%} in {seconds:.1f} s")
+            show(f"{name}, seed {seed}: test accuracy {run.accuracy('test'):.1%} in {seconds:.1f} s")
     folder = runs_root(options.runs) / "demo"
     write_comparison({name: [run.folder for run in runs] for name, runs in arms.items()}, folder)
     return folder
