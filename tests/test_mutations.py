@@ -24,6 +24,13 @@ def test_there_are_many_different_ones() -> None:
     assert len({fault.what for fault in FAULTS}) == len(FAULTS)
 
 
+def test_the_page_is_of_these_faults_and_all_were_caught() -> None:
+    lines = (ROOT / "results" / "mutations.md").read_text().splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
+    assert [(what, f"src/cnnlab/{file.strip('`')}") for what, file, *_ in rows] == [(f.what, f.file) for f in FAULTS]
+    assert {row[2] for row in rows} == {"caught"}
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     (tmp_path / "src").mkdir()

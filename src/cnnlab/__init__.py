@@ -39,7 +39,7 @@ __all__ = [
     "CnnlabError", "ImageDataset", "Interrupted", "Options", "Recipe", "Run", "StopRequest",
     "Study", "StudyOptions", "ToTensor", "__version__", "load_run", "preset_names", "resume",
     "start", "train",
-]  # fmt: skip  # fmt: skip
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

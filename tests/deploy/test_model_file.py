@@ -134,7 +134,7 @@ def rewritten(path, change):
         ),
         (
             lambda _, tensors: tensors["5.bias"].__setitem__(1, torch.nan),
-            ["needs bias 3 of float32; in the file 5.bias holds NaN or infinity"],
+            ["needs bias 3 of float32; in the file 5.bias contains NaN or infinity"],
         ),
     ],
 )

@@ -99,7 +99,7 @@ def test_a_damaged_run_is_passed_over_and_said(recipe: Recipe, options: Options,
     (run.path / "environment.json").unlink()
     (anew,) = train_seeds(recipe, [1], options)
     assert anew.path != run.path
-    assert f"run {run.path.name} is passed over" in caplog.text
+    assert f"run {run.path.name} is ignored" in caplog.text
 
 
 def test_all_problems_of_seeds_come_together(recipe: Recipe, options: Options):

@@ -120,7 +120,7 @@ def test_an_index_goes_on_without_a_damaged_run_and_says_which(
     assert len(index.all_runs()) == 2
     index.refresh()
     assert len(index.all_runs()) == 2
-    assert caplog.text.count(f"run {run.id} is passed over") == 1
+    assert caplog.text.count(f"run {run.id} is ignored") == 1
 
 
 def test_a_damaged_run_cannot_be_resumed(old: Path) -> None:

@@ -3,7 +3,7 @@
     from cnnlab import Options, Recipe, Study, load_run, start, train     # trainings and studies
     from cnnlab.api import data, inspection, networks, predictions, runs  # tables, answers, pictures
 
-No function here returns text for people; errors are CnnlabError only. Runs and studies are read without torch.
+Functions return values, no formatted tables; errors are CnnlabError only. Runs and studies are read without torch.
 """
 
 from importlib import import_module

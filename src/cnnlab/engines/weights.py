@@ -49,7 +49,7 @@ def _misfits(
         elif given[each.name].dtype != each.dtype:
             received = f"is {given[each.name].dtype}"
         elif not np.isfinite(given[each.name]).all():
-            received = "holds NaN or infinity"
+            received = "contains NaN or infinity"
         else:
             continue
         layer = max((path for path in labels if each.name.startswith(f"{path}.")), key=len)

@@ -56,7 +56,7 @@ class RunIndex:
     def _ignore(self, run: RunFolder, error: CnnlabError) -> None:
         if run.path not in self._ignored:
             self._ignored.add(run.path)
-            _log.warning("warning: run %s is passed over: %s", run.id, error)
+            _log.warning("warning: run %s is ignored: %s", run.id, error)
 
 
 def furthest(runs: Iterable[RunFolder]) -> RunFolder | None:

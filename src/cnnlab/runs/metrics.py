@@ -48,7 +48,9 @@ def read_rows(path: Path) -> list[Row]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise RunError(f"{path}, line {number}: expected a JSON object, received {line[:60]!r}; mend or remove it")
+            raise RunError(
+                f"{path}, line {number}: expected a JSON object, received {line[:60]!r}; correct or remove it"
+            )
         rows.append(row)
     return rows
 
@@ -61,12 +63,12 @@ def read_epochs(path: Path) -> list[Row]:
             value = row.get(key)
             if not _is_number(value) or (key == "epoch" and not isinstance(value, int)):
                 received = f"received {str(value)[:60]!r}, expected a number"
-                raise RunError(f"{path}, line {number}: {key}: {received}; mend or remove the line")
+                raise RunError(f"{path}, line {number}: {key}: {received}; correct or remove the line")
     return rows
 
 
 def _is_number(value: Any) -> bool:
-    """None counts as one, for NaN and infinity; what no 64 bits hold does not."""
+    """None is one, for NaN and infinity; an integer of over 64 bits is not."""
     return value is None or (isinstance(value, int | float) and abs(value) < 2**63)
 
 
@@ -76,7 +78,7 @@ def keep_epochs(path: Path, epochs: int) -> None:
     write_atomic(path, b"".join(map(_to_line, kept)))
 
 
-def cut_torn_line(path: Path) -> None:
+def remove_incomplete_line(path: Path) -> None:
     """Remove an incomplete last line, so that the next row starts on its own line. Raises StorageError."""
     with storage_errors(path):
         content = path.read_bytes() if path.exists() else b""

@@ -36,7 +36,7 @@ from cnnlab.runs.values import Value
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 30.0
 _STALE_BY_OUR_CLOCK = 3600.0
-# A reader that tests the lock holds it, shared, for a moment: a writer tries again this often.
+# A reader that tests the lock has it, shared, for a moment: a writer tries again this often.
 _ATTEMPTS, _PAUSE = 100, 0.01
 _MAX_BYTES = 4096
 

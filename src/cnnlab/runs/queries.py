@@ -152,7 +152,7 @@ def _column(values: Sequence[Any]) -> "pyarrow.Array":
     import pyarrow
 
     kinds = {type(value) for value in values if value is not None}
-    # No column of numbers holds an integer of over 64 bits, which a damaged file may have.
+    # A damaged file may have integers of over 64 bits, which fit into no column of numbers.
     huge = int in kinds and any(abs(value) >= 2**63 for value in values if isinstance(value, int))
     if kinds == {int, float} and not huge:
         return pyarrow.array([value if value is None else float(value) for value in values])

@@ -225,7 +225,7 @@ class RunFolder:
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}; restore it from a copy, or train the run again") from error
         if not {"labels", "indices"} <= arrays.keys() or not {"logits", "classes"} & arrays.keys():
-            raise RunError(f"{path} is damaged: it holds {', '.join(sorted(arrays))}; restore it from a copy")
+            raise RunError(f"{path} is damaged: it contains {', '.join(sorted(arrays))}; restore it from a copy")
         return arrays
 
     def places(self, split: str) -> NDArray[np.int64]:
@@ -282,7 +282,7 @@ def _last(paths: Sequence[Path]) -> RunFolder:
             _ = run.status  # a run with a damaged status is no answer to `last`
             found.append((run.created, run))
         except (OSError, ValueError) as error:
-            problems.append(f"run {run.id} is passed over: {error}")
+            problems.append(f"run {run.id} is ignored: {error}")
     if not found:
         raise RunError(f"all runs in {paths[0].parent} are damaged; restore one from a copy", *problems)
     for problem in problems:

@@ -84,7 +84,7 @@ class RunWriter:
             _forget_session(path)
             checkpoints.sweep(path / layout.CHECKPOINTS)
             _sweep_temporary(path)
-            metrics.cut_torn_line(path / layout.METRICS)
+            metrics.remove_incomplete_line(path / layout.METRICS)
             _write_status(path, "running", "")
         except BaseException:
             lock.release()

@@ -24,6 +24,13 @@ def flags_of(address: int) -> str:
     raise AssertionError("address is not mapped")
 
 
+def test_they_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNNLAB_HUGE_PAGES", "0")
+    words = torch.zeros(10 * 2**20, dtype=torch.int32)
+    hold_in_huge_pages(words)
+    assert " hg" not in flags_of(words.data_ptr() + words.nbytes // 2)
+
+
 @pytest.mark.skipif(not THP.exists() or "[never]" in THP.read_text(), reason="no transparent huge pages here")
 def test_a_large_tensor_and_the_heap_are_advised() -> None:
     words = torch.zeros(10 * 2**20, dtype=torch.int32)

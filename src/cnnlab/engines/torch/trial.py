@@ -43,7 +43,7 @@ def check_model(model: nn.Module, trace: Trace, images: torch.Tensor) -> None:
 def start_of(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> Start:
     """Loss, spread and gradients of the untrained network on one batch, in training mode as in the first step."""
     model = copy.deepcopy(model).train()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(0)  # dropout, if there is any
         logits_BK = model(images.float())
     loss = F.cross_entropy(logits_BK, labels)
