@@ -192,10 +192,10 @@ def test_a_run_whose_first_save_was_cut_short_begins_again(writer: RunWriter) ->
     unfinished.mkdir(parents=True)
     (unfinished / ".state.safetensors.x.tmp").write_bytes(b"half")
     with RunWriter.reopen(writer.path) as again:
-        assert not again.has_checkpoint
+        assert not RunFolder(again.path).has_weights
         assert not unfinished.exists()
         again.save_checkpoint({"w": np.zeros(1)}, {"step": 1})
-        assert again.has_checkpoint
+        assert RunFolder(again.path).has_weights
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_again(writer: RunWriter) -> None:
@@ -204,7 +204,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_begin_again(writer: Ru
     for file in ("state.safetensors", "manifest.json"):
         (writer.path / "checkpoints" / name / file).unlink()
         with RunWriter.reopen(writer.path) as again:
-            assert again.has_checkpoint
+            assert RunFolder(again.path).has_weights
             with pytest.raises(RunError, match="no intact checkpoint"):
                 again.load_checkpoint()
 

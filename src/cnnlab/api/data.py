@@ -3,18 +3,19 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from PIL.Image import Image
+
+from cnnlab import data
 from cnnlab.arch.kinds import SIZE, pair
+from cnnlab.augment import preview_batch
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.files import write_atomic
 from cnnlab.data.check import CheckReport, check
 from cnnlab.data.download import Progress
+from cnnlab.data.preview import contact_sheet
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["CheckReport", "Progress", "check", "get", "preview"]
 
@@ -24,8 +25,6 @@ def get(name: str, options: Options | None = None, mirrors: Sequence[str] = ()) 
 
     An interrupted download continues. Raises DataError.
     """
-    from cnnlab import data
-
     if name in data.NAMED_SOURCES and data.NAMED_SOURCES[name].embedded:
         return None
     chosen = options or Options()
@@ -40,15 +39,11 @@ def preview(
     changes: Sequence[str] = (),
     seed: int = 0,
     out: Path | None = None,
-) -> "Image":
+) -> Image:
     """A contact sheet: images of every class, as stored and as augmented by a recipe; also written as PNG to `out`.
 
     `size` (height, width) is for images of a folder or a Parquet file. Raises DataError, RecipeError, CnnlabError.
     """
-    from cnnlab import data
-    from cnnlab.augment import preview_batch
-    from cnnlab.data.preview import contact_sheet
-
     if out is not None and out.suffix.lower() != ".png":
         raise CnnlabError(f"--out: received {out}, expected a name that ends with .png")
     augment = Recipe.load(augmented_by, changes).augment if augmented_by else None

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnlab.data import Dataset
 from cnnlab.deploy.run import load_run
+from cnnlab.deploy.run_data import dataset_of
+from cnnlab.inspect.confusion import Confusion, confusion_of_run
 from cnnlab.inspect.settings import BatchNormSettings, LandscapeSettings, OnStep
 from cnnlab.launch.options import Options
+from cnnlab.runs import RunFolder
 
 if TYPE_CHECKING:
-    from cnnlab.data import Dataset
     from cnnlab.inspect.batchnorm import BatchNormStatistics
-    from cnnlab.inspect.confusion import Confusion
     from cnnlab.inspect.features import FeatureMaps
     from cnnlab.inspect.landscape import Landscape
-    from cnnlab.runs import RunFolder
 
 __all__ = [
     "BatchNormSettings", "LandscapeSettings", "OnStep", "batchnorm", "confusion", "draw_confusion",
@@ -40,14 +41,12 @@ def draw_features(
     return draw_feature_maps(load_predictor(network, runs), images, out, layer)
 
 
-def confusion(run: str, split: str = "test", runs: Path | None = None) -> "Confusion":
+def confusion(run: str, split: str = "test", runs: Path | None = None) -> Confusion:
     """Which classes are taken for which, from the stored outputs of a run. Raises RunError."""
-    from cnnlab.inspect.confusion import confusion_of_run
-
     return confusion_of_run(load_run(run, runs).folder, split)
 
 
-def draw_confusion(found: "Confusion", out: Path, title: str) -> tuple[Path, Path]:
+def draw_confusion(found: Confusion, out: Path, title: str) -> tuple[Path, Path]:
     """Draw the matrix as a PNG, `out`, and an SVG; returns both. Raises CnnlabError, StorageError."""
     from cnnlab.report.figures import confusion_heatmap
 
@@ -90,10 +89,8 @@ def batchnorm(
     return measure_batchnorm(*_run_and_data(run, options), settings or BatchNormSettings(), on_step)
 
 
-def _run_and_data(run: str, options: Options | None) -> "tuple[RunFolder, Dataset]":
+def _run_and_data(run: str, options: Options | None) -> tuple[RunFolder, Dataset]:
     """A complete run and the data that it was trained on."""
-    from cnnlab.deploy.run_data import dataset_of
-
     options = options or Options()
     folder = load_run(run, options.runs).folder
     _ = folder.complete_result

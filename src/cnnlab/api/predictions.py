@@ -5,20 +5,23 @@ Shape legend: N images.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
+
+from cnnlab.compare.grade import Grade, Share
+from cnnlab.compare.grade import grade as grade_labels
 from cnnlab.core.errors import CnnlabError, DataError
+from cnnlab.data import NAMED_SOURCES, Dataset, Split
+from cnnlab.data.unlabelled import read_unlabelled
+from cnnlab.deploy import score as scoring
+from cnnlab.deploy.predictions_csv import Ids, ids_of, read_predictions_csv, write_predictions_csv
+from cnnlab.deploy.predictor import Prediction, Predictor
 from cnnlab.deploy.run import load_run
+from cnnlab.deploy.run_data import source_of
+from cnnlab.inspect.confusion import Confusion, confusion
 from cnnlab.launch.options import Options
-
-if TYPE_CHECKING:
-    from cnnlab.compare.grade import Grade, Share
-    from cnnlab.data import Dataset, Split
-    from cnnlab.deploy.predictions_csv import Ids
-    from cnnlab.deploy.predictor import Prediction, Predictor
-    from cnnlab.deploy.score import Score
-    from cnnlab.inspect.confusion import Confusion
-    from cnnlab.runs import RunFolder
+from cnnlab.runs import RunFolder
 
 __all__ = [
     "Scored", "Share", "Table", "check_table", "grade", "predict", "score", "write_stored",
@@ -30,7 +33,7 @@ class Table(NamedTuple):
     """A written `predictions.csv`: number of images, kind of ids, and the file at position 0 if there is one."""
 
     images: int
-    ids: "Ids"
+    ids: Ids
     first: str
 
 
@@ -38,11 +41,11 @@ class Scored(NamedTuple):
     """The score of a network on the split named `title`, with the counts by class."""
 
     title: str
-    score: "Score"
-    confusion: "Confusion"
+    score: scoring.Score
+    confusion: Confusion
 
 
-def predict(network: str, images: Sequence[str | Path], runs: Path | None = None) -> "list[Prediction]":
+def predict(network: str, images: Sequence[str | Path], runs: Path | None = None) -> list[Prediction]:
     """Classes and probabilities of image files, by a run or model file. Raises ImageError, RunError, WeightsError."""
     from cnnlab.deploy.load import load_predictor
 
@@ -51,8 +54,6 @@ def predict(network: str, images: Sequence[str | Path], runs: Path | None = None
 
 def write_stored(run: str, split: str, csv: Path, runs: Path | None = None) -> int:
     """Write the stored predictions of a run on val or test; returns how many. Raises RunError, StorageError."""
-    from cnnlab.deploy.predictions_csv import write_predictions_csv
-
     if run.endswith(".safetensors"):
         raise CnnlabError(
             f"predict --split reads stored predictions of a run, and {run} is a model file; "
@@ -64,12 +65,10 @@ def write_stored(run: str, split: str, csv: Path, runs: Path | None = None) -> i
 
 
 def write_unlabelled(
-    network: str, places: Sequence[Path], csv: Path, ids: "Ids | None" = None, runs: Path | None = None
+    network: str, places: Sequence[Path], csv: Path, ids: Ids | None = None, runs: Path | None = None
 ) -> Table:
     """Write predictions for unlabelled images: files, folders, archives or an array. Raises CnnlabError."""
-    from cnnlab.data.unlabelled import read_unlabelled
     from cnnlab.deploy.load import load_predictor
-    from cnnlab.deploy.predictions_csv import ids_of, write_predictions_csv
 
     predictor = load_predictor(network, runs)
     channels, height, width = predictor.image_shape
@@ -83,8 +82,6 @@ def write_unlabelled(
 
 def check_table(file: Path, num_images: int | None = None, num_classes: int = 10, named: bool = False) -> int:
     """The number of predictions in a file. Raises PredictionsError with every problem, CnnlabError."""
-    from cnnlab.deploy.predictions_csv import read_predictions_csv
-
     labels = read_predictions_csv(file, num_images, num_classes, named=named)
     if named and num_images not in (None, len(labels)):
         raise CnnlabError(f"{file}: received {len(labels):,} predictions, expected {num_images:,}")
@@ -104,10 +101,7 @@ def score(
 
     Files: the confusion matrix goes to `csv`, the label of every image to `predictions`. Raises CnnlabError.
     """
-    from cnnlab.deploy import score as scoring
     from cnnlab.deploy.load import is_model_file, load_predictor
-    from cnnlab.deploy.predictions_csv import write_predictions_csv
-    from cnnlab.inspect.confusion import confusion
 
     options = options or Options()
     run = None if is_model_file(network) else load_run(network, options.runs).folder
@@ -123,16 +117,11 @@ def score(
     return Scored(f"{dataset.name} {split}", scored, matrix)
 
 
-def grade(predictions: Path, labels: str, options: Options | None = None) -> "tuple[str, Grade]":
+def grade(predictions: Path, labels: str, options: Options | None = None) -> tuple[str, Grade]:
     """Grade a predictions file by the true labels, a file of the same form or `DATASET[:SPLIT]`.
 
     Returns the title of the labels and the grade. Raises PredictionsError, DataError.
     """
-    import numpy as np
-
-    from cnnlab.compare.grade import grade as grade_labels
-    from cnnlab.deploy.predictions_csv import read_predictions_csv
-
     title, truth, classes = _truth(labels, options or Options())
     num_classes = None if classes is None else len(classes)
     received = read_predictions_csv(predictions, num_classes=num_classes, ids=truth)
@@ -145,11 +134,8 @@ def grade(predictions: Path, labels: str, options: Options | None = None) -> "tu
     return title, grade_labels(predicted_N, truth_N, classes)
 
 
-def _own_source(run: "RunFolder | None", predictor: "Predictor") -> str:
+def _own_source(run: RunFolder | None, predictor: Predictor) -> str:
     """The data of a run, or the named data set with the model's classes. Raises CnnlabError."""
-    from cnnlab.data import NAMED_SOURCES
-    from cnnlab.deploy.run_data import source_of
-
     if run is not None:
         return source_of(run)
     matching = [name for name, named in NAMED_SOURCES.items() if named.classes == predictor.classes]
@@ -158,10 +144,8 @@ def _own_source(run: "RunFolder | None", predictor: "Predictor") -> str:
     return matching[0]
 
 
-def _val_of(run: "RunFolder | None", dataset: "Dataset") -> "Split":
+def _val_of(run: RunFolder | None, dataset: Dataset) -> Split:
     """The val images of a run. Raises CnnlabError for anything but a run and the data it was trained on."""
-    from cnnlab.data import Split
-
     if run is None or dataset.digest != run.environment.data.digest:
         raise CnnlabError("score: val is part of a run's own training data; choose --split test or train")
     stored = run.logits("val")
@@ -170,8 +154,6 @@ def _val_of(run: "RunFolder | None", dataset: "Dataset") -> "Split":
 
 def _truth(labels: str, options: Options) -> tuple[str, dict[str, int], tuple[str, ...] | None]:
     """Title of the labels, the true label of every id, and the names of the classes if known. Raises CnnlabError."""
-    from cnnlab.deploy.predictions_csv import read_predictions_csv
-
     if labels.lower().endswith(".csv"):
         return labels, read_predictions_csv(Path(labels), named=True), None
     source, _, split = labels.rpartition(":")

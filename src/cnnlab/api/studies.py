@@ -9,21 +9,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnnlab.compare.verdicts import Verdict
 from cnnlab.inspect.settings import OnStep
+from cnnlab.launch.local import local_slots
 from cnnlab.recipe.seeds import MOST_SEEDS, seed_problems
+from cnnlab.report.study.wording import command_line
 from cnnlab.runs import RunFolder
 from cnnlab.runs.earlier import RunIndex
 from cnnlab.study import definition
 from cnnlab.study.arms import Cell, value_text
 from cnnlab.study.definition import study_names
-from cnnlab.study.plan import Plan
+from cnnlab.study.facts import facts_of
+from cnnlab.study.plan import Plan, make_plan, stored_runs, train_probes
+from cnnlab.study.proposals import Method
 from cnnlab.study.record import CellRecord, CellState, StudyRuns, read_study
-from cnnlab.study.search import Search, SearchWatcher, Trial, shortened
+from cnnlab.study.runner import run_study, wanted_workers
+from cnnlab.study.search import Search, SearchWatcher, Trial, search_study, shortened
 from cnnlab.study.session import StudyOptions, StudyWatcher, Watching
-from cnnlab.study.settle import InterimAnalysis
+from cnnlab.study.settle import InterimAnalysis, settle
 
 if TYPE_CHECKING:
     from cnnlab.report.study_report import Format
-    from cnnlab.study.proposals import Method
 
 StudyValue = definition.Study
 
@@ -74,10 +78,6 @@ class Study:
 
     def plan(self, probe: bool = False) -> Plan:
         """Every cell and its cost; `probe` trains one epoch of each unknown network. Raises RunError, as `train`."""
-        from cnnlab.launch.local import local_slots
-        from cnnlab.study.plan import make_plan, stored_runs, train_probes
-        from cnnlab.study.runner import wanted_workers
-
         runs, options = self.status(), self.options
         slots = local_slots(wanted_workers(self.value, options), len(runs.missing), options.run.threads)
         examples = stored_runs(runs, [options.root, *options.also])
@@ -87,8 +87,6 @@ class Study:
 
     def run(self, watcher: StudyWatcher | None = None, seeds: Sequence[int] | None = None) -> StudyRuns:
         """Train what is missing, or only `seeds` of it; returns the new status. Raises as `run_study`."""
-        from cnnlab.study.runner import run_study
-
         return run_study(self.value, self.options, watcher or StudyWatcher(), seeds=seeds)
 
     def settle(
@@ -99,21 +97,17 @@ class Study:
         watching: Watching | None = None,
     ) -> InterimAnalysis:
         """Add seeds where a claim is undecided; returns the last analysis. Raises as `run` does."""
-        from cnnlab.study.settle import settle
-
         shown, measure = watcher or StudyWatcher(), partial(self._measure, watching=watching)
         return settle(self.value, max_seeds, self.options, shown, on_analysis, measure=measure)
 
     def search(
         self,
         watcher: SearchWatcher | None = None,
-        method: "Method | None" = None,
+        method: Method | None = None,
         trials: int | None = None,
         storage: str | None = None,
     ) -> Search:
         """Search the settings of its factors for the best on val. Raises as `search_study`."""
-        from cnnlab.study.search import search_study
-
         shown = watcher or SearchWatcher()
         return search_study(self.value, self.options, shown, method=method, trials=trials, storage=storage)
 
@@ -132,9 +126,7 @@ class Study:
 
         `command` is printed in it. Raises CnnlabError, RunError, StorageError.
         """
-        from cnnlab.report.study.wording import command_line
         from cnnlab.report.study_report import write_study_report
-        from cnnlab.study.facts import facts_of
 
         facts = facts_of(self.status(), (command_line(command),) if command else ())
         return write_study_report(facts, out or Path("reports") / self.value.name, formats or ("html",))

@@ -36,11 +36,6 @@ class Claim:
     times: float = 1.0
 
     def __post_init__(self) -> None:
-        problems = self._problems()
-        if problems:
-            raise ClaimError(*(f"claim '{self}': {problem}" for problem in problems))
-
-    def _problems(self) -> list[str]:
         problems = []
         if self.relation not in get_args(Relation):
             expected = ", ".join(get_args(Relation))
@@ -60,7 +55,8 @@ class Claim:
             problems.append(f"right: received {self.right!r} on both sides, expected another arm or a number")
         if not isinstance(self.right, str) and not math.isfinite(self.right):
             problems.append(f"right: received {self.right:g}, expected an arm or a finite number")
-        return problems
+        if problems:
+            raise ClaimError(*(f"claim '{self}': {problem}" for problem in problems))
 
     def __str__(self) -> str:
         if self.text:

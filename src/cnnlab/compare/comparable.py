@@ -4,7 +4,7 @@ Other differences between runs are reported. A fact that an older run did not re
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cnnlab.compare.metrics import METRICS
@@ -16,13 +16,13 @@ _MOST_VALUES = 4  # of one fact in a note
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact about the conditions of a run, as text; None if unknown.
+    """A fact about the conditions of a run; None if unknown.
 
     `for_time`: times are comparable only if it is equal. `for_bits`: results are bitwise equal only if it is equal.
     """
 
     name: str
-    read: Callable[[Environment], str | None]
+    read: Callable[[Environment], str | int | None]
     for_time: bool = False
     for_bits: bool = False
 
@@ -30,12 +30,12 @@ class Fact:
 FACTS = (
     Fact("host", lambda e: e.machine.host, for_time=True),
     Fact("processor", lambda e: e.machine.cpu, for_time=True),
-    Fact("cores", lambda e: _text(e.machine.cores), for_time=True),
+    Fact("cores", lambda e: e.machine.cores, for_time=True),
     Fact("device", lambda e: f"{e.device.name} ({e.device.kind})", for_time=True, for_bits=True),
     Fact("precision", lambda e: e.execution.precision.value, for_time=True),
     Fact("compile", lambda e: "on" if e.execution.compile.value else "off", for_time=True),
-    Fact("threads", lambda e: str(e.execution.threads), for_time=True, for_bits=True),
-    Fact("workers", lambda e: _text(e.execution.workers), for_time=True),
+    Fact("threads", lambda e: e.execution.threads, for_time=True, for_bits=True),
+    Fact("workers", lambda e: e.execution.workers, for_time=True),
     Fact("engine", lambda e: e.engine),
     Fact("torch", lambda e: e.machine.versions.get("torch"), for_bits=True),
     Fact("code of cnnlab", lambda e: e.code_sha256[:12], for_bits=True),
@@ -55,16 +55,17 @@ def comparability(runs: Sequence[RunFolder], metric: str) -> Comparability:
     """Whether the conditions of runs, of one or several arms, are comparable for `metric`. Raises RunError."""
     if not METRICS[metric.partition(" ")[0]].is_time:
         return Comparability()
-    facts = [fact for fact in FACTS if fact.for_time and not _asked_for(fact, runs)]
-    different = [_values(fact.name, found) for fact, found in _differences(runs, facts)]
-    if different:
+    # A precision that all recipes set is the subject of the comparison, not a condition.
+    is_subject = all(run.recipe.precision != "auto" for run in runs)
+    facts = [fact for fact in FACTS if fact.for_time and not (is_subject and fact.name == "precision")]
+    if different := _differences(runs, facts):
         return Comparability(False, "times do not compare: " + "; ".join(different))
     return Comparability(True, _unknown(runs, facts))
 
 
 def notes(runs: Sequence[RunFolder]) -> list[str]:
     """One line for each fact in which runs differ, and one for unknown facts. Raises RunError."""
-    lines = [f"the runs differ in {_values(fact.name, found)}" for fact, found in _differences(runs, FACTS)]
+    lines = [f"the runs differ in {difference}" for difference in _differences(runs, FACTS)]
     unknown = _unknown(runs, FACTS)
     return [*lines, unknown] if unknown else lines
 
@@ -81,18 +82,17 @@ def data_problems(runs: Sequence[RunFolder]) -> list[str]:
     ]
 
 
-def _differences(runs: Sequence[RunFolder], facts: Sequence[Fact]) -> Iterator[tuple[Fact, dict[str, int]]]:
-    """Each fact with several known values, and the number of runs with each."""
+def _differences(runs: Sequence[RunFolder], facts: Sequence[Fact]) -> list[str]:
+    """Each fact with several known values, and the number of runs with each, as text."""
+    lines = []
     for fact in facts:
         values = (fact.read(run.environment) for run in runs)
         found = Counter(value for value in values if value is not None)
-        if len(found) > 1:
-            yield fact, found
-
-
-def _asked_for(fact: Fact, runs: Sequence[RunFolder]) -> bool:
-    """Whether all recipes set it: then the difference is the subject of the comparison, not a condition."""
-    return fact.name == "precision" and all(run.recipe.precision != "auto" for run in runs)
+        listed = [f"{value} ({numbers.count(number, 'run')})" for value, number in found.items()]
+        more = f" and {len(listed) - _MOST_VALUES} more" if len(listed) > _MOST_VALUES else ""
+        if len(listed) > 1:
+            lines.append(f"{fact.name}: {', '.join(listed[:_MOST_VALUES])}{more}")
+    return lines
 
 
 def _unknown(runs: Sequence[RunFolder], facts: Sequence[Fact]) -> str:
@@ -103,13 +103,3 @@ def _unknown(runs: Sequence[RunFolder], facts: Sequence[Fact]) -> str:
             missing.setdefault(number, []).append(fact.name)
     parts = [f"{', '.join(names)} of {numbers.count(number, 'run')}" for number, names in missing.items()]
     return f"not recorded, so not known: {'; '.join(parts)}" if parts else ""
-
-
-def _values(name: str, found: dict[str, int]) -> str:
-    listed = [f"{value} ({numbers.count(number, 'run')})" for value, number in found.items()]
-    more = len(listed) - _MOST_VALUES
-    return f"{name}: {', '.join(listed[:_MOST_VALUES])}" + (f" and {more} more" if more > 0 else "")
-
-
-def _text(number: int | None) -> str | None:
-    return None if number is None else str(number)

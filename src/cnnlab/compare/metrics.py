@@ -106,10 +106,6 @@ def _train_val_gap(run: RunFolder) -> float:
     return _in_last_row(run, "train_accuracy") - _in_last_row(run, "val_accuracy")
 
 
-def _images_per_second(run: RunFolder) -> float:
-    return median(float(row["images_per_second"]) for row in run.metrics)
-
-
 def _in_last_row(run: RunFolder, key: str) -> float:
     rows = run.metrics
     if not rows or rows[-1].get(key) is None:
@@ -209,7 +205,7 @@ METRICS: dict[str, Kind] = {
     "test": Kind(partial(_accuracy, split="test")),
     "train_val_gap": Kind(_train_val_gap, needs_val=True),
     "seconds": Kind(lambda run: run.complete_result.total_seconds, is_time=True),
-    "images_per_second": Kind(_images_per_second, is_time=True),
+    "images_per_second": Kind(lambda run: median(float(row["images_per_second"]) for row in run.metrics), is_time=True),
     "epochs_to": Kind(_epochs_to, example=0.6, needs_val=True),
     "share_below": Kind(_share_below, example=1e-3),
     **{metric: Kind(partial(stored_number, metric=metric)) for metric in MEASURED},

@@ -19,10 +19,13 @@ Arm = Mapping[int, Value]
 Table = Mapping[str, Arm]
 
 
+def known(arm: Arm) -> dict[int, float]:
+    """The values of an arm without those that are censored, which have no mean."""
+    return {seed: value for seed, value in arm.items() if not isinstance(value, Beyond)}
+
+
 def scaled(arm: Arm, factor: float) -> Arm:
     """Every value times a positive factor."""
-    if factor == 1:
-        return arm
     return {
         seed: Beyond(value.limit * factor) if isinstance(value, Beyond) else value * factor
         for seed, value in arm.items()

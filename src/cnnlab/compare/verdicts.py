@@ -19,7 +19,7 @@ from cnnlab.compare.holm import holm
 from cnnlab.compare.interval import Interval
 from cnnlab.compare.paired import Comparison, compare_arms, sign_test_p, t_test_p
 from cnnlab.compare.sequential import anytime_critical_t, anytime_p
-from cnnlab.compare.table import Arm, Beyond, Table, scaled
+from cnnlab.compare.table import Arm, Table, known, scaled
 from cnnlab.core import numbers
 from cnnlab.core.suggest import did_you_mean
 
@@ -95,14 +95,14 @@ def _check(claims: Sequence[Claim], tables: Mapping[str, Table]) -> None:
 
 def _judge(claim: Claim, table: Table, alpha: float, looks: Looks, lost: Lost, condition: Comparability) -> Verdict:
     """The tentative verdict on one claim alone: `verdict` is the direction of the effect, `reason` has the notes."""
-    known = {name: table[name] for name in claim.arms}
+    arms = {name: table[name] for name in claim.arms}
     if condition.comparable:
         found = _test(claim, table, alpha, looks)
     else:
-        found = Verdict(claim, n=min(map(len, known.values())))
+        found = Verdict(claim, n=min(map(len, arms.values())))
     notes = [found.reason, condition.reason]
-    notes += [note for name, arm in known.items() for note in _lost_notes(name, arm, lost.get(name, {}))]
-    if unknown := [name for name, arm in known.items() if not arm and name not in lost]:
+    notes += [note for name, arm in arms.items() for note in _lost_notes(name, arm, lost.get(name, {}))]
+    if unknown := [name for name, arm in arms.items() if not arm and name not in lost]:
         notes.append(f"no replicates of {' and '.join(unknown)} yet")
     return replace(found, reason="; ".join(filter(None, notes)))
 
@@ -126,21 +126,17 @@ def _test(claim: Claim, table: Table, alpha: float, looks: Looks) -> Verdict:
         right = dict.fromkeys(left, claim.right)
     if not left or not right:
         return Verdict(claim)
-    known = _known(left), _known(right)
-    censored = len(left) - len(known[0]), len(right) - len(known[1])
+    numbers_of = known(left), known(right)
+    censored = len(left) - len(numbers_of[0]), len(right) - len(numbers_of[1])
     if any(censored):
         note = f"{censored[0]} of {len(left)} and {censored[1]} of {len(right)} values lie beyond what was trained"
         return _by_order(claim, left, right, None, looks, note)
-    comparison = compare_arms(*known, 1 - alpha)
+    comparison = compare_arms(*numbers_of, 1 - alpha)
     if comparison.std_error:
         return _by_t(claim, comparison, alpha, looks)
     if comparison.paired and comparison.n > 1:
         return _by_order(claim, left, right, comparison.effect, looks, comparison.note)
     return Verdict(claim, effect=comparison.effect, n=comparison.n, reason=comparison.note)
-
-
-def _known(arm: Arm) -> dict[int, float]:
-    return {seed: value for seed, value in arm.items() if not isinstance(value, Beyond)}
 
 
 def _by_t(claim: Claim, comparison: Comparison, alpha: float, looks: Looks) -> Verdict:

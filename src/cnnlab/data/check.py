@@ -66,11 +66,6 @@ def _checked_item(item: Item) -> CheckedImage:
     return CheckedImage(item.name, item.label, f"{header.width}x{header.height}", header.mode, digest)
 
 
-def _checked_items(items: Sequence[Item]) -> list[CheckedImage]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(_checked_item, items))
-
-
 def _checked_split(split: Split, name: str) -> list[CheckedImage]:
     """The same for images that are stored as an array."""
     height, width, channels = split.images.shape[1:]
@@ -138,7 +133,9 @@ def _report(
 def _check_items(found: Found, items: Items) -> CheckReport:
     parts = {"train": items.train, "test": items.test}
     problems = [line for part in parts.values() for line in item_label_problems(part, len(items.classes))]
-    return _report(found, items.classes, {n: _checked_items(part) for n, part in parts.items()}, problems)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        images = {name: list(pool.map(_checked_item, part)) for name, part in parts.items()}
+    return _report(found, items.classes, images, problems)
 
 
 def check(source: str, data_dir: Path | None = None) -> CheckReport:

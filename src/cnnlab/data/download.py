@@ -47,11 +47,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _total_bytes(response: http.client.HTTPResponse, start: int) -> int | None:
-    length = response.headers.get("Content-Length")
-    return start + int(length) if length is not None and length.isdigit() else None
-
-
 def _receive(url: str, part: Path, name: str, progress: Progress | None) -> None:
     """Append the missing bytes of `url` to `part`; start again if the server does not support ranges."""
     start = part.stat().st_size if part.exists() else 0
@@ -68,7 +63,8 @@ def _receive(url: str, part: Path, name: str, progress: Progress | None) -> None
     with response:
         continues = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = start if continues else 0
-        total = _total_bytes(response, done)
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdigit() else None
         with storage_errors(part):
             file = part.open("ab" if continues else "wb")
         with file:

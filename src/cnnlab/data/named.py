@@ -44,15 +44,11 @@ class NamedSource:
     embedded: bool = False
 
 
-def digest_of(path: Path, algorithm: str) -> str:
-    """`algorithm:hex` of a file's content."""
-    with path.open("rb") as file:
-        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
-
-
 def verify(path: Path, official: OfficialFile) -> None:
     """Raise DataError unless `path` is the official file or a recompressed copy of it."""
-    received = digest_of(path, official.digest.split(":")[0])
+    algorithm = official.digest.split(":")[0]
+    with path.open("rb") as file:
+        received = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
     beginning = official.digest.removesuffix("...")
     if received == beginning or (beginning != official.digest and received.startswith(beginning)):
         return
@@ -81,19 +77,11 @@ _FINDERS: Mapping[str, Callable[[Path, tuple[str, ...]], Found | None]] = {
 
 
 def _named(name: str, values: Mapping[str, Any]) -> NamedSource:
-    num_train, num_test = values["images"]
     classes, contents = tuple(values["classes"]), values.get("content_md5", {})
+    num_train, num_test = values["images"]
     official = tuple(OfficialFile(file, digest, contents.get(file)) for file, digest in values["digests"].items())
-    return NamedSource(
-        name,
-        classes,
-        num_train,
-        num_test,
-        lambda folder: _FINDERS[name](folder, classes),
-        official,
-        tuple(values["fetch"]),
-        tuple(values["mirrors"]),
-    )
+    find, served = _FINDERS[name], (tuple(values["fetch"]), tuple(values["mirrors"]))
+    return NamedSource(name, classes, num_train, num_test, lambda folder: find(folder, classes), official, *served)
 
 
 _TABLES = tomllib.loads(Path(__file__).with_name("named.toml").read_text(encoding="utf-8"))

@@ -22,10 +22,7 @@ def channel_statistics(images: Images) -> tuple[npt.NDArray[np.float64], npt.NDA
         sums += chunk.sum(axis=0, dtype=np.uint32)
         squares += np.multiply(chunk, chunk, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
     count = num_images * height * width
-    total = [int(value) for value in sums.reshape(-1, channels).sum(axis=0)]
-    total_squares = [int(value) for value in squares.reshape(-1, channels).sum(axis=0)]
     # count * Σx² - (Σx)² in Python integers: exact before the only division.
-    variance = [
-        (count * square - value * value) / (count * count) for value, square in zip(total, total_squares, strict=True)
-    ]
-    return np.array([value / count for value in total]) / 255, np.sqrt(variance) / 255
+    total, total_squares = (each.reshape(-1, channels).sum(axis=0).astype(object) for each in (sums, squares))
+    variance = (count * total_squares - total * total) / (count * count)
+    return (total / count).astype(np.float64) / 255, np.sqrt(variance.astype(np.float64)) / 255

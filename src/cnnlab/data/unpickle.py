@@ -38,10 +38,6 @@ class _ByteType:
         """Byte order and alignment do not matter for single bytes."""
 
 
-class _Name:
-    """Replaces the class `numpy.ndarray`, which is only an argument here."""
-
-
 def _reconstruct(*_: Any) -> _Bytes:
     return _Bytes()
 
@@ -49,7 +45,7 @@ def _reconstruct(*_: Any) -> _Bytes:
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # its name since NumPy 2
-    ("numpy", "ndarray"): _Name,
+    ("numpy", "ndarray"): _Bytes,  # here only an argument
     ("numpy", "dtype"): _ByteType,
 }
 

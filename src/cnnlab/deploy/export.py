@@ -10,8 +10,8 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -91,7 +91,10 @@ def onnx_bytes(predictor: Predictor) -> bytes:
     require_packages()
     # Two images: torch.export would treat a batch of one as a constant.
     example_NCHW = torch.zeros(2, *predictor.image_shape)
-    with warnings.catch_warnings(), _quiet(_TORCHVISION_LOGGER):
+    logger = logging.getLogger(_TORCHVISION_LOGGER)
+    with warnings.catch_warnings(), ExitStack() as undo:
+        undo.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.ERROR)
         # torch's exporter uses a function that torch itself deprecates (torch 2.13).
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         program = torch.onnx.export(
@@ -107,7 +110,13 @@ def onnx_bytes(predictor: Predictor) -> bytes:
     assert program is not None  # without a file to write to, it is returned
     model = program.model_proto
     model.doc_string = _CONTRACT
-    for key, value in _metadata(predictor).items():
+    metadata = {
+        "classes": json.dumps(predictor.classes),
+        "architecture": str(predictor.architecture),
+        "contract": _CONTRACT,
+        "normalisation": json.dumps({"mean": predictor.normalisation.mean, "std": predictor.normalisation.std}),
+    }
+    for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     return bytes(model.SerializeToString())
 
@@ -153,24 +162,3 @@ def _write_onnx(predictor: Predictor, path: Path) -> Parity:
         )
     write_atomic(path, content)
     return found
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Suppress a logger's warnings."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _metadata(predictor: Predictor) -> dict[str, str]:
-    return {
-        "classes": json.dumps(predictor.classes),
-        "architecture": str(predictor.architecture),
-        "contract": _CONTRACT,
-        "normalisation": json.dumps({"mean": predictor.normalisation.mean, "std": predictor.normalisation.std}),
-    }

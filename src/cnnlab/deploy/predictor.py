@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from cnnlab.arch import Architecture
 from cnnlab.core.errors import ImageError, RunError, WeightsError
@@ -108,20 +109,12 @@ class Predictor:
 
     def predict_decoded(self, images_NHWC: NDArray[np.uint8], names: Sequence[str]) -> list[Prediction]:
         """Classes and probabilities of decoded images; `names` are their names in the predictions."""
-        probabilities = softmax(self.logits(images_NHWC))
+        probabilities = softmax(self.logits(images_NHWC).astype(np.float64), axis=1)
         return [Prediction(name, self._ranking(row)) for name, row in zip(names, probabilities, strict=True)]
 
     def _ranking(self, probabilities_K: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-probabilities_K, kind="stable")
         return tuple((self.classes[k], float(probabilities_K[k])) for k in order)
-
-
-def softmax(logits_NK: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities N x K, in float64."""
-    z = logits_NK.astype(np.float64)
-    exponentials = np.exp(z - z.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def decode_files(files: Sequence[str | Path], size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:

@@ -25,10 +25,8 @@ def words(seed: int, path: str, epoch: int, num_images: int, num_units: int) -> 
     """The words of the N images of a split, by position, and of the J units."""
     key = derive_key(seed, f"dropout/{path}", epoch)
     image_key, unit_key = np.uint32(key & 0xFFFFFFFF), np.uint32(key >> 32 & 0xFFFFFFFF)
-    return (
-        _mixed(np.arange(num_images, dtype=np.uint32) ^ image_key),
-        _mixed(np.arange(num_units, dtype=np.uint32) ^ unit_key),
-    )
+    numbered = ((num_images, image_key), (num_units, unit_key))
+    return tuple(_mixed(np.arange(number, dtype=np.uint32) ^ one) for number, one in numbered)
 
 
 def threshold(p: float) -> int:

@@ -12,8 +12,5 @@ def peak_memory() -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the machine or a device refused an allocation: by name, because each framework has its own error."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator" in str(error)
-    )
+    is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return is_named or "DefaultCPUAllocator" in str(error)

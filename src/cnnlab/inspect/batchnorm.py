@@ -34,7 +34,7 @@ from cnnlab.deploy.predictor import Predictor
 from cnnlab.inspect.settings import BatchNormSettings, OnStep
 
 _Normalisation = nn.BatchNorm1d | nn.BatchNorm2d
-_INFERENCE_BATCH = 500
+_BATCH = 500  # at inference
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,7 @@ def batchnorm_statistics(
     batches = len(train_images) // batch_size
     # Batch k has the images k, k + batches, ...: its classes are mixed even if the images are sorted by class.
     mixed = [train_images[start : batches * batch_size : batches] for start in range(batches)]
-    of_train, of_test = _in_order(train_images), _in_order(test_images)
+    of_train, of_test = (np.split(images, range(_BATCH, len(images), _BATCH)) for images in (train_images, test_images))
     total = len(mixed) + len(of_train) + len(of_test)
     done = itertools.count(1)
 
@@ -200,11 +200,6 @@ def _in_training_mode(model: nn.Module) -> nn.Module:
     for module in _normalisations(model).values():
         module.train()
     return model
-
-
-def _in_order(images_NHWC: Images) -> list[Images]:
-    starts = range(0, len(images_NHWC), _INFERENCE_BATCH)
-    return [images_NHWC[start : start + _INFERENCE_BATCH] for start in starts]
 
 
 def _measured(

@@ -41,12 +41,12 @@ class Confusion:
     @property
     def recall(self) -> NDArray[np.float64]:
         """Per-class accuracy: fraction of a class's images that are predicted correctly (K,). NaN without images."""
-        return _shares(np.diag(self.counts_KK), self.counts_KK.sum(axis=1))
+        return _diagonal_shares(self.counts_KK, axis=1)
 
     @property
     def precision(self) -> NDArray[np.float64]:
         """Fraction of the images predicted as a class that belong to it (K,). NaN if never predicted."""
-        return _shares(np.diag(self.counts_KK), self.counts_KK.sum(axis=0))
+        return _diagonal_shares(self.counts_KK, axis=0)
 
     def mistakes(self, most: int) -> list[Mistake]:
         """The `most` most frequent pairs of a true and a wrongly predicted class, in descending order."""
@@ -102,8 +102,8 @@ def confusion_of_run(run: RunFolder, split: str = "test") -> Confusion:
     return confusion(stored.logits, stored.labels, run.environment.data.classes)
 
 
-def _shares(parts_K: NDArray[np.int64], wholes_K: NDArray[np.int64]) -> NDArray[np.float64]:
-    """parts / wholes, NaN where the whole is 0."""
-    shares = np.full(len(parts_K), np.nan)
-    np.divide(parts_K, wholes_K, out=shares, where=wholes_K > 0)
+def _diagonal_shares(counts_KK: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+    """The diagonal divided by the sums along an axis, NaN where the sum is 0."""
+    with np.errstate(invalid="ignore"):
+        shares: NDArray[np.float64] = np.diag(counts_KK) / counts_KK.sum(axis=axis)
     return shares

@@ -103,14 +103,14 @@ def landscape(
     assert images.labels is not None
     seed = seed if settings.directions is None else settings.directions
     weights = perturbed_weights(predictor.model)
-    directions = [filter_normalised(weights, seed, number) for number in (0, 1)]
+    first, second = (filter_normalised(weights, seed, number) for number in (0, 1))
     found = Landscape(settings, seed, np.full((settings.points, settings.points), np.nan))
     seen_NCHW = predictor.torch.normalised(images.images)
     labels_N = torch.from_numpy(np.array(images.labels)).to(seen_NCHW.device)
     with torch.inference_mode():
         for place, (row, column) in enumerate(np.ndindex(*found.losses_PP.shape), start=1):
-            offsets = (float(found.offsets[row]), float(found.offsets[column]))
-            moved = _moved(weights, directions, offsets)
+            x, y = float(found.offsets[row]), float(found.offsets[column])
+            moved = {name: weight + x * first[name] + y * second[name] for name, weight in weights.items()}
             found.losses_PP[row, column] = _loss(predictor.model, moved, seen_NCHW, labels_N)
             on_step(place, found.losses_PP.size)
     if not np.isfinite(found.losses_PP).all():
@@ -142,13 +142,6 @@ def _lengths(weight: Tensor) -> Tensor:
     """Norm of each filter (first axis), shaped to multiply the weight."""
     lengths: Tensor = torch.linalg.vector_norm(weight.flatten(1), dim=1)
     return lengths.view(-1, *[1] * (weight.ndim - 1))
-
-
-def _moved(
-    weights: Mapping[str, Tensor], directions: list[dict[str, Tensor]], offsets: tuple[float, float]
-) -> dict[str, Tensor]:
-    (first, second), (x, y) = directions, offsets
-    return {name: weight + x * first[name] + y * second[name] for name, weight in weights.items()}
 
 
 def _loss(model: nn.Module, weights: dict[str, Tensor], images_NCHW: Tensor, labels_N: Tensor) -> float:

@@ -50,7 +50,10 @@ def assemble(recipe: Recipe, options: Options, earlier: Environment | None = Non
     same location. Raises CnnlabError (DataError, ArchitectureError ...) before anything is written.
     """
     engine = engine_module(options.engine)
-    dataset = find_data(recipe, options, earlier)
+    source = recipe.data.source
+    if earlier and source not in NAMED_SOURCES:  # a path: the one at the start of the run
+        source = earlier.data.location or source
+    dataset = options.load(source, recipe.data.size)
     parts, indices = split_parts(recipe, dataset)
     architecture = recipe.arch.build(dataset.image_shape, len(dataset.classes))
     trace = architecture.trace(dataset.image_shape)
@@ -62,14 +65,6 @@ def assemble(recipe: Recipe, options: Options, earlier: Environment | None = Non
     if earlier and (changed := not_bitwise(earlier, environment)):
         notes.append(changed)
     return Assembled(prepared, dataset, trace, indices, environment, tuple(notes))
-
-
-def find_data(recipe: Recipe, options: Options, earlier: Environment | None) -> Dataset:
-    """The data set; a resumed run whose data have a path uses the path of its start. Raises DataError."""
-    source = recipe.data.source
-    if earlier and source not in NAMED_SOURCES:
-        source = earlier.data.location or source
-    return options.load(source, recipe.data.size)
 
 
 def split_parts(recipe: Recipe, dataset: Dataset) -> tuple[Parts, Indices]:

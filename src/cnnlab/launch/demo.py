@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cnnlab.deploy.run import Run
+from cnnlab.launch.one import train
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
 from cnnlab.runs import runs_root
@@ -28,7 +29,6 @@ def run_demo(options: Options, show: Callable[[str], None]) -> Path:
 
     Raises as `train` does.
     """
-    from cnnlab.launch.one import train  # torch
     from cnnlab.report.comparison import write_comparison  # matplotlib
 
     runs: dict[str, Run] = {}

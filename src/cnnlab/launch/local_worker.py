@@ -37,7 +37,7 @@ def main(engine: str, cores: list[int]) -> None:
     gc.freeze()  # modules stay: garbage collection ignores them from here on
     while (job := jobs.take()) is not None:
         is_sound = _work(job)
-        jobs.done()
+        jobs.is_busy = False
         if not is_sound:
             return
         _forget(release)
@@ -49,7 +49,7 @@ class _Jobs:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._is_busy = False
+        self.is_busy = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def take(self) -> Job | None:
@@ -57,19 +57,16 @@ class _Jobs:
         line = self._jobs.get()
         return None if line is None else Job.from_line(line)
 
-    def done(self) -> None:
-        self._is_busy = False
-
     def _read(self) -> None:
         """Not with `sys.stdin`: a thread that waits for its buffer makes the interpreter abort at exit."""
         rest = b""
         while part := os.read(0, 65536):
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
-                self._is_busy = True
+                self.is_busy = True
                 self._jobs.put(line)
         self._jobs.put(None)
-        if self._is_busy:
+        if self.is_busy:
             os.kill(os.getpid(), signal.SIGTERM)
 
 

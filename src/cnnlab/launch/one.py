@@ -74,7 +74,7 @@ def train_in(
     else:
         run.check_same_data(assembled.environment.data.digest)
     progress = Progress()
-    if writer.has_checkpoint:
+    if run.has_weights:
         checkpoint = writer.load_checkpoint("last")
         progress = Progress.from_json(checkpoint.meta["progress"])
         assembled.prepared.engine.start_epoch(progress.epoch)
@@ -108,8 +108,7 @@ def _run_to_end(
         try:
             progress = loop.run()
         except Interrupted as stopped:
-            again = f"{stopped}; continue with: cnnlab resume {writer.path}"
-            raise Interrupted(again, stopped.exit_code) from None
+            raise Interrupted(f"{stopped}; continue with: cnnlab resume {writer.path}", stopped.exit_code) from None
         finally:
             watcher.on_end()
         device = assembled.prepared.device.kind if options.device == "auto" else options.device
@@ -128,8 +127,7 @@ class _Recorder(Watcher):
     """
 
     def __init__(self, writer: RunWriter, stop: StopRequest) -> None:
-        self.writer = writer
-        self.stop = stop
+        self.writer, self.stop = writer, stop
         self.steps_per_epoch = 0
         self.checked_at = time.monotonic()
 
@@ -140,9 +138,8 @@ class _Recorder(Watcher):
     def on_step(self, epoch: int, step_in_epoch: int) -> None:
         if time.monotonic() - self.checked_at >= _SECONDS_BETWEEN_CHECKS:
             self._check_for_stop()
-            self.writer.write_progress(
-                {"epoch": epoch, "step_in_epoch": step_in_epoch, "steps_per_epoch": self.steps_per_epoch}
-            )
+            done = {"epoch": epoch, "step_in_epoch": step_in_epoch, "steps_per_epoch": self.steps_per_epoch}
+            self.writer.write_progress(done)
 
     def on_epoch(self, row: Row) -> None:
         self.writer.append_metrics(row)
@@ -174,11 +171,9 @@ def _score(writer: RunWriter, folder: RunFolder, assembled: Assembled, progress:
     """Score the best network by val, as read from the disk, once on test; store its logits."""
     start = time.perf_counter()
     predictor = Predictor.from_run(folder, device)
-    rows = folder.metrics
     best_epoch = progress.best_epoch or progress.epoch
-    best_row = rows[best_epoch - 1]
-    accuracies = {"train": best_row["train_accuracy"]}
-    losses = {"train": best_row["train_loss"]}
+    best_row = folder.metrics[best_epoch - 1]
+    accuracies, losses = {"train": best_row["train_accuracy"]}, {"train": best_row["train_loss"]}
     sources = {"val": assembled.dataset.train, "test": assembled.dataset.test}
     for name, source in sources.items():
         if source is None or name not in assembled.indices:

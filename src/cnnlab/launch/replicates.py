@@ -25,8 +25,7 @@ def train_seeds(recipe: Recipe, seeds: Sequence[int], options: Options, watcher:
     try:
         return [train_or_continue(recipe.with_seed(seed), options, watcher) for seed in seeds]
     except Interrupted as stopped:
-        again = f"{stopped}; the same command again goes on with all seeds"
-        raise Interrupted(again, stopped.exit_code) from None
+        raise Interrupted(f"{stopped}; the same command again goes on with all seeds", stopped.exit_code) from None
 
 
 def train_or_continue(recipe: Recipe, options: Options, watcher: Watcher | None = None) -> Run:

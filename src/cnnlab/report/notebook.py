@@ -110,7 +110,8 @@ def _runnable(text: str) -> str:
     """A program with imports unchanged, commands after Jupyter's `!`; empty for anything else, such as outputs."""
     if re.search(r"^(?:from|import) ", text, re.MULTILINE) and _is_python(text):
         return text
-    commands = [(line, bool(line.strip()) and not line.lstrip().startswith("#")) for line in _joined(text)]
+    joined = re.sub(r"\s*\\\n\s*", " ", text)  # a line that ends with a backslash is joined with the next
+    commands = [(line, bool(line.strip()) and not line.lstrip().startswith("#")) for line in joined.splitlines()]
     plain = [(line.removeprefix("$ "), is_command) for line, is_command in commands]
     given = [line for line, is_command in plain if is_command]
     if not given or not all(line.startswith(_COMMANDS) for line in given):
@@ -124,8 +125,3 @@ def _is_python(text: str) -> bool:
     except (SyntaxError, ValueError):
         return False
     return True
-
-
-def _joined(text: str) -> list[str]:
-    """The lines; a line that ends with a backslash is joined with the next."""
-    return re.sub(r"\s*\\\n\s*", " ", text).splitlines()

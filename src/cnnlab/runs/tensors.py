@@ -4,23 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 def to_bytes(arrays: Arrays, metadata: dict[str, str] | None = None) -> bytes:
     """Any shapes (also 0-d and empty), any dtype of NumPy's own numbers."""
-    from safetensors.numpy import save
-
     # safetensors copies raw memory, so it needs C order; `ascontiguousarray` would add an axis to 0-d arrays.
     return save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
 
 
 def from_bytes(content: bytes) -> dict[str, np.ndarray[Any, Any]]:
     """Writable arrays. Raises ValueError when the content is not safetensors."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
         return load(content)
     except SafetensorError as error:

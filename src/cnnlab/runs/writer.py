@@ -135,11 +135,6 @@ class RunWriter:
         folder = self.path / layout.CHECKPOINTS
         return checkpoints.save(folder, arrays, meta, best=best, before_pointing=self._check_owner)
 
-    @property
-    def has_checkpoint(self) -> bool:
-        """Whether a checkpoint exists, intact or not; without one the run begins again."""
-        return checkpoints.any_saved(self.path / layout.CHECKPOINTS)
-
     def load_checkpoint(self, which: Which = "last") -> Checkpoint:
         """As `RunFolder.checkpoint`. Where `last` is damaged, the returned one becomes `last`."""
         folder = self.path / layout.CHECKPOINTS

@@ -13,8 +13,11 @@ from typing import Any
 
 from cnnlab.arch.trace import Trace
 from cnnlab.core.errors import CnnlabError, DataError, RunError
+from cnnlab.data import load
+from cnnlab.data.splits import count_of
 from cnnlab.launch.launcher import Slot
 from cnnlab.launch.local import THREADS_POWER
+from cnnlab.launch.one import train
 from cnnlab.launch.options import Options
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder
@@ -126,8 +129,6 @@ def train_probes(runs: StudyRuns, examples: Sequence[RunFolder], options: Option
     for record in runs.missing:
         network = workload(record.cell.recipe, options).network
         if network not in known:
-            from cnnlab.launch.one import train
-
             known.add(network)
             recipe = _one_epoch(record.cell.recipe)
             probed.append(train(recipe, replace(options, runs=probes_folder(runs), threads=threads)).folder)
@@ -136,9 +137,6 @@ def train_probes(runs: StudyRuns, examples: Sequence[RunFolder], options: Option
 
 def workload(recipe: Recipe, options: Options) -> Workload:
     """The work of a recipe, from its data on this machine. Raises DataError if they are missing, CnnlabError."""
-    from cnnlab.data import load
-    from cnnlab.data.splits import count_of
-
     data = load(recipe.data.source, data_dir=options.data_dir, size=recipe.data.size)
     val = count_of(recipe.data.val, len(data.train))
     test = len(data.test) if data.test is not None else 0
@@ -211,12 +209,9 @@ def _forecast(work: Workload, rates: Sequence[_Rate], threads: int) -> Forecast:
         seconds_per_image *= (rate.threads / threads) ** THREADS_POWER
         basis += f", scaled from {rate.threads} threads"
     seconds = work.epochs * work.images * seconds_per_image + _OVERHEAD_SECONDS
-    return Forecast(seconds, rate.disk if same else _disk(work), f"{rate.run.id} ({basis})")
-
-
-def _disk(work: Workload) -> int:
     predictions = work.stored * (4 * work.classes + 16)
-    return _CHECKPOINT_BYTES * work.trace.parameters + predictions + _FIGURES_BYTES
+    disk = rate.disk if same else _CHECKPOINT_BYTES * work.trace.parameters + predictions + _FIGURES_BYTES
+    return Forecast(seconds, disk, f"{rate.run.id} ({basis})")
 
 
 def _left(record: CellRecord) -> float:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import InitVar, dataclass
 
 from cnnlab.core.errors import Interrupted
 from cnnlab.engines.evaluation import accuracy, cross_entropy
@@ -15,26 +16,20 @@ from cnnlab.training.signals import StopRequest
 _STEPS_BETWEEN_LOSS_CHECKS = 20
 
 
+@dataclass
 class Loop:
     """One training from `progress` to its end; `watchers` are called in their order: writers before displays."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        engine: Engine,
-        watchers: Sequence[Watcher],
-        stop: StopRequest,
-        progress: Progress,
-        *,
-        check_every_step: bool,
-        checkpoint_seconds: float = 60.0,
-    ) -> None:
-        self.records = Bookkeeping(recipe, engine.steps_per_epoch, progress)
-        self.engine = engine
-        self.watchers = watchers
-        self.stop = stop
-        self.check_interval = 1 if check_every_step else _STEPS_BETWEEN_LOSS_CHECKS
-        self.checkpoint_seconds = checkpoint_seconds
+    recipe: Recipe
+    engine: Engine
+    watchers: Sequence[Watcher]
+    stop: StopRequest
+    progress: InitVar[Progress]
+    check_every_step: bool
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self, progress: Progress) -> None:
+        self.records = Bookkeeping(self.recipe, self.engine.steps_per_epoch, progress)
         self.clock = Clock(progress.total_seconds, progress.epoch_seconds)
 
     def run(self) -> Progress:
@@ -59,7 +54,7 @@ class Loop:
             with self.clock.measure("train"):
                 self.engine.train_step(step, self.records.lr(step))
                 last = step + 1 == self.engine.steps_per_epoch
-                if last or (step + 1) % self.check_interval == 0:
+                if last or self.check_every_step or (step + 1) % _STEPS_BETWEEN_LOSS_CHECKS == 0:
                     self._check_loss()
             self.records.step_done(step)
             for watcher in self.watchers:
@@ -79,7 +74,7 @@ class Loop:
             for watcher in self.watchers:
                 watcher.on_epoch(row)
         self._save(is_best)
-        if self.stop and self.records.progress.epoch < self.records.recipe.train.epochs:
+        if self.stop and self.records.progress.epoch < self.recipe.train.epochs:
             raise self._interrupted()
 
     def _score(self, split: str) -> tuple[float, float]:

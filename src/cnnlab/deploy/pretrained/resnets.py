@@ -97,12 +97,9 @@ def import_weights(path: Path) -> Imported:
 def _recognise_source(path: Path, tensors: Mapping[str, NDArray[Any]]) -> Convention:
     """The convention whose head or shortcuts the file has. Raises WeightsError for a network of another family."""
     if "conv1.weight" in tensors and any(re.match(r"layer\d+\.\d+\.", name) for name in tensors):
-        for convention in CONVENTIONS:
-            if f"{convention.head}.weight" in tensors:
-                return convention
-        for convention in CONVENTIONS:
-            if any(f".{convention.shortcut}." in name for name in tensors):
-                return convention
+        by_head = [one for one in CONVENTIONS if f"{one.head}.weight" in tensors]
+        if found := by_head or [one for one in CONVENTIONS if any(f".{one.shortcut}." in name for name in tensors)]:
+            return found[0]
     names = ", ".join(list(tensors)[:3])
     raise WeightsError(
         f"{path}: received {len(tensors)} tensors ({names} ...), expected those of a CIFAR ResNet: conv1, "

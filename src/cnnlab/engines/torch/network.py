@@ -7,8 +7,8 @@ Shapes: N images, C channels, H height, W width, K classes.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -107,14 +107,11 @@ def network(
     return TorchNetwork(with_weights(architecture, image_shape, weights), normalisation, chosen)
 
 
-@contextmanager
-def _whole_float32(device: torch.device) -> Iterator[None]:
+def _whole_float32(device: torch.device) -> AbstractContextManager[None]:
     """Turn off TF32, in which CUDA's convolutions round their inputs to 10 bits by default."""
     if device.type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
-        yield
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
 
 
 class GlobalAveragePool(nn.Module):

@@ -45,9 +45,8 @@ def prepare(
         precision = trial.choose_precision(recipe.precision, candidates, runnable, *batch)
         compiled = trial.choose_compile(options.compile, precision.value, runnable, *batch, steps)
     engine = TorchEngine(recipe, architecture, model, splits, parts.normalisation, precision.value, compiled.value)
-    used = DeviceFacts(
-        kind=device.type, name=devices.device_name(device), memory_before_model=before, memory_after_model=after
-    )
+    name = devices.device_name(device)
+    used = DeviceFacts(kind=device.type, name=name, memory_before_model=before, memory_after_model=after)
     execution = ExecutionFacts(threads=threads, workers=options.workers, precision=precision, compile=compiled)
     return Prepared(engine, used, execution, start)
 

@@ -73,11 +73,10 @@ def choose_precision(
     rounds = [{p: _milliseconds(model, images, labels, p) for p in candidates} for _ in range(_ROUNDS)]
     measured: dict[str, float] = {p: min(times[p] for times in rounds) for p in candidates}
     fastest = min(candidates, key=lambda p: measured[p])
+    chosen, reason = fastest, f"{preferred} is more than {_CLEARLY_FASTER} times slower here"
     if measured[preferred] <= _CLEARLY_FASTER * measured[fastest]:
-        reason = "native on this device, and not clearly slower"
-        return Choice(value=preferred, reason=reason, milliseconds=measured)
-    reason = f"{preferred} is more than {_CLEARLY_FASTER} times slower here"
-    return Choice(value=fastest, reason=reason, milliseconds=measured)
+        chosen, reason = preferred, "native on this device, and not clearly slower"
+    return Choice(value=chosen, reason=reason, milliseconds=measured)
 
 
 def choose_compile(

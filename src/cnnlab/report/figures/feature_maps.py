@@ -126,7 +126,8 @@ def feature_map_grid(
     for index, (box, map_HW) in enumerate(zip(places.panels, maps_CHW, strict=True)):
         _paint(canvas, box, _coloured(_unit(map_HW)))
         write(box.left, box.top - 10, str(index), 11, weight="bold")
-        write(box.left, box.top + box.height + 9, _range(map_HW), 9 if large else 7, color=GREY)
+        values = f"{map_HW.min():.3g} … {map_HW.max():.3g}".replace("-", "−")
+        write(box.left, box.top + box.height + 9, values, 9 if large else 7, color=GREY)
         if kernels_CHWI is not None:
             _paint_kernel(canvas, box, kernels_CHWI[index])
     figure.figimage(canvas)
@@ -214,15 +215,10 @@ def _unit(map_HW: Values) -> Values:
     return unit
 
 
-def _range(map_HW: Values) -> str:
-    return f"{map_HW.min():.3g} … {map_HW.max():.3g}".replace("-", "−")
-
-
 def _coloured(unit_HW: Values) -> Pixels:
     colours: Pixels = colormaps[_COLOUR_MAP](unit_HW, bytes=True)[..., :3]
     return colours
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour.removeprefix("#")))

@@ -89,7 +89,9 @@ def _draw_panel(axes: Axes, rows: Sequence[Dots]) -> None:
     for place, row in enumerate(rows):
         axes.axhline(place, color=PALE, linewidth=0.6, zorder=0)
         if row.name in off_scale:
-            _point_left(axes, place, f"{row.mean:.1%}")
+            at_the_edge = blended_transform_factory(axes.transAxes, axes.transData)
+            text = f"◂ {row.mean:.1%}"
+            axes.text(0.01, place, text, transform=at_the_edge, va="center", fontsize=9, color=GREY)
         elif row.values:
             _draw_arm(axes, place, row)
         if row.published is not None and row.name not in off_scale:
@@ -107,8 +109,3 @@ def _draw_arm(axes: Axes, place: int, row: Dots) -> None:
         axes.plot(row.mean, place, "o", color=INK, markersize=6, label="mean", zorder=4)
     if row.interval:
         axes.hlines(place, *row.interval, color=INK, linewidth=1.6, label="95% interval (t)", zorder=2)
-
-
-def _point_left(axes: Axes, place: int, text: str) -> None:
-    at_the_edge = blended_transform_factory(axes.transAxes, axes.transData)
-    axes.text(0.01, place, f"◂ {text}", transform=at_the_edge, va="center", fontsize=9, color=GREY)

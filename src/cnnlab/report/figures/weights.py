@@ -64,13 +64,9 @@ def _draw_layer(axes: Axes, weights: Mapping[str, NDArray[np.floating[Any]]], ne
     low = min(low, high / _LEAST_RATIO)
     axes.set_ylim(low, high * (high / low) ** (0.1 * (len(weights) + 1)))  # room for the shares
     axes.set_xlim(-reach, reach)
-    _write_shares(axes, lines, near_zero)
-    plain(axes)
-
-
-def _write_shares(axes: Axes, lines: list[tuple[str, str]], near_zero: float) -> None:
-    """At the upper left of a panel, in the colours of the arms."""
+    # The shares: at the upper left of the panel, in the colours of the arms.
     style: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8.5, "va": "top"}
     axes.text(0.02, 0.97, f"|w| < {near_zero:g}", color=GREY, **style)
     for place, (text, colour) in enumerate(lines, start=1):
         axes.text(0.02, 0.97 - 0.105 * place, text, color=colour, fontweight="bold", **style)
+    plain(axes)

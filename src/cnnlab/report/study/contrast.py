@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnlab.compare.examples import compare_correct, correct_matrix
-from cnnlab.compare.noise import Noise, decompose
+from cnnlab.compare.noise import decompose
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Paragraph, Picture, Section, Table
 from cnnlab.report.figures.confusion import confusion_difference
@@ -123,10 +123,6 @@ def _noise(arm: ArmFacts, reference: ArmFacts) -> str:
             f"{effect_interval('test', pair.interval)} (95%, Tango). One seed shows nothing about the recipes."
         )
     noise = decompose(left_SN.astype(np.float64) - right_SN.astype(np.float64))
-    return _noise_text(arm, reference, noise)
-
-
-def _noise_text(arm: ArmFacts, reference: ArmFacts, noise: Noise) -> str:
     assert noise.seed_error is not None
     text = (
         f"Over {count(noise.seeds, 'seed')} and {noise.examples:,} test images {code(arm.name)} has "

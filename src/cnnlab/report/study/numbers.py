@@ -7,11 +7,12 @@ nothing).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cnnlab.compare import table as table_of
 from cnnlab.compare.holm import holm
 from cnnlab.compare.interval import Summary, summarise
 from cnnlab.compare.metrics import Metric, tabulate
 from cnnlab.compare.paired import Comparison, compare_arms
-from cnnlab.compare.table import Beyond, Table
+from cnnlab.compare.table import Table
 from cnnlab.report.study.facts import ArmFacts, StudyFacts
 
 ALPHA = 0.05
@@ -52,10 +53,7 @@ def measured(arms: Sequence[ArmFacts], metric: str) -> Table:
 
 def known(table: Table) -> dict[str, dict[int, float]]:
     """The same without values beyond the trained epochs, which have no mean."""
-    return {
-        name: {seed: value for seed, value in row.items() if not isinstance(value, Beyond)}
-        for name, row in table.items()
-    }
+    return {name: table_of.known(arm) for name, arm in table.items()}
 
 
 def values(arms: Sequence[ArmFacts], metric: str) -> dict[str, dict[int, float]]:

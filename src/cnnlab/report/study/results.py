@@ -102,7 +102,7 @@ def _differences_table(facts: StudyFacts, found: Found) -> Table:
         for metric, of_metric in compared.items():
             row += _difference_cells(metric, of_metric[index], tested)
         rows.append(tuple(row))
-    partner = f"{code(pairs[0][1])}" if one_partner else "the arm it is compared with"
+    partner = code(pairs[0][1]) if one_partner else "the arm it is compared with"
     comparisons = [each.comparison for of_metric in compared.values() for each in of_metric]
     has_unpaired = any(each is not None and not each.paired for each in comparisons)
     unpaired = " (– in pairs: fewer than two seeds shared, Welch's test)" if has_unpaired else ""

@@ -1,6 +1,5 @@
 """Distributions of the trained weights, for studies that change a penalty on them (L1, L2)."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def weights_section(facts: StudyFacts, figures: Path) -> Section | None:
     if not all(run.has_weights for arm in arms for run in arm.runs.values()):
         return Section("Weights", (Paragraph("Not shown: these runs are stored without their weights."),))
     weights = _by_layer(arms)
-    drawn = sorted(weights, key=lambda layer: -_size(weights[layer]))[:_MOST_LAYERS]
+    drawn = sorted(weights, key=lambda layer: -max(array.size for array in weights[layer].values()))[:_MOST_LAYERS]
     shown = {layer: weights[layer] for layer in weights if layer in drawn}
     path = save_vector(weight_histograms(shown, NEAR_ZERO), figures / "weights.svg")
     caption = (
@@ -67,10 +66,6 @@ def _by_layer(arms: list[ArmFacts]) -> Weights:
         for name, label in names.items()
         if all(name in run for runs in stored.values() for run in runs)
     }
-
-
-def _size(of_arms: Mapping[str, NDArray[np.floating[Any]]]) -> int:
-    return max(weights.size for weights in of_arms.values())
 
 
 def _tables(weights: Weights, arms: list[str]) -> tuple[Table, Table]:
