@@ -18,20 +18,22 @@ _COMMANDS = {
     "networks": "export import_weights cost",
     "study": "report",
 }
-# The same for groups of commands, with the help of each.
+# Group -> its help, its module and the functions there.
 _GROUPS = {
     "inspect": (
         "Look inside a trained network: feature maps, confusion, loss surface, batch norm.",
+        "inspect",
         "features confusion landscape batchnorm",
     ),
-    "bench": ("Measure speed on this machine.", "latency"),
+    "bench": ("Measure speed on this machine.", "networks", "latency"),
     "study": (
         "Compare recipes under several seeds, and judge claims about them.",
+        "study",
         "ls plan run status settle search measure claims",
     ),
-    "runs": ("List, show, compare and query runs.", "ls show diff query"),
-    "recipes": ("List the recipes that come with cnnlab, print one in full.", "ls show"),
-    "data": ("Get, check and look at data sets.", "get check preview"),
+    "runs": ("List, show, compare and query runs.", "runs", "ls show diff query"),
+    "recipes": ("List the recipes that come with cnnlab, print one in full.", "recipes", "ls show"),
+    "data": ("Get, check and look at data sets.", "data", "get check preview"),
 }
 _EXIT_CODE_HELP = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
@@ -52,8 +54,8 @@ def _add_commands(to: typer.Typer, module: ModuleType, names: str) -> None:
 
 for _name, _names in _COMMANDS.items():
     _add_commands(app, import_module(f"cnnlab.cli.{_name}"), _names)
-for _name, (_help, _names) in _GROUPS.items():
-    _module = import_module(f"cnnlab.cli.{_name}")
+for _name, (_help, _file, _names) in _GROUPS.items():
+    _module = import_module(f"cnnlab.cli.{_file}")
     _group = typer.Typer(help=_help, callback=getattr(_module, "callback", None), no_args_is_help=True)
     _add_commands(_group, _module, _names)
     app.add_typer(_group, name=_name)

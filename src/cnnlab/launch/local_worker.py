@@ -21,6 +21,8 @@ from pathlib import Path
 from cnnlab.core.errors import CnnlabError, Interrupted, MemoryExceededError
 from cnnlab.engines.protocol import engine_module
 from cnnlab.launch.launcher import Failure, Job
+from cnnlab.recipe import Recipe
+from cnnlab.runs import RunFolder
 
 _READY = b"ready\n"
 
@@ -97,8 +99,6 @@ def _work(job: Job) -> bool:
 
 def _train(job: Job) -> None:
     from cnnlab.launch.one import resume, train
-    from cnnlab.recipe import Recipe
-    from cnnlab.runs import RunFolder
 
     if job.resume is None:
         train(Recipe.from_dict(job.recipe), job.options)

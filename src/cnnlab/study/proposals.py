@@ -48,7 +48,7 @@ class Proposals:
     """
 
     def __init__(self, study: Study, storage: str, owner: str) -> None:
-        module = require_optuna()
+        self._optuna = require_optuna()
         self.factors: dict[str, Factor] = study.factors
         self.exclude, self.seed, self.owner = study.exclude, study.seeds[0], owner
         self.lists = {path: values for path, values in self.factors.items() if not isinstance(values, Range)}
@@ -59,7 +59,7 @@ class Proposals:
             self.size = sum(1 for _ in grid(self.lists, self.exclude))
         self.distributions = {path: _distribution(values) for path, values in self.factors.items()}
         try:
-            self._study: optuna.Study = module.create_study(
+            self._study: optuna.Study = self._optuna.create_study(
                 study_name=f"{study.name} {_fingerprint(study)}",
                 storage=storage,
                 direction="maximize",
@@ -80,8 +80,6 @@ class Proposals:
 
     def ask(self, method: Method) -> Proposal | None:
         """A setting that was not tried before; None if a whole grid has been tried."""
-        import optuna
-
         tried = [one.setting for one in self.all()]
         if len(tried) == self.size:
             return None
@@ -91,28 +89,23 @@ class Proposals:
             if setting not in tried and not any(matches(setting, pattern) for pattern in self.exclude):
                 return self._own(trial, setting)
             trial.set_user_attr(_REPEATED, True)
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         drawn = self._draw(tried)
         self._study.enqueue_trial({path: _stored(value) for path, value in drawn.items()})
         return self._own(self._study.ask(self.distributions), drawn)
 
     def tell(self, number: int, val: float | None) -> None:
         """Store that a trial has ended, with its accuracy if it has one."""
-        from optuna.trial import TrialState
-
-        self._study.tell(number, val, state=TrialState.FAIL if val is None else TrialState.COMPLETE)
+        states = self._optuna.trial.TrialState
+        self._study.tell(number, val, state=states.FAIL if val is None else states.COMPLETE)
 
     def _ask(self, method: Method) -> "optuna.Trial":
-        import optuna
-
         # A new sampler for each trial: a single one would repeat its random numbers after an interruption.
         number = len(self._study.get_trials(deepcopy=False))
         seed = derive_seed(self.seed, "search", number) % 2**32
-        self._study.sampler = (
-            optuna.samplers.RandomSampler(seed)
-            if method == "random"
-            else optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        )
+        samplers = self._optuna.samplers
+        bayes = samplers.TPESampler(seed=seed, constant_liar=True)
+        self._study.sampler = samplers.RandomSampler(seed) if method == "random" else bayes
         return self._study.ask(self.distributions)
 
     def _own(self, trial: "optuna.Trial", setting: Setting) -> Proposal:
