@@ -104,8 +104,10 @@ class Proposals:
         number = len(self._study.get_trials(deepcopy=False))
         seed = derive_seed(self.seed, "search", number) % 2**32
         samplers = self._optuna.samplers
-        bayes = samplers.TPESampler(seed=seed, constant_liar=True)
-        self._study.sampler = samplers.RandomSampler(seed) if method == "random" else bayes
+        if method == "random":
+            self._study.sampler = samplers.RandomSampler(seed)
+        else:
+            self._study.sampler = samplers.TPESampler(seed=seed, constant_liar=True)
         return self._study.ask(self.distributions)
 
     def _own(self, trial: "optuna.Trial", setting: Setting) -> Proposal:
