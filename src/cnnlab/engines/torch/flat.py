@@ -19,10 +19,9 @@ def build_optimizer(optim: Optimizer, groups: list[dict[str, Any]]) -> torch.opt
     match optim:
         case Sgd():
             return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, fused=True)
-        case Adam():
-            return torch.optim.Adam(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
-        case AdamW():
-            return torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
+        case Adam() | AdamW():
+            kind = torch.optim.Adam if isinstance(optim, Adam) else torch.optim.AdamW
+            return kind(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
 
 
 class FlatModel:
