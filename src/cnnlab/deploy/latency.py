@@ -134,8 +134,7 @@ def measure_latency(
     finally:
         torch.set_num_threads(threads_before)
     devices = {row.device: device_name(torch.device(row.device)) for row in rows if row.device}
-    shape = predictor.image_shape
-    return Latency(str(predictor.architecture), shape, warmup, iterations, chosen, devices, rows)
+    return Latency(str(predictor.architecture), predictor.image_shape, warmup, iterations, chosen, devices, rows)
 
 
 def _measure(name: str, setting: Setting, expected_1K: NDArray[np.float32], timed: Callable[..., Timing]) -> Backend:
