@@ -130,8 +130,7 @@ def correct_matrix(runs: Sequence[RunFolder], split: str = "test") -> NDArray[np
             problems += error.problems
             continue
         first = first or stored
-        same = np.array_equal(stored.indices, first.indices) and np.array_equal(stored.labels, first.labels)
-        if not same:
+        if not (np.array_equal(stored.indices, first.indices) and np.array_equal(stored.labels, first.labels)):
             problems.append(f"run {run.id} was scored on other {split} examples than run {runs[0].id}")
         rows.append(stored.classes == stored.labels)
     if problems:

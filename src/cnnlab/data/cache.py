@@ -68,10 +68,10 @@ def _entry(found: Found, digest: str) -> Path:
 
 
 def _arrays(decoded: Decoded) -> dict[str, np.ndarray[Any, Any]]:
-    splits = {"train": decoded.train, "test": decoded.test}
-    arrays = {f"{name}_images": split.images for name, split in splits.items() if split is not None}
-    labels = {f"{name}_labels": split.labels for name, split in splits.items() if split is not None}
-    return arrays | {name: array for name, array in labels.items() if array is not None}
+    arrays = {"train_images": decoded.train.images, "train_labels": decoded.train.labels}
+    if decoded.test is not None:
+        arrays |= {"test_images": decoded.test.images, "test_labels": decoded.test.labels}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _write(entry: Path, decoded: Decoded, found: Found, digest: str) -> None:

@@ -159,7 +159,10 @@ def batchnorm_statistics(
     def on_batch() -> None:
         on_step(next(done), total)
 
-    training = _measured(_in_training_mode(predictor.model), predictor, mixed, on_batch)
+    in_training = copy.deepcopy(predictor.model)
+    for module in _normalisations(in_training).values():
+        module.train()
+    training = _measured(in_training, predictor, mixed, on_batch)
     inference_train = _measured(predictor.model, predictor, of_train, on_batch)
     inference = _measured(predictor.model, predictor, of_test, on_batch)
     layers = []
@@ -192,14 +195,6 @@ class _Moments:
 
 def _normalisations(model: nn.Module) -> dict[str, _Normalisation]:
     return {name: module for name, module in model.named_modules() if isinstance(module, _Normalisation)}
-
-
-def _in_training_mode(model: nn.Module) -> nn.Module:
-    """A copy whose normalisations use batch statistics."""
-    model = copy.deepcopy(model)
-    for module in _normalisations(model).values():
-        module.train()
-    return model
 
 
 def _measured(

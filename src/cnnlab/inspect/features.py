@@ -140,6 +140,4 @@ def _kernels(predictor: Predictor, row: Row) -> NDArray[np.float32] | None:
     """Filters C H W I of an ungrouped convolution that is the first layer."""
     if row.path != "0" or not isinstance(row.layer, Conv) or row.layer.groups > 1:
         return None
-    weight = predictor.model.get_parameter("0.weight").detach().cpu()
-    kernels: NDArray[np.float32] = weight.permute(0, 2, 3, 1).numpy()
-    return kernels
+    return np.asarray(predictor.model.get_parameter("0.weight").detach().cpu().permute(0, 2, 3, 1))

@@ -51,8 +51,7 @@ def optional_module(name: str, needed_for: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        message = f'{needed_for}; install it with: pip install "cnnlab[{extra}]"'
-        raise CnnlabError(message) from None
+        raise CnnlabError(f'{needed_for}; install it with: pip install "cnnlab[{extra}]"') from None
 
 
 def read_figure(file: Path) -> bytes:

@@ -34,7 +34,9 @@ def contrast_section(facts: StudyFacts, figures: Path) -> Section | None:
     if arm is None or not reference.runs or "test" not in accuracies(facts):
         return None
     classes = facts.runs[0].environment.data.classes
-    left_KK, right_KK = _mean_shares(arm, len(classes)), _mean_shares(reference, len(classes))
+    left_KK, right_KK = (
+        np.mean([row_shares(run, len(classes)) for run in each.runs.values()], axis=0) for each in (arm, reference)
+    )
     title = f"{arm.name} minus {reference.name}, test"
     figure = confusion_difference(left_KK - right_KK, classes, title)
     picture = Picture(
@@ -73,11 +75,6 @@ def row_shares(run: RunFolder, num_classes: int) -> NDArray[np.float64]:
     counts_KK = np.bincount(cells_N, minlength=num_classes**2).reshape(num_classes, num_classes)
     shares: NDArray[np.float64] = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
     return shares
-
-
-def _mean_shares(arm: ArmFacts, num_classes: int) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.mean([row_shares(run, num_classes) for run in arm.runs.values()], axis=0)
-    return mean
 
 
 def _classes_table(

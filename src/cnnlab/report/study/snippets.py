@@ -45,7 +45,7 @@ def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
         left_out.append("stopping early")
     if any(recipe.train.test_curve for recipe in (base, *recipes)):
         left_out.append("the curve of test")
-    if any(map(_has_dropout, (base, *recipes))):
+    if any("dropout" in (one.arch.layers or str(one.arch.build((3, 32, 32), 10))) for one in (base, *recipes)):
         left_out.append("the engine's own draws of dropout (torch makes others)")
     return (
         "The runs were made by cnnlab's own engine. With the version that wrote this report, the programs below repeat "
@@ -53,10 +53,6 @@ def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
         f"except for rounding. Not in them: {listed(left_out)}."
         + (f" {code('recipe.toml')} contains the base recipe above." if "recipe.toml" in reference else "")
     )
-
-
-def _has_dropout(recipe: Recipe) -> bool:
-    return "dropout" in (recipe.arch.layers or str(recipe.arch.build((3, 32, 32), 10)))
 
 
 def _steps(facts: StudyFacts) -> list[Code]:
