@@ -11,12 +11,15 @@ imports, assembling, drawing curves and waiting. Prints one JSON object and writ
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bench.study_speed import replicates, run_timed
-from cnnlab.core.cores import usable_cores
+from cnnlab.core.cores import processor_name, usable_cores
 from cnnlab.core.files import write_atomic, write_json
+from cnnlab.launch.environment import code_hash
 from cnnlab.study.definition import Study
 
 ASKED = 1.0
@@ -42,6 +45,10 @@ def measure(study: Study, workers: int) -> dict[str, Any]:
     clocks = {name: sum(one.seconds[name] for one in results) for name in results[0].seconds}
     counted = sum(clocks.values())
     return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": processor_name(),
+        "torch": version("torch"),
+        "code": code_hash()[:12],
         "cells": len(results),
         "cores": len(usable_cores()),
         "workers": workers,
@@ -58,7 +65,8 @@ def _page(result: dict[str, Any]) -> str:
     return (
         "# What a cell costs beyond its training\n\n"
         f"`python -m bench.cell_overhead`: {result['cells']} trainings, workers: {result['workers']}, "
-        f"cores: {result['cores']}.\n\n"
+        f"cores: {result['cores']}. {result['date']}, {result['machine']}, torch {result['torch']}, "
+        f"code {result['code']}.\n\n"
         "| seconds per cell | |\n|---|---:|\n"
         f"| counted by the run | {result['run_seconds_per_cell']:.2f} |\n{clocks}"
         f"| beyond that (asked: at most {result['asked']}) | {result['overhead_seconds_per_cell']:.2f} |\n"

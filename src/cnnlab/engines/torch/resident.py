@@ -239,5 +239,7 @@ def _pack(images_NHWC: NDArray[np.uint8], size: int) -> torch.Tensor:
     words = torch.zeros(1 + num_images * height * width, dtype=_WORDS[size])
     hold_in_huge_pages(words)
     pixels = words.view(torch.uint8).view(-1, size).numpy()
-    pixels[1:, :num_channels] = images_NHWC.reshape(-1, num_channels)
+    flat = images_NHWC.reshape(-1, num_channels)
+    for channel in range(num_channels):  # three times as fast as all channels at once
+        pixels[1:, channel] = flat[:, channel]
     return words
