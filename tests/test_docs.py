@@ -16,6 +16,7 @@ import re
 import shlex
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,11 @@ def small_trainings(tmp_path_factory):
         return dataclasses.replace(shapes, train=twice) if source in NAMED_DATA else load(source, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(one, "train", train_small)
-        patch.setattr(data, "load", load_shapes)
+        ours = [module for name, module in sys.modules.items() if name.startswith("cnnlab")]
+        for name, real, replacement in (("train", train, train_small), ("load", load, load_shapes)):
+            for module in (one, data, *ours):  # modules may have imported the function by its name
+                if vars(module).get(name) is real:
+                    patch.setattr(module, name, replacement)
         patch.setenv("CNNLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("CNNLAB_RUNS", raising=False)
         patch.setenv("MPLBACKEND", "agg")
