@@ -119,7 +119,7 @@ def test_a_probe_is_one_epoch_of_each_unknown_network(tmp_path: Path, monkeypatc
         assert options.runs is not None
         return SimpleNamespace(folder=RunFolder(write_run(options.runs, recipe, architecture=architecture)))
 
-    monkeypatch.setattr("cnnlab.launch.one.train", train)
+    monkeypatch.setattr("cnnlab.study.plan.train", train)
     factors = {"arch.options.batchnorm": [False, True], "optim.lr": [0.01, 0.02]}
     study = Study.from_dict({"name": "s", "question": "?", "base": "demo", "factors": factors, "seeds": 2})
     runs = read_study(study, tmp_path)

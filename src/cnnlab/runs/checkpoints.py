@@ -19,13 +19,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.files import storage_errors, sync_folder, write_atomic, write_json
 from cnnlab.runs.tensors import Arrays, from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Which = Literal["last", "best"]
 WHICH: tuple[Which, ...] = get_args(Which)
@@ -43,7 +44,7 @@ class Checkpoint:
     """The arrays and JSON meta of one saved step. `name` is its folder."""
 
     name: str
-    arrays: dict[str, np.ndarray[Any, Any]]
+    arrays: "dict[str, np.ndarray[Any, Any]]"
     meta: dict[str, Any]
 
     @property

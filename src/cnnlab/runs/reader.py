@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cnnlab.core.errors import RunError
 from cnnlab.core.suggest import did_you_mean
@@ -18,6 +15,10 @@ from cnnlab.runs.checkpoints import Checkpoint, Which
 from cnnlab.runs.environment import Environment
 from cnnlab.runs.tensors import from_bytes
 from cnnlab.runs.values import FileValue, read_object
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _AVERAGED, _TRAINED = "averaged_model.", "model."
 
@@ -65,17 +66,17 @@ class RunResult(FileValue):
 class Predictions(NamedTuple):
     """Stored outputs: logits (N, K), labels (N,), and the images' positions in the source (N,)."""
 
-    logits: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    indices: NDArray[np.int64]
+    logits: "NDArray[np.float32]"
+    labels: "NDArray[np.int64]"
+    indices: "NDArray[np.int64]"
 
 
 class Predicted(NamedTuple):
     """The predicted class of each image (N,), the true one (N,), and the images' positions (N,)."""
 
-    classes: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    indices: NDArray[np.int64]
+    classes: "NDArray[np.int64]"
+    labels: "NDArray[np.int64]"
+    indices: "NDArray[np.int64]"
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class RunFolder:
         """The checkpoint, or with a warning the newest intact one where it is damaged. Raises RunError without any."""
         return checkpoints.load(self.path / layout.CHECKPOINTS, which)
 
-    def scored_weights(self) -> dict[str, NDArray[Any]]:
+    def scored_weights(self) -> "dict[str, NDArray[Any]]":
         """The arrays of the network that represents the run in every score, prediction, export and measurement.
 
         It is the best checkpoint by val, the last one without val; averaged weights where the run has them. Raises
@@ -213,7 +214,7 @@ class RunFolder:
         classes = arrays["classes"] if "classes" in arrays else arrays["logits"].argmax(axis=1)
         return Predicted(classes, arrays["labels"], arrays["indices"])
 
-    def _outputs(self, split: str) -> dict[str, NDArray[Any]]:
+    def _outputs(self, split: str) -> "dict[str, NDArray[Any]]":
         """The arrays in the file of `split`: labels, indices, and logits or classes."""
         path = layout.predictions_path(self.path, split)
         if not path.exists():
@@ -228,8 +229,10 @@ class RunFolder:
             raise RunError(f"{path} is damaged: it contains {', '.join(sorted(arrays))}; restore it from a copy")
         return arrays
 
-    def places(self, split: str) -> NDArray[np.int64]:
+    def places(self, split: str) -> "NDArray[np.int64]":
         """The positions in the source's train split of the images of `split`, train or val. Raises RunError."""
+        import numpy as np
+
         path = self.path / layout.SPLITS
         stored = read_object(path)
         try:

@@ -8,10 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from cnnlab.core.errors import DivergedError, Interrupted, MemoryExceededError, RunError, StorageError
 from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atomic, write_json
@@ -22,6 +19,10 @@ from cnnlab.runs.environment import Environment, now
 from cnnlab.runs.ownership import FolderLock, TakenOverError
 from cnnlab.runs.reader import RunFolder, RunResult
 from cnnlab.runs.tensors import Arrays, to_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 State = Literal["running", "interrupted", "diverged", "failed", "oom", "no-space", "complete"]
 STATES: tuple[State, ...] = get_args(State)
@@ -113,7 +114,7 @@ class RunWriter:
     def is_asked_to_stop(self) -> bool:
         return (self.path / layout.STOP).exists()
 
-    def write_splits(self, indices: Mapping[str, NDArray[np.int64]]) -> None:
+    def write_splits(self, indices: "Mapping[str, NDArray[np.int64]]") -> None:
         """Write which images of the source's train split are in which split, by position, as JSON."""
         self._check_owner()
         positions = {split: indices_N.tolist() for split, indices_N in indices.items()}
@@ -147,9 +148,9 @@ class RunWriter:
     def write_predictions(
         self,
         split: str,
-        logits_NK: NDArray[np.float32],
-        labels_N: NDArray[np.int64],
-        indices_N: NDArray[np.int64],
+        logits_NK: "NDArray[np.float32]",
+        labels_N: "NDArray[np.int64]",
+        indices_N: "NDArray[np.int64]",
     ) -> None:
         """Store a split's logits; `indices_N`, the images' positions in the source, make runs comparable in pairs."""
         if not len(logits_NK) == len(labels_N) == len(indices_N):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnnlab.engines.torch import pages
 from cnnlab.engines.torch.pages import hold_in_huge_pages, prepare_heap
 
 MAPS = Path("/proc/self/maps")
@@ -25,10 +26,16 @@ def flags_of(address: int) -> str:
 
 
 def test_they_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CNNLAB_HUGE_PAGES", "0")
+    advised: list[int] = []
+    monkeypatch.setattr(pages, "_advise", lambda libc, start, end: advised.append(end - start))
     words = torch.zeros(10 * 2**20, dtype=torch.int32)
+    monkeypatch.setenv("CNNLAB_HUGE_PAGES", "0")
     hold_in_huge_pages(words)
-    assert " hg" not in flags_of(words.data_ptr() + words.nbytes // 2)
+    prepare_heap()
+    assert advised == []
+    monkeypatch.setenv("CNNLAB_HUGE_PAGES", "1")
+    hold_in_huge_pages(words)
+    assert advised == ([words.nbytes] if pages._libc() else [])
 
 
 @pytest.mark.skipif(not THP.exists() or "[never]" in THP.read_text(), reason="no transparent huge pages here")
