@@ -31,7 +31,7 @@ def test_draws_are_as_they_were(kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRACED)
-def test_twenty_steps_lose_what_they_lost(name: str) -> None:
+def test_losses_of_twenty_steps_are_unchanged(name: str) -> None:
     kept, got = read("traces.json")["values"]["traces"][name], trace(TRACED[name])
     assert len(kept["train"]) == 20
     assert matches(kept, got), f"kept {kept}, got {got}"

@@ -211,7 +211,7 @@ class Session:
                 self._record_outcome(active, words, stopping)
 
     def _record_outcome(self, active: _Active, words: str, stopping: bool) -> None:
-        """Read from disk how a training ended, and act on it. `words` of its process are only printed."""
+        """Read from disk how a training ended, and act on it. `words` of its process are used only as text."""
         cell, failure = active.record.cell, self.folder.failure(active.record.cell)
         self.index.refresh()
         runs = self.index.runs(cell.recipe.hash)

@@ -128,7 +128,7 @@ def test_only_a_whole_map_goes_by_name(shapes, change):
     ("transform", "received"),
     [(np.asarray, "ndarray"), (torch.tensor, r"\(32, 32, 3\)")],
 )
-def test_cutout_needs_what_it_can_cut(shapes, transform, received):
+def test_cutout_needs_a_tensor(shapes, transform, received):
     dataset = ImageDataset(shapes.train, transform, augment=Augment(cutout=Cutout()))
     with pytest.raises(DataError, match=f"received {received} from it, expected a tensor C x 32 x 32"):
         dataset[0]

@@ -21,7 +21,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, requested: str = "auto", **milliseco
 
 
 @pytest.mark.parametrize("fp32", [8.0, 10.0, 30.0])
-def test_a_close_race_is_not_decided_by_the_clock(monkeypatch: pytest.MonkeyPatch, fp32: float):
+def test_small_time_differences_do_not_change_the_precision(monkeypatch: pytest.MonkeyPatch, fp32: float):
     choice = choose(monkeypatch, bf16=10.0, fp32=fp32)
     assert choice.value == "bf16"
     assert choice.milliseconds == {"bf16": 10.0, "fp32": fp32}

@@ -18,6 +18,7 @@ from cnnlab.augment import EpochDraws, draw_epoch
 from cnnlab.augment.reference import box, moved_and_recoloured
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split
+from cnnlab.engines.normalisation import Normalisation
 from cnnlab.recipe.sections import Augment
 
 Transform = Callable[[NDArray[np.uint8]], Any]
@@ -31,9 +32,10 @@ class ToTensor:
     std: Sequence[float] = (1.0,)
 
     def __call__(self, pixels_HWC: NDArray[np.uint8]) -> torch.Tensor:
-        pixels_CHW = torch.from_numpy(np.array(pixels_HWC)).permute(2, 0, 1).float() / 255
-        mean, std = (torch.tensor(tuple(values)).float().view(-1, 1, 1) for values in (self.mean, self.std))
-        return ((pixels_CHW - mean) / std).contiguous()
+        pixels_CHW = torch.from_numpy(np.array(pixels_HWC)).permute(2, 0, 1).float()
+        affine = Normalisation(tuple(self.mean), tuple(self.std)).affine()
+        scale, shift = (torch.tensor(values).float().view(-1, 1, 1) for values in affine)
+        return (pixels_CHW * scale + shift).contiguous()
 
 
 class ImageDataset(torch.utils.data.Dataset[Any]):
