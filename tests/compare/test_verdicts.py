@@ -169,7 +169,7 @@ def test_replicates_that_diverged_are_counted_in_the_reason():
     assert nothing[0].reason == (
         "not testable with 0 seeds; fast diverged under every seed (1, 2): a result, but no number to test"
     )
-    assert "other diverged under 1 of 3 seeds (3), this speaks of the others alone" in nothing[1].reason
+    assert "other diverged under 1 of 3 seeds (3), the verdict is about the others only" in nothing[1].reason
     (mixed,) = decide_all([Claim("fast", ">", "slow", 0, "test")], {"test": table}, lost=lost)
     assert "fast diverged under 2 of 3 seeds (1, 2)" in mixed.reason
     assert "fast failed under 1 of 3 seeds (3)" in mixed.reason

@@ -115,7 +115,7 @@ def _lost_notes(name: str, arm: Arm, ends: Mapping[int, str]) -> Iterator[str]:
         if len(seeds) == total:
             yield f"{name} {how} under every seed ({listed}): a result, but no number to test"
         else:
-            yield f"{name} {how} under {len(seeds)} of {total} seeds ({listed}), this speaks of the others alone"
+            yield f"{name} {how} under {len(seeds)} of {total} seeds ({listed}), the verdict is about the others only"
 
 
 def _test(claim: Claim, table: Table, alpha: float, looks: Looks) -> Verdict:
