@@ -206,6 +206,16 @@ def test_links_lead_somewhere(page):
     local = [target for target in targets if "://" not in target]
     missing = [target for target in local if not (page.parent / target).exists()]
     assert not missing, f"no such file: {missing}"
+    sections = re.findall(r"\]\(([^)#\s:]*\.md)?#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    lost = [f"{file}#{name}" for file, name in sections if name not in anchors(page.parent / file if file else page)]
+    assert not lost, f"no such heading: {lost}"
+
+
+def anchors(page):
+    """The names that a page's headings have as targets of links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    words = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", each).replace(" ", "-") for each in words}
 
 
 def test_map_names_every_module():
