@@ -124,7 +124,28 @@ class Network:
                 mixing = self.weights[f"{path}.pointwise.weight"]
                 return F.conv2d(x, mixing, self.weights.get(f"{path}.pointwise.bias"))
             case arch.BatchNorm():
-                return self._batch_norm(x, path)
+                return self._batch_norm(x, path, layer.eps, layer.momentum)
+            case arch.GroupNorm():
+                grouped = x.reshape(len(x), layer.groups, -1)
+                mean, variance = grouped.mean(2, keepdim=True), grouped.var(2, correction=0, keepdim=True)
+                normal = ((grouped - mean) / torch.sqrt(variance + layer.eps)).reshape(x.shape)
+                return normal * _by_channel(weight, x) + _by_channel(bias, x)
+            case arch.LayerNorm():
+                mean, variance = x.mean(1, keepdim=True), x.var(1, correction=0, keepdim=True)
+                normal = (x - mean) / torch.sqrt(variance + layer.eps)
+                return normal * _by_channel(weight, x) + _by_channel(bias, x)
+            case arch.ReLU6():
+                return x.clamp(0, 6)
+            case arch.ELU(alpha=alpha):
+                return torch.where(x > 0, x, alpha * (torch.exp(x.clamp(max=0)) - 1))
+            case arch.HardSwish():
+                return x * (x + 3).clamp(0, 6) / 6
+            case arch.Mish():
+                return x * torch.tanh(torch.logaddexp(x, torch.zeros_like(x)))
+            case arch.Tanh():
+                return (torch.exp(x) - torch.exp(-x)) / (torch.exp(x) + torch.exp(-x))
+            case arch.Sigmoid():
+                return 1 / (1 + torch.exp(-x))
             case arch.ReLU():
                 return x.clamp(min=0)
             case arch.LeakyReLU(slope=slope):
@@ -134,9 +155,9 @@ class Network:
             case arch.GELU():
                 return x * (1 + torch.erf(x / math.sqrt(2))) / 2
             case arch.MaxPool():
-                return F.max_pool2d(x, layer.kernel, layer.stride or layer.kernel, layer.pad)
+                return F.max_pool2d(x, layer.kernel, layer.stride or layer.kernel, layer.pad, ceil_mode=layer.ceil)
             case arch.AvgPool():
-                return F.avg_pool2d(x, layer.kernel, layer.stride or layer.kernel, layer.pad)
+                return F.avg_pool2d(x, layer.kernel, layer.stride or layer.kernel, layer.pad, ceil_mode=layer.ceil)
             case arch.GlobalAvgPool():
                 return x.mean(dim=(2, 3))
             case arch.Flatten():
@@ -145,6 +166,22 @@ class Network:
                 return x @ weight.T if bias is None else x @ weight.T + bias
             case arch.Dropout(p=p):
                 return x if self.training is None else self._dropout(x, path, p, *self.training)
+            case arch.DropPath(p=p):
+                return x if self.training is None else self._drop_path(x, path, p, *self.training)
+            case arch.Identity():
+                return x
+            case arch.Scale(factor=factor):
+                return x * factor
+            case arch.Shuffle(groups=groups):
+                return torch.stack(x.chunk(groups, dim=1), dim=2).flatten(1, 2)
+            case arch.Split():
+                return x.chunk(layer.parts, dim=1)[layer.part - 1]
+            case arch.SqueezeExcite():
+                return x * _by_image_and_channel(self._gates(layer, x.mean(dim=(2, 3)), path))
+            case arch.Concat():
+                return torch.cat([self._chain(part, x, f"{path}.{i}.") for i, part in enumerate(layer.branches)], 1)
+            case arch.Sum():
+                return sum(self._chain(part, x, f"{path}.{i}.") for i, part in enumerate(layer.branches))
             case arch.Residual():
                 return self._residual(layer, x, path)
         raise NotImplementedError(f"the reference has no {layer}")
@@ -153,6 +190,18 @@ class Network:
         """Srivastava et al. 2014, section 4, divided by 1 - p while training instead of multiplied later."""
         kept = kept_units(seed, path, epoch, places, x[0].numel(), p)
         return x * torch.from_numpy(kept).reshape(x.shape) / (1 - p)
+
+    def _drop_path(self, x: Tensor, path: str, p: float, seed: int, epoch: int, places: np.ndarray) -> Tensor:
+        """Huang et al. 2016, section 3, divided by 1 - p while training instead of multiplied later."""
+        kept = torch.from_numpy(kept_units(seed, path, epoch, places, 1, p))
+        return x * kept.reshape(len(x), *[1] * (x.ndim - 1)) / (1 - p)
+
+    def _gates(self, layer: arch.SqueezeExcite, means_NC: Tensor, path: str) -> Tensor:
+        """Hu et al. 2018, section 3: sigmoid(W2 activation(W1 z))."""
+        inner = self._layer(arch.Linear(layer.hidden), means_NC, f"{path}.squeeze")
+        inner = self._layer(arch.ACTIVATIONS[layer.activation](), inner, "")
+        outer = self._layer(arch.Linear(means_NC.shape[1]), inner, f"{path}.excite")
+        return (outer / 6 + 0.5).clamp(0, 1) if layer.gate == "hardsigmoid" else 1 / (1 + torch.exp(-outer))
 
     def _residual(self, layer: arch.Residual, x: Tensor, path: str) -> Tensor:
         """He et al. 2016, section 3.3: y = activation(body(x) + shortcut(x))."""
@@ -166,14 +215,18 @@ class Network:
             stride = tuple(math.ceil(x.shape[side] / body.shape[side]) for side in (2, 3))
             mixed = F.conv2d(x, self.weights[f"{path}.shortcut.conv.weight"], None, stride)
             shortcut = self._batch_norm(mixed, f"{path}.shortcut.bn")
+        elif not isinstance(layer.shortcut, str):
+            shortcut = self._chain(layer.shortcut, x, f"{path}.shortcut.")
         else:
             shortcut = x
         total = body + shortcut
         if layer.activation == "none":
             return total
+        if layer.slope is not None:
+            return torch.where(total > 0, total, layer.slope * total)
         return self._layer(arch.ACTIVATIONS[layer.activation](), total, "")
 
-    def _batch_norm(self, x: Tensor, path: str) -> Tensor:
+    def _batch_norm(self, x: Tensor, path: str, eps: float = 1e-5, momentum: float = 0.1) -> Tensor:
         """Ioffe and Szegedy 2015, algorithms 1 and 2; momentum 0.1 and epsilon 1e-5 are torch's defaults."""
         shape = [1, -1] + [1] * (x.ndim - 2)
         if self.training is not None:
@@ -182,11 +235,19 @@ class Network:
             mean, variance = x.mean(axes), x.var(axes, correction=0)
             for name, value in (("mean", mean), ("var", variance * count / (count - 1))):
                 before = self.running[f"{path}.running_{name}"]
-                self.running[f"{path}.running_{name}"] = 0.9 * before + 0.1 * value.detach()
+                self.running[f"{path}.running_{name}"] = (1 - momentum) * before + momentum * value.detach()
         else:
             mean, variance = self.running[f"{path}.running_mean"], self.running[f"{path}.running_var"]
-        normal = (x - mean.view(shape)) / torch.sqrt(variance.view(shape) + 1e-5)
+        normal = (x - mean.view(shape)) / torch.sqrt(variance.view(shape) + eps)
         return normal * self.weights[f"{path}.weight"].view(shape) + self.weights[f"{path}.bias"].view(shape)
+
+
+def _by_channel(values_C: Tensor, x: Tensor) -> Tensor:
+    return values_C.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def _by_image_and_channel(values_NC: Tensor) -> Tensor:
+    return values_NC[:, :, None, None]
 
 
 def _padding(layer: arch.Conv | arch.SepConv) -> int | tuple[int, ...]:

@@ -8,11 +8,13 @@ import tomllib
 import pytest
 from hypothesis import given, settings
 
-from arch_strategies import ARCHITECTURES
+from arch_strategies import architectures
 from cnnlab.arch import NAMED, Architecture, named, parse
 from cnnlab.arch.layers import (
+    ABSENT,
     LAYERS,
     MAX_NESTING,
+    SYNONYMS,
     AvgPool,
     BatchNorm,
     Conv,
@@ -60,7 +62,7 @@ def test_text_is_what_the_documentation_says(text):
     assert str(Architecture((EXAMPLES[text],))) == text
 
 
-@given(ARCHITECTURES)
+@given(architectures())
 @settings(max_examples=80, deadline=None)
 def test_all_forms_are_one_value(architecture):
     assert parse(str(architecture)) == architecture
@@ -121,9 +123,26 @@ BAD_TEXTS = [
     ("leaky-relu slope -0.1", ["slope: received '-0.1'"]),
     ("relu 3", ["unknown option '3' of 'relu'; 'relu' takes nothing more here"]),
     ("residual(relu; shortcut C)", ["shortcut: received 'C', expected one of identity, A, B"]),
-    ("residual(relu; activation tanh)", ["activation: received 'tanh', expected one of none, relu"]),
+    ("residual(relu; activation softsign)", ["activation: received 'softsign', expected one of none, relu"]),
+    ("residual(relu; slope 0.1)", ["received slope 0.1 with activation relu, expected leaky-relu"]),
+    ("residual(relu; shortcut(rellu))", ["unknown layer 'rellu'"]),
+    ("residual(relu; activation(relu))", ["'activation' takes no layers; expected one of none"]),
+    ("concat(relu)", ["expected at least two branches: concat(a; b)"]),
+    ("concat(relu; bn; slope 1)", ["unknown layer 'slope'"]),
+    ("sum(relu; conv 3x3)", ["received 'conv 3x3', expected conv"]),
+    ("split 3 2", ["received part 3, expected 1 to 2"]),
+    ("scale 0", ["factor: received '0', expected a number other than 0"]),
+    ("bn eps 0", ["eps: received '0', expected a number above 0"]),
+    ("bn momentum 1.5", ["momentum: received '1.5', expected a number above 0, up to 1"]),
+    ("0 * relu", ["position 1: received '0' before '*', expected a whole number of at least 1"]),
+    ("relu * 2", ["position 1: received 'relu' before '*'", "unknown layer '2'"]),
+    ("200 * (100 * relu)", ["position 1: this makes 20,000 layers, expected at most 10,000"]),
+    ("2 * (relu | bn", ["position 5: this '(' is not closed by ')'"]),
+    ("prelu", ["layer 'prelu' is known, but not in cnnlab (leaky-relu has a fixed slope)"]),
+    ("LSTM 3", ["layer 'LSTM' is known, but not in cnnlab"]),
+    ("conv 3x3 {width}", ["position 10: {width}: parameter 'width' has no value"]),
     ("residual(relu", ["position 9: this '(' is not closed by ')'"]),
-    ("residual | relu", ["position 10: expected '(' and the layers of the body after 'residual'"]),
+    ("residual | relu", ["position 10: expected '(' and layers after 'residual'"]),
     ("residual()", ["position 10: received ')', expected the name of a layer"]),
     (
         "residual(relu; shortcut A) pad 1",
@@ -257,13 +276,79 @@ def test_six_hundred_residuals_and_open_parentheses_are_refused():
 
 
 def test_the_deepest_nesting_is_traced_without_doubling_the_work_at_every_level(monkeypatch):
-    calls, body_shape = [], Residual._body_shape
+    calls, output_shape = [], Residual.output_shape
 
     def counted(layer, shape):
         calls.append(layer)
-        return body_shape(layer, shape)
+        return output_shape(layer, shape)
 
-    monkeypatch.setattr(Residual, "_body_shape", counted)
+    monkeypatch.setattr(Residual, "output_shape", counted)
     text = "residual(" * 12 + "conv 1x1 3" + "; shortcut B)" * 12
     assert len(parse(text).trace((3, 8, 8)).rows) == 1 + 3 * 12
-    assert len(calls) <= 2 * sum(range(13))  # for the shape and for the shortcut of every residual, each once
+    assert len(calls) <= 3 * sum(range(13))  # for the shape, the shortcut and the next layer, each once per level
+
+
+def test_repetition_is_written_out():
+    assert parse("2 * relu | 2*(bn | 2 * swish)") == parse("relu | relu | bn | swish | swish | bn | swish | swish")
+    assert str(parse("2 * residual(relu)")) == "residual(relu) | residual(relu)"
+
+
+def test_names_that_people_type():
+    typed = "Conv2d 3x3 8 | BatchNorm2d | ReLU | MaxPool 2 | AvgPool 2 | GAP | fc 10"
+    assert str(parse(typed)) == "conv 3x3 8 | bn | relu | pool 2 | avg-pool 2 | gap | linear 10"
+    assert set(SYNONYMS.values()) <= set(LAYERS), "each means a layer"
+    assert not (set(SYNONYMS) | set(ABSENT)) & set(LAYERS)
+    assert not set(SYNONYMS) & set(ABSENT)
+    for name in (*SYNONYMS, *ABSENT):
+        assert name == name.lower(), "names are looked up in lower case"
+
+
+def test_parameters():
+    values = {"width": 2, "p": 0.5, "act": "swish", "classes": 7}
+    text = "conv 3x3 {8 * width} | {act} | conv 3x3 {(width + 1) * 4 // 3} | dropout {p} | conv {width}x1 {16 / width}"
+    written = "conv 3x3 16 | swish | conv 3x3 4 | dropout 0.5 | conv 2x1 8 | linear 7"
+    assert str(parse(text + " | fc {classes}", values)) == written
+
+
+@pytest.mark.parametrize(
+    ("formula", "problem"),
+    [
+        ("{wdth}", "parameter 'wdth' has no value; did you mean 'width'?"),
+        ("{8 * }", "expected a name or a formula"),
+        ("{}", "expected a name or a formula"),
+        ("{width / 0}", "it divides by 0"),
+        ("{2 ** width}", "expected numbers, names, + - * / // and parentheses"),
+        ("{open(width)}", "expected numbers, names, + - * / // and parentheses"),
+        ("{word * 2.5}", "a word cannot be part of a formula"),
+        ("{word * 2}", "a word cannot be part of a formula"),
+        ("{width", "this '{' has no partner"),
+        ("width}", "this '}' has no partner"),
+        ("{width * 0.3}", "channels: received '0.6', expected a whole number of at least 1"),
+    ],
+)
+def test_bad_formulas(formula, problem):
+    with pytest.raises(ArchitectureError) as caught:
+        parse(f"conv {{width}}x3 {formula}", {"width": 2, "word": "relu"} if "word" in formula else {"width": 2})
+    assert problem in str(caught.value)
+
+
+def test_a_parameter_that_the_layers_do_not_contain():
+    with pytest.raises(ArchitectureError, match=r"received a value for depth, expected \{depth\} in the layers"):
+        parse("conv 3x3 {width}", {"width": 8, "depth": 3})
+
+
+def test_the_shortcut_as_layers_in_all_forms():
+    text = "residual(conv 3x3 8 pad 1; shortcut(conv 1x1 8 | bn) activation leaky-relu slope 0.2)"
+    entry = {
+        "residual": {
+            "body": [{"conv": {"kernel": 3, "channels": 8, "pad": 1}}],
+            "shortcut": [{"conv": {"kernel": 1, "channels": 8}}, {"bn": {}}],
+            "activation": "leaky-relu",
+            "slope": 0.2,
+        }
+    }
+    assert parse(text).to_list() == [entry]
+    assert Architecture.from_list([entry]) == parse(text)
+    assert Architecture.from_list([{"concat": {"branches": ["relu | bn", [{"fc": {"features": 3}}]]}}]) == parse(
+        "concat(relu | bn; linear 3)"
+    )

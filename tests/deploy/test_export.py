@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from cnnlab.arch import parse
+from cnnlab.arch.layers import LAYERS
 from cnnlab.core.errors import CnnlabError
 from cnnlab.deploy import export as exporting
 from cnnlab.deploy.export import ExportError, export
@@ -24,7 +26,19 @@ EVERY_LAYER = (
     "residual(conv 3x3 12 stride 2 pad 1 nobias | bn; shortcut A) | "
     "residual(conv 3x3 16 stride 2 pad 1 nobias | bn; shortcut B) | gelu | dropout 0.5 | gap | linear 3"
 )
+BRANCHES = (
+    "conv 3x3 6 stride 2 | hardswish | concat(split 1 2 | mish; split 2 2 | relu6 | gn 3) | shuffle 2 | ln | "
+    "residual(conv 3x3 6 pad 1 | tanh | droppath 0.5; shortcut(conv 1x1 6 | bn eps 0.01) "
+    "activation leaky-relu slope 0.2) | se 4 gate hardsigmoid | "
+    "sum(identity; conv 3x3 6 pad 1 | elu; sigmoid) | pool 3 stride 2 ceil | "
+    "avg-pool 3 stride 2 pad 1 ceil | flatten | linear 3 | scale 0.5"
+)
 GRAY = "flatten | linear 12 | bn | relu | linear 3"
+
+
+def test_every_layer_is_exported():
+    words = set(re.findall(r"[a-z][a-z0-9-]*", EVERY_LAYER + BRANCHES + GRAY))
+    assert set(LAYERS) <= words
 
 
 def made(text, shape):
@@ -40,7 +54,7 @@ def made(text, shape):
     return predictor_of_module(model, architecture, ("cat", "dog", "é|u"), statistics, shape)
 
 
-@pytest.mark.parametrize(("text", "shape"), [(EVERY_LAYER, (3, 24, 20)), (GRAY, (1, 7, 5))])
+@pytest.mark.parametrize(("text", "shape"), [(EVERY_LAYER, (3, 24, 20)), (BRANCHES, (3, 24, 20)), (GRAY, (1, 7, 5))])
 def test_a_program_with_the_file_alone_gets_the_same_answers(tmp_path, text, shape):
     predictor = made(text, shape)
     parity = export(predictor, tmp_path / "new" / "net.onnx", {})

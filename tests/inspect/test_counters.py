@@ -46,6 +46,13 @@ def test_thop_counts_batch_norm_and_average_pooling_in_operations():
     assert "14,400 operations more in 1 bn layer: 2 operations for each element" in table.table()
 
 
+def test_thop_leaves_out_parameters_of_layers_that_it_does_not_know():
+    table = count(parse("conv 3x3 6 | gn 2 | ln | gap | linear 10"), IMAGE)
+    missing = {row.layer: row.parameters - row.thop_parameters for row in table.rows}
+    assert missing == {"conv 3x3 6": 0, "gn 2": 12, "ln": 12, "gap": 0, "linear 10": 0}
+    assert "has no rule for gn and ln, and leaves out 24 parameters of 2 normalisations" in table.table()
+
+
 def test_parts_of_one_layer_are_counted_together():
     table = count(parse("sepconv 3x3 8 | residual(conv 3x3 8 pad 1; activation gelu)"), IMAGE)
     sepconv, conv, add = table.rows

@@ -164,3 +164,32 @@ def test_values_nested_beyond_all_reading_are_refused(tmp_path: Path, depth: int
     path.write_text(f"extends = 'demo'\n[arch]\nlayers = {layers}\n")
     with pytest.raises(RecipeError, match=r"arch\.layers|deep\.toml: not valid TOML: nested too deeply"):
         Recipe.load(path)
+
+
+def test_layers_with_parameters(tmp_path: Path) -> None:
+    layers = "arch.layers=flatten | {depth} * (linear {2 * width} | relu)\n | linear {classes}"
+    recipe = Recipe.load("simplenn-bn", [layers, "arch.options.width=8", "arch.options.depth=2.0"])
+    assert recipe.arch.layers == "flatten | {depth} * (linear {2 * width} | relu) | linear {classes}"
+    assert str(recipe.arch.build((1, 4, 4), 3)) == "flatten | linear 16 | relu | linear 16 | relu | linear 3"
+    (tmp_path / "wide.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    assert Recipe.load(tmp_path / "wide.toml") == recipe
+    wider = Recipe.load(tmp_path / "wide.toml", ["arch.options.width=9"])
+    assert "linear 18" in str(wider.arch.build((1, 4, 4), 3))
+    assert wider.hash != recipe.hash
+    other = Recipe.load(tmp_path / "wide.toml", ["arch.name=resnet20"])
+    assert other.arch.options["shortcut"] == "A"
+    assert Recipe.load("simplenn", ["arch.layers=flatten | linear {classes}"]).arch.options == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ([], "parameter 'width' has no value"),
+        (["arch.options.width=8", "arch.options.depth=2"], "received a value for depth, expected {depth} in the layers"),
+        (["arch.options.width=0"], "features: received '0', expected a whole number of at least 1"),
+    ],
+)
+def test_parameters_that_do_not_fit(options: list[str], problem: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.load("simplenn", ["arch.layers=flatten | linear {width} | linear {classes}", *options])
+    assert problem in str(caught.value)

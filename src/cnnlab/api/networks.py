@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnlab.arch import NAMED, Architecture, Trace, resolve
-from cnnlab.arch.layers import LAYERS, SYNONYMS
+from cnnlab.arch.layers import LAYERS, own_name
 from cnnlab.arch.shapes import Shape, read_shape
 from cnnlab.core.errors import ArchitectureError, CnnlabError
 from cnnlab.runs import layout, runs_root
@@ -47,7 +47,7 @@ def find_network(
     Names of architectures and layers come first: a run with such an id needs its path. `input_size` and `classes`
     are for architectures. Raises ArchitectureError, RunError and WeightsError.
     """
-    is_named = text in NAMED or text in LAYERS or text in SYNONYMS
+    is_named = text in NAMED or own_name(text) in LAYERS
     if not _is_place(text, is_named, runs):
         input_shape = read_shape(input_size or "3x32x32")
         try:

@@ -1,14 +1,16 @@
 """The architecture: a value made of layers, equal for its text, list and Python form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnlab.arch.expressions import Value, fill_parameters, has_parameters, parameters_of
 from cnnlab.arch.layers import Layer, check_layers
 from cnnlab.arch.listing import layers_of_list, list_layers
 from cnnlab.arch.shapes import Shape
 from cnnlab.arch.text import read_layers, write_layers
 from cnnlab.arch.trace import Trace, trace_layers
+from cnnlab.core.errors import ArchitectureError
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Architecture:
         return trace_layers(self.layers, input_shape)
 
 
-def parse(text: str) -> Architecture:
-    """Read the text form, see `arch/text.py`. Raises ArchitectureError with all problems and their positions."""
-    return Architecture(read_layers(text))
+def parse(text: str, parameters: Mapping[str, Value] | None = None) -> Architecture:
+    """Read the text form, see `arch/text.py`. Raises ArchitectureError with all problems and their positions.
+
+    With `parameters`, the text contains each of them in braces: `conv 3x3 {2 * width}`.
+    """
+    if parameters is None and not has_parameters(text):
+        return Architecture(read_layers(text))
+    parameters = parameters or {}
+    if unused := set(parameters) - parameters_of(text) - {"classes"}:
+        names = ", ".join(sorted(unused))
+        raise ArchitectureError(f"received a value for {names}, expected {{{sorted(unused)[0]}}} in the layers")
+    return Architecture(read_layers(fill_parameters(text, parameters)))

@@ -91,10 +91,16 @@ def _size(value: Any, least: int) -> Size:
     return height if height == width else (height, width)
 
 
-def _number(value: Any, least: float, below: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < below:
+def _number(value: Any, least: float, below: float, without: float | None = None) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < below or value == without:
         raise ValueError
     return float(value)
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not value or not all(letter.isalnum() or letter == "-" for letter in value):
+        raise ValueError
+    return value
 
 
 def _truth(value: Any) -> bool:
@@ -128,4 +134,10 @@ PAD = Kind(
 )
 PROBABILITY = Kind("a number from 0 to below 1", lambda value: _number(value, 0, 1), float, repr)
 SLOPE = Kind("a number of at least 0", lambda value: _number(value, 0, math.inf), float, repr)
+OPTIONAL_SLOPE = Kind(SLOPE.expected, lambda value: None if value is None else SLOPE.check(value), float, repr)
+FACTOR = Kind("a number other than 0", lambda value: _number(value, -math.inf, math.inf, without=0), float, repr)
+POSITIVE = Kind("a number above 0", lambda value: _number(value, 0, math.inf, without=0), float, repr)
+EPSILON = POSITIVE
+MOMENTUM = Kind("a number above 0, up to 1", lambda value: _number(value, 0, 1 + 1e-12, without=0), float, repr)
+WORD = Kind("a word", _word, read=str)
 FLAG = Kind("true or false", _truth, read=_read_truth)

@@ -1,32 +1,40 @@
 """The list form of layers in TOML and JSON: `[{conv = {kernel = 5, channels = 8}}, "relu"]`.
 
-Every entry is a table with one key, the layer's name, or a string in the text form.
+Every entry is a table with one key, the layer's name, or a string in the text form. The layers of a residual are its
+`body`, and possibly its `shortcut`; those of concat and sum are `branches`, a list of lists.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnlab.arch.kinds import kinds_of, required_of
-from cnnlab.arch.layers import LAYERS, MAX_NESTING, NAME_OF, SYNONYMS, TOO_DEEP, Layer, Residual
-from cnnlab.arch.text import changed_options, read_layers
+from cnnlab.arch.layers import LAYERS, MAX_NESTING, TOO_DEEP, Container, Layer, Layers, own_name, unknown_layer
+from cnnlab.arch.text import changed_options, is_layers, read_layers
 from cnnlab.core.errors import ArchitectureError
 from cnnlab.core.suggest import did_you_mean
 
 
 def list_layers(layers: Sequence[Layer]) -> list[dict[str, dict[str, Any]]]:
     """The canonical list: one table per layer, without defaults, sizes as a number or [height, width]."""
-    return [{NAME_OF[type(layer)]: _fields(layer)} for layer in layers]
+    return [{layer.name: _fields(layer)} for layer in layers]
 
 
 def _fields(layer: Layer) -> dict[str, Any]:
-    required = {name: getattr(layer, name) for name in required_of(type(layer))}
-    body = {"body": list_layers(layer.body)} if isinstance(layer, Residual) else {}
-    values = body | required | changed_options(layer)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    values = {name: getattr(layer, name) for name in required_of(type(layer))} | changed_options(layer)
+    if isinstance(layer, Container):
+        values = {layer.group_field: getattr(layer, layer.group_field)} | values
+    return {name: _plain(value) for name, value in values.items()}
 
 
-def layers_of_list(entries: object, place: str = "layer ", depth: int = 0) -> tuple[Layer, ...]:
-    """Read a list, inside of `depth` residuals. Raises ArchitectureError with all problems and their places."""
+def _plain(value: Any) -> Any:
+    """A field of JSON types."""
+    if is_layers(value):
+        return list_layers(value)
+    return list(map(_plain, value)) if isinstance(value, tuple) else value
+
+
+def layers_of_list(entries: object, place: str = "layer ", depth: int = 0) -> Layers:
+    """Read a list, inside of `depth` containers. Raises ArchitectureError with all problems and their places."""
     if depth > MAX_NESTING:
         raise ArchitectureError(TOO_DEEP)
     if isinstance(entries, str):
@@ -45,7 +53,7 @@ def layers_of_list(entries: object, place: str = "layer ", depth: int = 0) -> tu
     return tuple(layers)
 
 
-def _layers_of_entry(entry: object, place: str, depth: int) -> tuple[Layer, ...]:
+def _layers_of_entry(entry: object, place: str, depth: int) -> Layers:
     if isinstance(entry, str):
         return _with_place(place, lambda: read_layers(entry))
     tables = list(entry.items()) if isinstance(entry, Mapping) else []
@@ -54,11 +62,12 @@ def _layers_of_entry(entry: object, place: str, depth: int) -> tuple[Layer, ...]
             f"{place}: received {entry!r}, expected a text or a table such as {{linear = {{features = 10}}}}"
         )
     written, values = tables[0]
-    name = SYNONYMS.get(written, written)
+    name = own_name(written)
     if name not in LAYERS:
-        raise ArchitectureError(f"{place}: unknown layer {written!r}{did_you_mean(written, LAYERS)}")
+        raise ArchitectureError(f"{place}: {unknown_layer(written, LAYERS)}")
     declaration = LAYERS[name]
-    required = (*(("body",) if declaration is Residual else ()), *required_of(declaration))
+    group_field = (declaration.group_field,) if issubclass(declaration, Container) else ()
+    required = (*group_field, *required_of(declaration))
     valid = [*required, *(field for field in kinds_of(declaration) if field not in required)]
     problems = [f"{place} ({name}): {field!r} is missing" for field in required if field not in values]
     for field in values:
@@ -67,12 +76,25 @@ def _layers_of_entry(entry: object, place: str, depth: int) -> tuple[Layer, ...]
             problems.append(f"{place} ({name}): unknown option {field!r}{hint}")
     if problems:
         raise ArchitectureError(*problems)
-    if declaration is Residual:
-        values = {**values, "body": layers_of_list(values["body"], f"{place}.body.", depth + 1)}
+    if issubclass(declaration, Container):
+        values = _read_groups(declaration, values, place, depth)
     return _with_place(place, lambda: (declaration(**values),))
 
 
-def _with_place(place: str, make: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:
+def _read_groups(declaration: type[Container], values: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
+    """The fields of a container, with layers in place of lists."""
+    field = declaration.group_field
+    written = values[field]
+    if declaration.many and not isinstance(written, str) and isinstance(written, Sequence):
+        groups = (layers_of_list(each, f"{place}.{index}.", depth + 1) for index, each in enumerate(written))
+        return {**values, field: tuple(groups)}
+    read = {field: layers_of_list(written, f"{place}.{field}.", depth + 1)} if not declaration.many else {}
+    lists = {name: value for name, value in values.items() if name != field and isinstance(value, list | tuple)}
+    read |= {name: layers_of_list(value, f"{place}.{name}.", depth + 1) for name, value in lists.items()}
+    return {**values, **read}
+
+
+def _with_place(place: str, make: Callable[[], Layers]) -> Layers:
     """What `make` returns; the place is added to its problems."""
     try:
         return make()

@@ -49,13 +49,15 @@ def weight_and_bias(shape: tuple[int, ...], bias: bool, prefix: str = "") -> tup
     return (weight, Parameter(f"{prefix}bias", shape[:1], "bias", fan_in)) if bias else (weight,)
 
 
-def normalisation(num_channels: int) -> tuple[Parameter, ...]:
-    """Arrays of a batch normalisation."""
-    channels = (num_channels,)
+def scale_and_shift(num_channels: int) -> tuple[Parameter, ...]:
+    """Trained arrays of a normalisation."""
+    return (Parameter("weight", (num_channels,), "scale"), Parameter("bias", (num_channels,), "shift"))
+
+
+def statistics(num_channels: int) -> tuple[Parameter, ...]:
+    """Running statistics of a batch normalisation."""
     return (
-        Parameter("weight", channels, "scale"),
-        Parameter("bias", channels, "shift"),
-        Parameter("running_mean", channels, "mean"),
-        Parameter("running_var", channels, "variance"),
+        Parameter("running_mean", (num_channels,), "mean"),
+        Parameter("running_var", (num_channels,), "variance"),
         Parameter("num_batches_tracked", (), "count"),
     )

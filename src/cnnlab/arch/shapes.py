@@ -33,18 +33,20 @@ def require_map(shape: Shape) -> tuple[int, int, int]:
 
 
 class Window(NamedTuple):
-    """(height, width) of kernel, stride and padding on each side."""
+    """(height, width) of kernel, stride and padding on each side; `ceil` counts a last window that is cut too."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     pad: tuple[int, int]
+    ceil: bool = False
 
     def slide(self, shape: Shape) -> tuple[int, int]:
-        """Output (height, width): floor((n + 2 pad - kernel) / stride) + 1. Raises ArchitectureError."""
-        height, width = (
-            (n + 2 * pad - kernel) // stride + 1
-            for n, kernel, stride, pad in zip(require_map(shape)[1:], *self, strict=True)
-        )
+        """Output (height, width): floor((n + 2 pad - kernel) / stride) + 1. Raises ArchitectureError.
+
+        With `ceil` rounded up, but no window begins beyond the map and its first padding, as in torch.
+        """
+        sides = zip(require_map(shape)[1:], self.kernel, self.stride, self.pad, strict=True)
+        height, width = (self._slide(*side) for side in sides)
         if min(height, width) < 1:
             kernel, pad = (f"{h}x{w}" for h, w in (self.kernel, self.pad))
             raise ArchitectureError(
@@ -52,3 +54,10 @@ class Window(NamedTuple):
                 "use a smaller window, more padding or fewer layers that shrink the map before it"
             )
         return height, width
+
+    def _slide(self, n: int, kernel: int, stride: int, pad: int) -> int:
+        rest = n + 2 * pad - kernel
+        if not self.ceil or rest < 0:
+            return rest // stride + 1
+        count = -(-rest // stride) + 1
+        return count - 1 if (count - 1) * stride >= n + pad else count

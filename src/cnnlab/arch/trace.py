@@ -6,11 +6,13 @@ Padding counts, so a field can be larger than the input. Source: Araujo, Norris 
 receptive fields of convolutional neural networks", Distill 2019.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from typing import Any
 
-from cnnlab.arch.layers import GlobalAvgPool, Layer, Linear, Residual
+from cnnlab.arch.layers import Container, GlobalAvgPool, Layer, Linear, SqueezeExcite
+from cnnlab.arch.layers.base import numbered
 from cnnlab.arch.parameters import Parameter
 from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.arch.text import write_layer
@@ -20,7 +22,7 @@ from cnnlab.core.tables import table_lines
 
 @dataclass(frozen=True)
 class Row:
-    """One layer. The parts of a residual have rows before its own row, which has no cost."""
+    """One layer. The parts of a container have rows before its own row, which has no cost."""
 
     path: str
     layer: Layer
@@ -48,11 +50,8 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The layer in a table: its canonical text, for a residual without the body."""
-        if not isinstance(self.layer, Residual):
-            return write_layer(self.layer)
-        shortcut, activation = self.layer.shortcut, self.layer.activation
-        return f"add shortcut {shortcut}" + (f", {activation}" if activation != "none" else "")
+        """The layer in a table: its canonical text, for a container without its parts."""
+        return self.layer.label if isinstance(self.layer, Container) else write_layer(self.layer)
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -122,7 +121,7 @@ def trace_layers(layers: Sequence[Layer], input_shape: Shape) -> Trace:
             f"input: received {tuple(input_shape)!r}, expected (channels, height, width) or (features,), all at least 1"
         )
     shape = tuple(input_shape)
-    rows, _ = _walk(layers, shape, _View((1, 1), (1, 1), (1, 1)).on(shape), "")
+    rows, _ = _walk(numbered(tuple(layers)), shape, _View((1, 1), (1, 1), (1, 1)).on(shape), "")
     return Trace(shape, tuple(rows))
 
 
@@ -142,46 +141,51 @@ class _View:
         """The view of an output of `layer`."""
         if isinstance(layer, GlobalAvgPool | Linear):
             return _View(self._widen(self.extent), self.jump, (1, 1))
+        if isinstance(layer, SqueezeExcite):  # each channel's factor depends on the whole map
+            return replace(self, field=self._widen(self.extent))
         if layer.window is None:
             return self
         jump = (self.jump[0] * layer.window.stride[0], self.jump[1] * layer.window.stride[1])
         return _View(self._widen(layer.window.kernel), jump, self.extent)
+
+    def wider(self, other: "_View") -> "_View":
+        """The view of a value that depends on both: the larger side of both fields."""
+        field = (max(self.field[0], other.field[0]), max(self.field[1], other.field[1]))
+        return replace(self, field=field)
 
     def _widen(self, kernel: tuple[int, int]) -> tuple[int, int]:
         height, width = (f + (k - 1) * j for f, k, j in zip(self.field, kernel, self.jump, strict=True))
         return height, width
 
 
-def _walk(layers: Sequence[Layer], shape: Shape, view: _View, prefix: str) -> tuple[list[Row], _View]:
-    """The rows of `layers` in order, and the view after the last."""
+def _walk(layers: Mapping[str, Layer], shape: Shape, view: _View, prefix: str) -> tuple[list[Row], _View]:
+    """The rows of named layers in a row, and the view after the last."""
     rows: list[Row] = []
-    for index, layer in enumerate(layers):
-        more, view = _rows_of(layer, shape, view, f"{prefix}{index}")
+    for name, layer in layers.items():
+        more, view = _rows_of(layer, shape, view, f"{prefix}{name}")
         rows += more
         shape = rows[-1].output_shape
     return rows, view
 
 
 def _rows_of(layer: Layer, shape: Shape, view: _View, path: str) -> tuple[list[Row], _View]:
-    """The rows of one layer (of a residual: body, shortcut, itself), and the view after it."""
+    """The rows of one layer (of a container: its parts, then itself), and the view after it."""
     parts: list[Row] = []
     after = view.after(layer)
-    if isinstance(layer, Residual):
-        parts, after = _walk(layer.body, shape, view, f"{path}.body.")
+    walks: list[tuple[list[Row], _View]] = []
+    if isinstance(layer, Container):
+        # Before the output shape is computed from them, so that an error names the innermost layer.
+        walks = [_walk(numbered(part), shape, view, f"{path}.{name}.") for name, part in layer.written.items()]
     try:
         output_shape = layer.output_shape(shape)
         arrays = tuple(replace(each, name=f"{path}.{each.name}") for each in layer.arrays(shape))
     except ArchitectureError as error:
         place = f"layer {path} ({write_layer(layer)}) receives {show_shape(shape)}"
         raise ArchitectureError(*(f"{place}: {problem}" for problem in error.problems)) from None
-    if isinstance(layer, Residual):
-        parts += _shortcut_rows(layer, shape, view, path)
+    if isinstance(layer, Container):
+        added = {name: part for name, part in layer.parts(shape).items() if name not in layer.written}
+        walks += [_walk(part, shape, view, f"{path}.{name}.") for name, part in added.items()]
+        parts = [row for rows, _ in walks for row in rows]
+        after = reduce(_View.wider, [end for _, end in walks])
     row = Row(path, layer, shape, output_shape, arrays, layer.macs(shape), after.field, after.jump)
     return [*parts, row], after.on(output_shape)
-
-
-def _shortcut_rows(layer: Residual, shape: Shape, view: _View, path: str) -> Iterator[Row]:
-    for name, part in layer.projection(shape).items():
-        (row,), view = _rows_of(part, shape, view, f"{path}.shortcut.{name}")
-        shape = row.output_shape
-        yield row

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnlab.arch import Architecture
-from cnnlab.arch.layers import BatchNorm, Conv, Layer, Linear, Residual, SepConv
+from cnnlab.arch.layers import Container, Conv, Layer, Linear, Normalisation, Residual, SepConv
 from cnnlab.arch.parameters import Parameter
 from cnnlab.arch.shapes import Shape
 from cnnlab.core.seeding import derive_generator
@@ -67,18 +67,27 @@ def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, 
 def plain_layers(layers: Iterable[Layer]) -> int:
     """The longest row of convolutions and linear layers without a normalisation between them, on the shortest path.
 
-    That path takes the shortcut of each residual, which does not change the signal, or normalises it.
+    That path takes the shortcut of each residual, and of other branches the one with the shortest row.
     """
-    longest = row = 0
+    return _rows(layers, 0)[0]
+
+
+def _rows(layers: Iterable[Layer], row: int) -> tuple[int, int]:
+    """The longest row of plain layers, and the last one, after `row` plain layers."""
+    longest = row
     for layer in layers:
-        if isinstance(layer, BatchNorm) or (isinstance(layer, Residual) and layer.shortcut == "B"):
+        if isinstance(layer, Normalisation) or (isinstance(layer, Residual) and layer.shortcut == "B"):
             row = 0
         elif isinstance(layer, Conv | Linear):
             row += 1
         elif isinstance(layer, SepConv):
             row += 2
+        elif isinstance(layer, Container):
+            branches = [layer.own_shortcut] if isinstance(layer, Residual) else layer.groups
+            inner, row = min(_rows(branch, row) for branch in branches)
+            longest = max(longest, inner)
         longest = max(longest, row)
-    return longest
+    return longest, row
 
 
 def _draw(array: Parameter, method: str, seed: int) -> NDArray[np.generic]:

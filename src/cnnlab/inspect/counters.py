@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnnlab.arch import Architecture, Row
-from cnnlab.arch.layers import NAME_OF, AvgPool, BatchNorm, Layer
+from cnnlab.arch.layers import AvgPool, BatchNorm, GroupNorm, Layer, LayerNorm
 from cnnlab.arch.shapes import Shape, show_shape
 from cnnlab.core import numbers
 from cnnlab.core.errors import ArchitectureError
@@ -42,6 +42,9 @@ _THOP_EXTRA: dict[type[Layer], _Rule] = {
     AvgPool: _Rule(1, "1 operation for each element of the output, whatever the window"),
 }
 """Layers for which THOP counts other operations. For all other layers it counts only MACs."""
+
+_THOP_WITHOUT_RULE = (GroupNorm, LayerNorm)
+"""Layers that THOP does not know, so that it leaves out their parameters."""
 
 _COUNTS = ("parameters", "macs", "thop_parameters", "thop_macs", "torch_macs")
 
@@ -188,8 +191,11 @@ def _explain(row: Row, thop_parameters: int, thop_macs: int, torch_macs: int) ->
         notes.append(f"THOP {_THOP_EXTRA[type(row.layer)].operations} x {prod(row.output_shape):,}")
     if torch_macs != row.macs:
         notes.append(f"unexplained: torch {torch_macs - row.macs:+,} MACs")
-    if thop_parameters != row.parameters:
+    left_out = row.parameters if isinstance(row.layer, _THOP_WITHOUT_RULE) else 0
+    if thop_parameters != row.parameters - left_out:
         notes.append(f"unexplained: THOP {thop_parameters - row.parameters:+,} parameters")
+    elif left_out:
+        notes.append(f"THOP -{left_out:,} parameters")
     return "; ".join(notes)
 
 
@@ -205,8 +211,12 @@ def _conclusions(traced: Iterable[Row], rows: Iterable[CounterRow]) -> Iterator[
         explained = (row for row, counted in pairs if counted not in unexplained)
         extras = [_extra(row) for row in explained if type(row.layer) is kind]
         if extras:
-            layers = numbers.count(len(extras), f"{NAME_OF[kind]} layer")
+            layers = numbers.count(len(extras), f"{kind.name} layer")
             yield f"{thop} counts {sum(extras):,} operations more in {layers}: {rule.reason}."
+    without_rule = [row.parameters for row, _ in pairs if isinstance(row.layer, _THOP_WITHOUT_RULE)]
+    if without_rule:
+        layers = numbers.count(len(without_rule), "normalisation")
+        yield f"{thop} has no rule for gn and ln, and leaves out {sum(without_rule):,} parameters of {layers}."
     if unexplained:
         yield f"Unexplained: the counters differ in layers {', '.join(row.path for row in unexplained)}."
     else:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnlab.arch.layers import NAME_OF, SYNONYMS, Conv, SepConv
+from cnnlab.arch.layers import Conv, SepConv, own_name
 from cnnlab.arch.shapes import show_shape
 from cnnlab.arch.trace import Row, Trace
 from cnnlab.core.errors import ArchitectureError, ImageError
@@ -109,8 +109,8 @@ def _of_kind(trace: Trace, name: str) -> list[Row]:
     match = _KIND_AND_NUMBER.fullmatch(name)
     if match is None:
         return []
-    kind, number = SYNONYMS.get(match[1], match[1]), int(match[2])
-    return [row for row in trace.rows if NAME_OF[type(row.layer)] == kind][number - 1 : number]
+    kind, number = own_name(match[1]), int(match[2])
+    return [row for row in trace.rows if row.layer.name == kind][number - 1 : number]
 
 
 def _maps_of(predictor: Predictor, image_HWI: NDArray[np.uint8], name: str, row: Row) -> FeatureMaps:

@@ -1,6 +1,5 @@
 """The tables of a recipe. Field names are the TOML keys and the `--set` paths."""
 
-from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -101,11 +100,14 @@ class Augment(Section):
 
 
 def _canonical_layers(value: Any) -> Any:
-    """The canonical text of an architecture in text or list form."""
+    """The canonical text of an architecture in text or list form; with parameters, the text on one line."""
     from cnnlab.arch import Architecture, parse
+    from cnnlab.arch.expressions import has_parameters
 
     if isinstance(value, list | tuple):
         return str(Architecture.from_list(list(value)))
+    if isinstance(value, str) and has_parameters(value):
+        return " ".join(value.split())
     return str(parse(value)) if isinstance(value, str) else value
 
 
@@ -115,18 +117,17 @@ def _option_value(value: Any) -> Any:
     return value
 
 
-def _with_defaults(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of a named architecture, so that a default may be written or left out."""
-    from cnnlab.arch import NAMED
-
-    parameters = signature(NAMED[name]).parameters.values()
-    defaults = {one.name: one.default for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
-    # 0 and 0.0 are the same probability.
-    return defaults | {key: type(defaults[key])(value) for key, value in options.items()}
+def _parameters(options: dict[str, Any]) -> dict[str, Any]:
+    """The values of parameters in layers: 2 and 2.0 are the same."""
+    return {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in options.items()
+    }
 
 
 class Arch(Section):
     """Either a named architecture with options, or layers (text or list; stored as canonical text).
+
+    Layers with parameters such as `{width}` stay as they are written, and `options` are their values.
 
     `init`: distribution of the initial weights, see `engines/initial.py`.
     """
@@ -147,21 +148,31 @@ class Arch(Section):
         if (name is None) == (layers is None):
             received = "neither" if name is None else "both"
             raise ArchitectureError(f"received {received} of name and layers, expected one of them")
-        if name is None:
-            if options:
-                raise ArchitectureError("options belong to a named architecture; write them into the layers instead")
-            return options
-        from cnnlab.arch import named
+        from cnnlab.arch import NAMED, named, parse
+        from cnnlab.arch.expressions import has_parameters
 
-        named(name, input_shape=_REFERENCE_SHAPE, num_classes=_REFERENCE_CLASSES, **options)
-        return _with_defaults(name, options)
+        if name is not None:
+            named(name, input_shape=_REFERENCE_SHAPE, num_classes=_REFERENCE_CLASSES, **options)
+            return NAMED[name].complete(options)
+        assert layers is not None
+        if has_parameters(layers):
+            parse(layers, {**_parameters(options), "classes": _REFERENCE_CLASSES})
+            return _parameters(options)
+        if options:
+            raise ArchitectureError(
+                "options belong to a named architecture, or to layers with parameters such as {width}; "
+                "write them into the layers instead"
+            )
+        return options
 
     def build(self, input_shape: tuple[int, int, int], num_classes: int) -> "Architecture":
         """The architecture for images of `input_shape` (C, H, W). Raises ArchitectureError."""
         from cnnlab.arch import named, parse
+        from cnnlab.arch.expressions import has_parameters
 
         if self.layers is not None:
-            return parse(self.layers)
+            parameters = {**self.options, "classes": num_classes} if has_parameters(self.layers) else None
+            return parse(self.layers, parameters)
         assert self.name is not None
         return named(self.name, input_shape=input_shape, num_classes=num_classes, **self.options)
 

@@ -8,7 +8,8 @@ from arch_strategies import fitting_architectures
 from cnnlab.arch import parse
 from cnnlab.arch.layers import LAYERS
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.engines.torch.network import MODULES, PadSubsample, build
+from cnnlab.engines.torch.modules import PadSubsample
+from cnnlab.engines.torch.network import MODULES, build
 
 
 def test_every_layer_has_a_module():

@@ -81,6 +81,14 @@ OTHER: Options = {
             "dropout": "conv 3x3 4 pad 1 nobias | bn | relu | dropout 0.25 | "
             "residual(conv 3x3 4 pad 1 | leaky-relu slope 0.2 | dropout 0.1 | conv 1x1 4) | pool 2 | flatten | "
             "linear 6 | gelu | dropout 0.5 | linear 3",
+            "branches": "conv 3x3 6 stride 2 pad 1 nobias | bn eps 0.001 momentum 0.3 | hardswish | "
+            "concat(split 1 2; split 2 2 | conv 3x3 3 pad 1 nobias | gn 3 | mish) | shuffle 2 | "
+            "se 2 activation tanh | sum(identity; pool 3 stride 1 pad 1 | conv 1x1 6; elu alpha 0.5 | dropout 0.2) | "
+            "gap | linear 3 | scale 0.5",
+            "shortcut of layers": "conv 3x3 4 stride 2 pad 1 | ln | relu6 | "
+            "residual(conv 3x3 6 stride 2 pad 1 nobias | bn | sigmoid | droppath 0.3; "
+            "shortcut(dropout 0.1 | avg-pool 2 ceil | conv 1x1 6) activation leaky-relu slope 0.3) | flatten | "
+            "linear 3",
             "shortcut B": "conv 3x3 4 stride 2 pad 1 nobias | bn | relu | "
             "residual(conv 3x3 6 stride 2 pad 1 groups 2 nobias | bn; shortcut B) | "
             "flatten | linear 6 nobias | bn | relu | linear 3",

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnnlab.arch.layers import Dropout, Layer, LeakyReLU, MaxPool, ReLU, Residual
+from cnnlab.arch.layers import Container, Dropout, DropPath, Layer, LeakyReLU, MaxPool, ReLU
 from cnnlab.arch.shapes import Shape
 from cnnlab.engines.dropout import MULTIPLIERS, RESOLUTION_BITS, SHIFT, SHIFT_MASK, threshold, words
-from cnnlab.engines.torch.network import ResidualBlock
+from cnnlab.engines.torch.modules import ContainerModule
 
 
 def fast(model: nn.Sequential, layers: Sequence[Layer], shape: Shape, prefix: str = "") -> nn.Sequential:
@@ -29,10 +29,17 @@ def fast(model: nn.Sequential, layers: Sequence[Layer], shape: Shape, prefix: st
         path = f"{prefix}{name}"
         if isinstance(layer, Dropout):
             module = CountedDropout(layer.p, path, shape)
-        elif isinstance(module, ResidualBlock):
-            assert isinstance(layer, Residual)
-            body = fast(module.body, layer.body, shape, f"{path}.body.")
-            module = ResidualBlock(body, module.shortcut, module.activation)
+        elif isinstance(layer, DropPath):
+            module = CountedDropout(layer.p, path, tuple(1 for _ in shape))
+        elif isinstance(module, ContainerModule):
+            assert isinstance(layer, Container)
+            children = {part: module.get_submodule(part) for part in layer.written}
+            parts = {
+                part: fast(child, layer.written[part], shape, f"{path}.{part}.")
+                for part, child in children.items()
+                if isinstance(child, nn.Sequential)
+            }
+            module = module.with_parts(parts)
         modules.append((name, module))
         shape = layer.output_shape(shape)
     for index, (first, second) in enumerate(pairwise(layers)):
@@ -45,7 +52,8 @@ def fast(model: nn.Sequential, layers: Sequence[Layer], shape: Shape, prefix: st
 class CountedDropout(nn.Module):
     """Dropout with the masks of `engines/dropout.py`, computed on the device for a whole batch.
 
-    `path` is the layer's path and `shape` the shape of its input. Before the first `draw` it works as `nn.Dropout`.
+    `path` is the layer's path and `shape` that of its units: of the input, or of ones where values share a unit. Before
+    the first `draw` it works as `nn.Dropout`.
     """
 
     def __init__(self, p: float, path: str, shape: Shape) -> None:

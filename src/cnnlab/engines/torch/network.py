@@ -7,7 +7,7 @@ Shapes: N images, C channels, H height, W width, K classes.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cnnlab.arch import Architecture
 from cnnlab.arch import layers as L
+from cnnlab.arch.layers.base import numbered
 from cnnlab.arch.shapes import Shape
 from cnnlab.core.errors import CnnlabError
 from cnnlab.engines.initial import initial_weights
 from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch import modules
 from cnnlab.engines.torch.devices import choose_device
 from cnnlab.engines.weights import Arrays
 
@@ -35,7 +36,7 @@ def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
     Raises ArchitectureError where the layers do not fit `input_shape`, (channels, height, width).
     """
     architecture.trace(input_shape)
-    return _sequence(architecture.layers, input_shape)
+    return _sequence(numbered(architecture.layers), input_shape)
 
 
 def initialised(architecture: Architecture, input_shape: Shape, seed: int, init: str = "auto") -> nn.Sequential:
@@ -114,83 +115,91 @@ def _whole_float32(device: torch.device) -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
 
 
-class GlobalAveragePool(nn.Module):
-    """x_NCHW to the mean of each channel, N C."""
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return x_NCHW.mean(dim=(2, 3))
-
-
-class PadSubsample(nn.Module):
-    """Shortcut A: every s-th row and column, and new channels of zeros, half of them before and half after."""
-
-    def __init__(self, stride: tuple[int, int], new_channels: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.before, self.after = new_channels // 2, new_channels - new_channels // 2
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        x_NCHW = x_NCHW[:, :, :: self.stride[0], :: self.stride[1]]
-        return F.pad(x_NCHW, (0, 0, 0, 0, self.before, self.after))
-
-
-class ResidualBlock(nn.Module):
-    """activation(body(x) + shortcut(x))."""
-
-    def __init__(self, body: nn.Sequential, shortcut: nn.Module, activation: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-        self.shortcut = shortcut
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.activation(self.body(x) + self.shortcut(x))
-        return out
+Lowering = Callable[[Any, Shape], nn.Module]
 
 
 def _conv(layer: L.Conv, shape: Shape) -> nn.Module:
-    return nn.Conv2d(shape[0], layer.channels, *layer.window, groups=layer.groups, bias=layer.bias)
+    kernel, stride, pad, _ = layer.window
+    return nn.Conv2d(shape[0], layer.channels, kernel, stride, pad, groups=layer.groups, bias=layer.bias)
 
 
 def _sepconv(layer: L.SepConv, shape: Shape) -> nn.Module:
-    depthwise = nn.Conv2d(shape[0], shape[0], *layer.window, groups=shape[0], bias=False)
+    kernel, stride, pad, _ = layer.window
+    depthwise = nn.Conv2d(shape[0], shape[0], kernel, stride, pad, groups=shape[0], bias=False)
     pointwise = nn.Conv2d(shape[0], layer.channels, 1, bias=layer.bias)
     return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=pointwise))
 
 
+def _batch_norm(layer: L.BatchNorm, shape: Shape) -> nn.Module:
+    kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    return kind(shape[0], eps=layer.eps, momentum=layer.momentum)
+
+
+def _max_pool(layer: L.MaxPool, shape: Shape) -> nn.Module:
+    kernel, stride, pad, ceil = layer.window
+    return nn.MaxPool2d(kernel, stride, pad, ceil_mode=ceil)
+
+
+def _avg_pool(layer: L.AvgPool, shape: Shape) -> nn.Module:
+    kernel, stride, pad, ceil = layer.window
+    return nn.AvgPool2d(kernel, stride, pad, ceil_mode=ceil)
+
+
+def _split(layer: L.Split, shape: Shape) -> nn.Module:
+    width = shape[0] // layer.parts
+    return modules.Split((layer.part - 1) * width, layer.part * width)
+
+
+def _squeeze_excite(layer: L.SqueezeExcite, shape: Shape) -> nn.Module:
+    activation = _module(L.ACTIVATIONS[layer.activation](), shape)
+    gate = nn.Hardsigmoid() if layer.gate == "hardsigmoid" else nn.Sigmoid()
+    return modules.SqueezeExcite(shape[0], layer.hidden, activation, gate)
+
+
 def _residual(layer: L.Residual, shape: Shape) -> nn.Module:
-    none = layer.activation == "none"
-    activation = nn.Identity() if none else _module(L.ACTIVATIONS[layer.activation](), shape)
-    return ResidualBlock(_sequence(layer.body, shape), _shortcut(layer, shape), activation)
-
-
-def _shortcut(layer: L.Residual, shape: Shape) -> nn.Module:
+    activation = nn.Identity() if layer.after is None else _module(layer.after, shape)
+    parts = _parts(layer, shape)
+    shortcut: nn.Module = parts["shortcut"] if len(parts["shortcut"]) else nn.Identity()
     if layer.shortcut == "A":
-        return PadSubsample(layer.stride, layer.output_shape(shape)[0] - shape[0])
-    modules = OrderedDict[str, nn.Module]()
-    for name, part in layer.projection(shape).items():
-        modules[name] = _module(part, shape)
-        shape = part.output_shape(shape)
-    return nn.Sequential(modules) if modules else nn.Identity()
+        shortcut = modules.PadSubsample(layer.reduction, layer.output_shape(shape)[0] - shape[0])
+    return modules.ResidualBlock(parts["body"], shortcut, activation)
 
 
-Lowering = Callable[[Any, Shape], nn.Module]
+def _parts(layer: L.Container, shape: Shape) -> dict[str, nn.Sequential]:
+    return {name: _sequence(part, shape) for name, part in layer.parts(shape).items()}
+
 
 MODULES: dict[type[L.Layer], Lowering] = {
     L.Conv: _conv,
     L.SepConv: _sepconv,
-    L.BatchNorm: lambda layer, shape: nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0]),
+    L.Linear: lambda layer, shape: nn.Linear(shape[0], layer.features, bias=layer.bias),
+    L.BatchNorm: _batch_norm,
+    L.GroupNorm: lambda layer, shape: nn.GroupNorm(layer.groups, shape[0], eps=layer.eps),
+    L.LayerNorm: lambda layer, shape: modules.LayerNorm(shape[0], layer.eps),
     L.ReLU: lambda layer, shape: nn.ReLU(),
     L.LeakyReLU: lambda layer, shape: nn.LeakyReLU(layer.slope),
+    L.ReLU6: lambda layer, shape: nn.ReLU6(),
+    L.ELU: lambda layer, shape: nn.ELU(layer.alpha),
     L.Swish: lambda layer, shape: nn.SiLU(),
+    L.HardSwish: lambda layer, shape: nn.Hardswish(),
     L.GELU: lambda layer, shape: nn.GELU(),
-    L.MaxPool: lambda layer, shape: nn.MaxPool2d(*layer.window),
-    L.AvgPool: lambda layer, shape: nn.AvgPool2d(*layer.window),
-    L.GlobalAvgPool: lambda layer, shape: GlobalAveragePool(),
+    L.Mish: lambda layer, shape: nn.Mish(),
+    L.Tanh: lambda layer, shape: nn.Tanh(),
+    L.Sigmoid: lambda layer, shape: nn.Sigmoid(),
+    L.MaxPool: _max_pool,
+    L.AvgPool: _avg_pool,
+    L.GlobalAvgPool: lambda layer, shape: modules.GlobalAveragePool(),
     L.Dropout: lambda layer, shape: nn.Dropout(layer.p),
+    L.DropPath: lambda layer, shape: modules.DropPath(layer.p),
     L.Flatten: lambda layer, shape: nn.Flatten(),
-    L.Linear: lambda layer, shape: nn.Linear(shape[0], layer.features, bias=layer.bias),
+    L.Identity: lambda layer, shape: nn.Identity(),
+    L.Scale: lambda layer, shape: modules.Scale(layer.factor),
+    L.Shuffle: lambda layer, shape: modules.Shuffle(layer.groups),
+    L.Split: _split,
+    L.SqueezeExcite: _squeeze_excite,
     L.Residual: _residual,
+    L.Concat: lambda layer, shape: modules.Concat(_parts(layer, shape)),
+    L.Sum: lambda layer, shape: modules.Sum(_parts(layer, shape)),
 }
 """Layer type -> its module for an input of that shape."""
 
@@ -199,9 +208,9 @@ def _module(layer: L.Layer, shape: Shape) -> nn.Module:
     return MODULES[type(layer)](layer, shape)
 
 
-def _sequence(layers: Sequence[L.Layer], shape: Shape) -> nn.Sequential:
-    modules = []
-    for index, layer in enumerate(layers):
-        modules.append((str(index), _module(layer, shape)))
+def _sequence(layers: Mapping[str, L.Layer], shape: Shape) -> nn.Sequential:
+    children = OrderedDict[str, nn.Module]()
+    for name, layer in layers.items():
+        children[name] = _module(layer, shape)
         shape = layer.output_shape(shape)
-    return nn.Sequential(OrderedDict(modules))
+    return nn.Sequential(children)
