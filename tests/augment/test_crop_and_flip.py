@@ -12,7 +12,7 @@ from cnnlab.augment import draw_epoch, preview_batch
 from cnnlab.augment.crop import crop_offsets, reflected
 from cnnlab.augment.flip import flip_choices
 from cnnlab.core.seeding import derive_generator
-from cnnlab.recipe.sections import Augment, Crop, Flip
+from cnnlab.recipe.augmentation import Augment, Crop, Flip
 
 SEED, EPOCH = 3, 5
 GOLDEN = np.load(Path(__file__).parent / "golden" / "crop_and_flip.npz")
@@ -28,7 +28,7 @@ def one_image_at_a_time(images: np.ndarray, augment: Augment) -> np.ndarray:
     assert augment.flip is not None
     padding = augment.crop.padding
     offsets = crop_offsets(derive_generator(SEED, "crop", EPOCH), len(images), padding)
-    mirrored = flip_choices(derive_generator(SEED, "flip", EPOCH), len(images), augment.flip.p)
+    mirrored = flip_choices(augment.flip, SEED, EPOCH, len(images))
     results = []
     for pixels, (dy, dx), mirror in zip(images, offsets, mirrored, strict=True):
         if augment.crop.mode == "zero":
@@ -79,8 +79,17 @@ def test_draws_are_uniform_over_offsets_and_fair_over_flips() -> None:
     counts = np.bincount((offsets[:, 0] + 4) * 9 + offsets[:, 1] + 4, minlength=81)
     # 81 cells of 1,000 expected: chi-square with 80 degrees of freedom stays below 150 but once in a million.
     assert ((counts - 1000) ** 2 / 1000).sum() < 150
-    flips = flip_choices(derive_generator(1, "flip", 0), 100_000, 0.3)
+    flips = flip_choices(Flip(p=0.3), 1, 0, 100_000)
     assert abs(flips.mean() - 0.3) < 0.01
+
+
+def test_alternating_flips_show_the_other_side_in_every_second_epoch() -> None:
+    epochs = [flip_choices(Flip(p=0.3, alternate=True), 1, epoch, 1000) for epoch in range(4)]
+    np.testing.assert_array_equal(epochs[1], ~epochs[0])
+    np.testing.assert_array_equal(epochs[2], epochs[0])
+    np.testing.assert_array_equal(epochs[3], epochs[1])
+    assert 0.2 < epochs[0].mean() < 0.4
+    assert (flip_choices(Flip(), 1, 0, 1000) != flip_choices(Flip(), 1, 1, 1000)).any()
 
 
 @settings(deadline=None, max_examples=60)

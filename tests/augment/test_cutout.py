@@ -9,7 +9,7 @@ from cnnlab.augment import draw_epoch
 from cnnlab.augment.cutout import cutout_boxes
 from cnnlab.augment.reference import augmented
 from cnnlab.core.seeding import derive_generator
-from cnnlab.recipe.sections import Augment, Crop, Cutout, Flip, Rotate
+from cnnlab.recipe.augmentation import Augment, Crop, Cutout, Flip, Rotate
 
 
 def as_published(height: int, width: int, y: int, x: int, length: int) -> np.ndarray:

@@ -8,10 +8,10 @@ from PIL import Image, ImageOps
 from scipy import ndimage, stats
 
 from cnnlab.augment import EpochDraws, draw_epoch, preview_batch
-from cnnlab.augment.reference import moved_and_recoloured
+from cnnlab.augment.reference import changed
 from cnnlab.augment.rotate import rotation_angles, rotation_matrices
 from cnnlab.core.seeding import derive_generator
-from cnnlab.recipe.sections import Augment, Crop, Flip, Rotate
+from cnnlab.recipe.augmentation import Augment, Crop, Flip, Rotate
 
 SHAPES = [(1, 1), (1, 6), (5, 7), (8, 8), (28, 28), (32, 31)]
 shapes = st.sampled_from(SHAPES)
@@ -26,7 +26,7 @@ def pixels_of(shape: tuple[int, int], num_channels: int) -> np.ndarray:
 
 def rotated(pixels: np.ndarray, angle: float, bilinear: bool = False) -> np.ndarray:
     matrices = rotation_matrices(np.array([angle]), *pixels.shape[:2])
-    return moved_and_recoloured(pixels, EpochDraws(matrices_N23=matrices, bilinear=bilinear), 0)
+    return changed(pixels, EpochDraws(matrices_NG23=matrices[:, None], bilinear=bilinear), 0)
 
 
 def by_pillow(pixels: np.ndarray, angle: float, resample: Image.Resampling) -> np.ndarray:
@@ -121,4 +121,4 @@ def test_angles_are_uniform() -> None:
 def test_the_recipe_chooses_the_interpolation() -> None:
     draws = [draw_epoch(Augment(rotate=Rotate(interpolation=word)), 1, 0, 3, 8, 8) for word in ("nearest", "bilinear")]
     assert [each.bilinear for each in draws] == [False, True]
-    np.testing.assert_array_equal(draws[0].matrices_N23, draws[1].matrices_N23)
+    np.testing.assert_array_equal(draws[0].matrices_NG23, draws[1].matrices_NG23)

@@ -31,6 +31,7 @@ from cnnlab.engines.batches import epoch_order  # noqa: E402
 from cnnlab.engines.dropout import keep_mask, words  # noqa: E402
 from cnnlab.engines.initial import initial_weights  # noqa: E402
 from cnnlab.recipe import Recipe  # noqa: E402
+from cnnlab.recipe.augmentation import Flip  # noqa: E402
 
 PLACES = [(1, 0), (1, 7), (2, 0)]
 """Seeds and epochs whose draws are kept."""
@@ -58,7 +59,7 @@ def crop() -> dict[str, Any]:
 
 
 def flip() -> dict[str, Any]:
-    return integers(lambda seed, epoch: flip_choices(derive_generator(seed, "flip", epoch), NUM_IMAGES, p=0.5))
+    return integers(lambda seed, epoch: flip_choices(Flip(p=0.5), seed, epoch, NUM_IMAGES))
 
 
 def rotate() -> dict[str, Any]:

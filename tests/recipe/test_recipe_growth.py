@@ -24,7 +24,40 @@ STORED = [json.loads(line) for line in (FOLDER / "old_hashes.jsonl").read_text()
 # Every field of that commit, those of a table with kinds once for each kind. They are hashed at their defaults too.
 HASHED = frozenset((FOLDER / "hashed_fields.txt").read_text().split())
 # Fields inside a table that came later (`augment.rotate.degrees`), as old as the table: they are hashed with it.
-AS_OLD_AS_THEIR_TABLE = {"augment.rotate.degrees", "augment.rotate.interpolation", "augment.cutout.size"}
+AS_OLD_AS_THEIR_TABLE = {
+    "augment.rotate.degrees",
+    "augment.rotate.interpolation",
+    "augment.cutout.size",
+    "augment.affine.degrees",
+    "augment.affine.translate",
+    "augment.affine.scale",
+    "augment.affine.shear",
+    "augment.affine.interpolation",
+    "augment.randaugment.num_ops",
+    "augment.randaugment.magnitude",
+    "augment.jitter.brightness",
+    "augment.jitter.contrast",
+    "augment.jitter.saturation",
+    "augment.jitter.hue",
+    "augment.grayscale.p",
+    "augment.equalize.p",
+    "augment.posterize.bits",
+    "augment.posterize.p",
+    "augment.solarize.threshold",
+    "augment.solarize.p",
+    "augment.blur.kernel",
+    "augment.blur.sigma",
+    "augment.blur.p",
+    "augment.noise.std",
+    "augment.noise.p",
+    "augment.erase.p",
+    "augment.erase.scale",
+    "augment.erase.ratio",
+    "augment.mixup.alpha",
+    "augment.mixup.p",
+    "augment.cutmix.alpha",
+    "augment.cutmix.p",
+}
 
 
 def fields(model: type[BaseModel], table: str = "") -> dict[str, object]:

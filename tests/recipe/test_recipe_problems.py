@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import Recipe, preset_names
+from cnnlab.recipe.augmentation import Augment, Crop
 from cnnlab.recipe.canonical import leaves
 from cnnlab.recipe.schedule import SCHEDULES
-from cnnlab.recipe.sections import OPTIMIZERS, Augment, Crop, Data, EarlyStop, Loss, Train
+from cnnlab.recipe.sections import OPTIMIZERS, Data, EarlyStop, Loss, Train
 from cnnlab.recipe.sources import merge, read
 
 

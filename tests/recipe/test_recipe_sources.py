@@ -78,6 +78,7 @@ def test_a_file_extends_a_preset_and_a_file_beside_it(tmp_path: Path) -> None:
     assert recipe.diff(Recipe.named("simplenn-aug")) == [
         ("optim.lr", 0.05, 0.01),
         ("augment.flip.p", None, 0.5),
+        ("augment.flip.alternate", None, False),
     ]
 
 
@@ -185,7 +186,10 @@ def test_layers_with_parameters(tmp_path: Path) -> None:
     ("options", "problem"),
     [
         ([], "parameter 'width' has no value"),
-        (["arch.options.width=8", "arch.options.depth=2"], "received a value for depth, expected {depth} in the layers"),
+        (
+            ["arch.options.width=8", "arch.options.depth=2"],
+            "received a value for depth, expected {depth} in the layers",
+        ),
         (["arch.options.width=0"], "features: received '0', expected a whole number of at least 1"),
     ],
 )

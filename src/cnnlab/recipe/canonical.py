@@ -16,8 +16,22 @@ SCHEMA = 2
 # A new field without an entry is hashed unless it is None: it would change the hash of every stored run.
 NEUTRAL: Mapping[str, Any] = {
     "arch.init": "auto",
+    "augment.flip.alternate": False,
     "augment.rotate": None,
     "augment.cutout": None,
+    "augment.affine": None,
+    "augment.policy": None,
+    "augment.randaugment": None,
+    "augment.jitter": None,
+    "augment.grayscale": None,
+    "augment.equalize": None,
+    "augment.posterize": None,
+    "augment.solarize": None,
+    "augment.blur": None,
+    "augment.noise": None,
+    "augment.erase": None,
+    "augment.mixup": None,
+    "augment.cutmix": None,
 }
 
 

@@ -10,10 +10,11 @@ from pydantic_core import ErrorDetails
 
 from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import checks
+from cnnlab.recipe.augmentation import Augment
 from cnnlab.recipe.canonical import SCHEMA, canonical, differences, digest, without_schema
 from cnnlab.recipe.problems import describe, locate
 from cnnlab.recipe.schedule import Constant, Schedule
-from cnnlab.recipe.sections import Arch, Augment, Data, Loss, Optimizer, Train
+from cnnlab.recipe.sections import Arch, Data, Loss, Optimizer, Train
 from cnnlab.recipe.sources import LABELS, merge, parse_overrides, read
 from cnnlab.recipe.values import Section
 

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.recipe.values import BelowOne, Count, Fraction, NonNegative, Optional, Positive, Real, Section
+from cnnlab.recipe.values import BelowOne, Count, NonNegative, Optional, Positive, Real, Section
 
 if TYPE_CHECKING:
     from cnnlab.arch import Architecture
@@ -62,41 +62,6 @@ class Data(Section):
     train_limit: Optional[Count] = None
     size: Optional[Annotated[tuple[Count, Count], Field(strict=False)]] = None
     normalize: Normalize = "train"
-
-
-class Crop(Section):
-    """Pad every side by `padding` pixels, then crop the original size at a random position per image."""
-
-    padding: Count = 4
-    mode: Literal["zero", "reflect"] = "zero"
-
-
-class Flip(Section):
-    """Mirror each image horizontally with probability `p`."""
-
-    p: Fraction = 0.5
-
-
-class Rotate(Section):
-    """Rotate each image about its centre by a random angle in -`degrees` .. `degrees`; the corners become black."""
-
-    degrees: Annotated[Real, Field(gt=0, le=180)] = 15.0
-    interpolation: Literal["nearest", "bilinear"] = "nearest"
-
-
-class Cutout(Section):
-    """Set a square of `size` pixels at a random position per image to 0 after normalisation."""
-
-    size: Count = 16
-
-
-class Augment(Section):
-    """Applied to training images in the order of the fields; None switches a method off."""
-
-    crop: Optional[Crop] = None
-    flip: Optional[Flip] = None
-    rotate: Optional[Rotate] = None
-    cutout: Optional[Cutout] = None
 
 
 def _canonical_layers(value: Any) -> Any:

@@ -14,7 +14,7 @@ from cnnlab.data import Split, channel_statistics, load, split_indices
 from cnnlab.data.dataset import MappedFile, by_name
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
-from cnnlab.recipe.sections import Augment, Crop, Cutout, Flip, Rotate
+from cnnlab.recipe.augmentation import Augment, Crop, Cutout, Flip, Rotate
 from reference import augmented, normalised
 
 AUGMENT = Augment(crop=Crop(), flip=Flip())

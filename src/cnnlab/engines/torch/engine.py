@@ -68,7 +68,8 @@ class TorchEngine:
     def start_epoch(self, epoch: int) -> None:
         train, seed = self.splits["train"], self.recipe.seed
         order = epoch_order(seed, epoch, len(train))
-        drawn = draw_epoch(self.recipe.augment, seed, epoch, len(train), train.height, train.width)
+        shape = (train.height, train.width, train.num_channels)
+        drawn = draw_epoch(self.recipe.augment, seed, epoch, len(train), *shape)
         train.arrange(order, drawn)
         for dropout in self._dropouts:
             dropout.start_epoch(seed, epoch, order, self.device)

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from cnnlab.arch.layers import Container, Dropout, DropPath, Layer, LeakyReLU, MaxPool, ReLU
 from cnnlab.arch.shapes import Shape
-from cnnlab.engines.dropout import MULTIPLIERS, RESOLUTION_BITS, SHIFT, SHIFT_MASK, threshold, words
+from cnnlab.core.counter import MULTIPLIERS, SHIFT, SHIFT_MASK
+from cnnlab.engines.dropout import RESOLUTION_BITS, threshold, words
 from cnnlab.engines.torch.modules import ContainerModule
 
 

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from cnnlab.augment import EpochDraws, draw_epoch
-from cnnlab.augment.reference import box, moved_and_recoloured
+from cnnlab.augment.reference import boxes, changed
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
-from cnnlab.recipe.sections import Augment
+from cnnlab.recipe.augmentation import Augment
 
 Transform = Callable[[NDArray[np.uint8]], Any]
 
@@ -43,12 +43,13 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
 
     `indices` are the images of the split that belong to this data set, in order (see `split_indices`); None means all.
     Each image is augmented by `augment`, if given, then passed to `transform` as uint8 H W C. `transform` is any
-    callable, for example `ToTensor(mean, std)`. Cutout comes last, and needs C x H x W from `transform`. Call
+    callable, for example `ToTensor(mean, std)`. Erasing and cutout come last, and need C x H x W from `transform`.
+    Mixup and cutmix need two images and are refused. Call
     `set_epoch(epoch)` before each epoch, as for torch's `DistributedSampler`: each epoch has other draws. It also
     reaches worker processes, persistent ones too.
 
     Processes started by `spawn` must be able to import `transform`; they map the images of a loaded data set from the
-    cache without a copy. Raises DataError for indices outside the split.
+    cache without a copy. Raises DataError for indices outside the split, and for mixup and cutmix.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
             raise DataError(
                 f"indices: received {indices.min()}..{indices.max()}, expected places of the split, 0..{len(split) - 1}"
             )
+        if augment is not None and (augment.mixup or augment.cutmix):
+            raise DataError("augment: received mixup or cutmix, which mix two images; a data set gives single ones")
         self.split, self.transform, self.indices = split, transform, indices
         self.augment, self.seed = augment, seed
         # Shared memory: persistent worker processes see the epoch that is set here.
@@ -86,9 +89,9 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
             image = self.transform(pixels_HWC)
         else:
             draws = self._draws()
-            image = self.transform(moved_and_recoloured(pixels_HWC, draws, index))
-            if draws.boxes_N4 is not None:
-                image = _without_box(image, pixels_HWC.shape[:2], box(draws, index))
+            image = self.transform(changed(pixels_HWC, draws, index))
+            for box in boxes(draws, index):
+                image = _without_box(image, pixels_HWC.shape[:2], box)
         return image if self.split.labels is None else (image, int(self.split.labels[place]))
 
     def _draws(self) -> EpochDraws:
@@ -96,8 +99,8 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         assert self.augment is not None
         epoch = int(self._epoch)
         if self._drawn is None or self._drawn[0] != epoch:
-            height, width = self.split.images.shape[1:3]
-            self._drawn = epoch, draw_epoch(self.augment, self.seed, epoch, len(self), height, width)
+            shape = self.split.images.shape[1:]
+            self._drawn = epoch, draw_epoch(self.augment, self.seed, epoch, len(self), *shape)
         return self._drawn[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def _without_box(image: Any, shape_HW: tuple[int, ...], rows_and_columns: tuple[
         received = tuple(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
         raise DataError(
             f"transform: received {received} from it, expected a tensor C x {shape_HW[0]} x {shape_HW[1]}: "
-            "augment.cutout sets a box to 0 after normalisation"
+            "augment.erase and augment.cutout set a box to 0 after normalisation"
         )
     image[..., *rows_and_columns] = 0
     return image

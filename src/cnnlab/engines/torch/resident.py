@@ -5,9 +5,10 @@ single bytes makes crop and flip about five times cheaper; normalisation drops t
 black: every position outside the image points at it.
 
 Shape legend: N images of the split, B images of the batch, H x W pixels, C channels, P bytes of a packed pixel,
-X = H W P bytes of a packed image, K classes; V and D as in `cnnlab.augment.draws`.
+X = H W P bytes of a packed image, K classes; G and Q as in `cnnlab.augment.draws`.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from cnnlab.augment import OUTSIDE, EpochDraws
-from cnnlab.augment.rotate import fixed_point
+from cnnlab.augment.matrices import fixed_point
 from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.torch.operations import Chain
 from cnnlab.engines.torch.pages import hold_in_huge_pages
 from cnnlab.engines.torch.sampling import bilinear_words, nearest_words
 
@@ -39,60 +41,38 @@ class Normaliser:
         self.scale = torch.tensor((scale + padding) * repeat, dtype=dtype, device=device)
         self.shift = torch.tensor((shift + padding) * repeat, dtype=dtype, device=device)
 
-    def __call__(
-        self,
-        packed_BX: torch.Tensor,
-        tables_BCV: torch.Tensor | None = None,
-        colours_BCD: torch.Tensor | None = None,
-        boxes_B4: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Packed bytes B x (H W P) -> normalised B x C x H x W, channels-last, with colours changed and boxes 0."""
-        dtype = self.scale.dtype
-        values_BX = packed_BX.to(dtype) if tables_BCV is None else self._looked_up(packed_BX, tables_BCV)
-        if colours_BCD is None:
-            batch = torch.addcmul(self.shift, values_BX, self.scale)
-        else:
-            batch = self._coloured(values_BX, colours_BCD)
-        if boxes_B4 is not None:
-            kept_BHY = self._outside_of(boxes_B4)
+    def __call__(self, packed_BX: torch.Tensor, boxes_BQ4: torch.Tensor | None = None) -> torch.Tensor:
+        """Packed bytes B x (H W P) -> normalised B x C x H x W, channels-last, with boxes 0."""
+        batch = torch.addcmul(self.shift, packed_BX.to(self.scale.dtype), self.scale)
+        if boxes_BQ4 is not None:
+            kept_BHY = self._outside_of(boxes_BQ4, self.shape[2])
             batch = batch.view_as(kept_BHY).mul_(kept_BHY)
         images_BHWP = batch.view(-1, *self.shape)
         images_BCHW = images_BHWP[..., : self.num_channels].permute(0, 3, 1, 2)
         return images_BCHW.contiguous(memory_format=torch.channels_last)
 
-    def _looked_up(self, packed_BX: torch.Tensor, tables_BCV: torch.Tensor) -> torch.Tensor:
-        """The value of every byte in the tables."""
-        size, device, num_bytes = len(packed_BX), packed_BX.device, self.shape[2]
-        # Unused bytes may use any table: their scale is 0.
-        channel_X = torch.arange(packed_BX.shape[1], device=device, dtype=torch.int32).remainder_(num_bytes)
-        table_X = channel_X.clamp_max_(self.num_channels - 1)
-        table_BX = table_X + torch.arange(size, device=device, dtype=torch.int32)[:, None] * self.num_channels
-        index_BX = table_BX.mul_(256).add_(packed_BX)
-        return tables_BCV.to(self.scale.dtype).view(-1)[index_BX.view(-1)].view_as(index_BX)
+    def planes(self, planes_BCHW: torch.Tensor, boxes_BQ4: torch.Tensor | None = None) -> torch.Tensor:
+        """The same for float32 planes of pixel values, which may be overwritten."""
+        scale_C11, shift_C11 = (table[: self.num_channels, None, None].float() for table in (self.scale, self.shift))
+        batch = torch.addcmul(shift_C11, planes_BCHW, scale_C11)
+        if boxes_BQ4 is not None:
+            batch.mul_(self._outside_of(boxes_BQ4, 1)[:, None])
+        return batch.to(self.scale.dtype, memory_format=torch.channels_last)
 
-    def _coloured(self, values_BX: torch.Tensor, colours_BCD: torch.Tensor) -> torch.Tensor:
-        """The colour matrices and the normalisation as one matrix product, clamped to the range of pixels 0..255."""
-        num_bytes = self.shape[2]
-        scale_P, shift_P = self.scale[:num_bytes].float(), self.shift[:num_bytes].float()
-        padding = num_bytes - self.num_channels
-        matrices_BPP = F.pad(colours_BCD[..., :-1], (0, padding, 0, padding)) * scale_P[:, None]
-        added_BP = F.pad(colours_BCD[..., -1], (0, padding)) * scale_P + shift_P
-        values_BSP = torch.baddbmm(
-            added_BP[:, None].to(values_BX.dtype),
-            values_BX.view(-1, self.shape[0] * self.shape[1], num_bytes),
-            matrices_BPP.mT.to(values_BX.dtype),
-        )
-        return values_BSP.view_as(values_BX).clamp_(self.shift, 255 * self.scale + self.shift)
-
-    def _outside_of(self, boxes_B4: torch.Tensor) -> torch.Tensor:
-        """0 for every byte of a box, else 1: B x H x Y, where Y = W P."""
-        height, width, num_bytes = self.shape
-        rows_H = torch.arange(height, device=boxes_B4.device)
-        columns_Y = torch.arange(width, device=boxes_B4.device).repeat_interleave(num_bytes)
-        top, left, bottom, right = boxes_B4[..., None].unbind(1)
-        other_rows = ((rows_H < top) | (rows_H >= bottom)).to(self.scale.dtype)
-        other_columns = ((columns_Y < left) | (columns_Y >= right)).to(self.scale.dtype)
-        return torch.maximum(other_rows[:, :, None], other_columns[:, None, :])
+    def _outside_of(self, boxes_BQ4: torch.Tensor, num_bytes: int) -> torch.Tensor:
+        """0 for every byte of a box, else 1: B x H x Y, where Y = W times `num_bytes` of a pixel."""
+        height, width, _ = self.shape
+        rows_H = torch.arange(height, device=boxes_BQ4.device)
+        columns_Y = torch.arange(width, device=boxes_BQ4.device).repeat_interleave(num_bytes)
+        kept_BHY = None
+        for boxes_B4 in boxes_BQ4.unbind(1):
+            top, left, bottom, right = boxes_B4[..., None].unbind(1)
+            other_rows = ((rows_H < top) | (rows_H >= bottom)).to(self.scale.dtype)
+            other_columns = ((columns_Y < left) | (columns_Y >= right)).to(self.scale.dtype)
+            kept = torch.maximum(other_rows[:, :, None], other_columns[:, None, :])
+            kept_BHY = kept if kept_BHY is None else kept_BHY.mul_(kept)
+        assert kept_BHY is not None
+        return kept_BHY
 
 
 class Targets(NamedTuple):
@@ -127,23 +107,29 @@ class Targets(NamedTuple):
         return (logits_BK.argmax(1) == labels).sum()
 
 
-class _Arranged(NamedTuple):
+@dataclass(frozen=True)
+class _Arranged:
     """Draws on the device, in the order of an epoch; see `EpochDraws`.
 
     `starts_NH`: the word where the input row of each output row begins; `steps_NW`: words from there. Both are very
-    negative for positions outside the image. `matrices_N23` in fixed point.
+    negative for positions outside the image. `matrices_NG23` in fixed point.
     """
 
     starts_NH: torch.Tensor
     steps_NW: torch.Tensor
-    matrices_N23: torch.Tensor | None
-    tables_NCV: torch.Tensor | None
-    colours_NCD: torch.Tensor | None
-    boxes_N4: torch.Tensor | None
+    matrices_NG23: torch.Tensor | None
+    boxes_NQ4: torch.Tensor | None
+    chain: Chain | None
 
     def part(self, start: int, stop: int) -> "_Arranged":
-        further = (None if tensor is None else tensor[start:stop] for tensor in self[2:])
-        return _Arranged(self.starts_NH[start:stop], self.steps_NW[start:stop], *further)
+        matrices, boxes = self.matrices_NG23, self.boxes_NQ4
+        return _Arranged(
+            self.starts_NH[start:stop],
+            self.steps_NW[start:stop],
+            None if matrices is None else matrices[start:stop],
+            None if boxes is None else boxes[start:stop],
+            None if self.chain is None else self.chain.part(start, stop),
+        )
 
 
 class ResidentSplit:
@@ -158,6 +144,7 @@ class ResidentSplit:
         self.words = _pack(split.images, packed_bytes(self.num_channels)).to(device)
         self._own: _Arranged | None = None
         self._partners: _Arranged | None = None
+        self._swaps: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return self.num_images
@@ -167,8 +154,9 @@ class ResidentSplit:
         self._own, self._partners = self._on_device(order_N, draws), None
         self._bilinear = draws.bilinear
         self._targets = Targets(self._labels_of(order_N))
-        if draws.partner_N is not None and draws.weight_N is not None:
+        if draws.partner_N is not None and draws.weight_N is not None and draws.swaps_N4 is not None:
             partners_N = draws.partner_N[order_N]
+            self._swaps = torch.from_numpy(draws.swaps_N4[order_N]).to(self.labels.device)
             weights = torch.from_numpy(draws.weight_N[order_N]).to(self.labels.device)
             self._partners = self._on_device(partners_N, draws)
             self._targets = Targets(self._targets.labels, self._labels_of(partners_N), weights)
@@ -180,8 +168,18 @@ class ResidentSplit:
         images = self._augmented(self._own.part(start, stop), normalise)
         if self._partners is not None and targets.weights is not None:
             partners = self._augmented(self._partners.part(start, stop), normalise)
-            images = torch.lerp(partners, images, targets.weights.to(images.dtype).view(-1, 1, 1, 1))
+            images = torch.lerp(partners, images, self._shares(start, stop, targets.weights).to(images.dtype))
         return images, targets
+
+    def _shares(self, start: int, stop: int, weights_B: torch.Tensor) -> torch.Tensor:
+        """The share of the image itself in each pixel, B x 1 x H x W: 0 or 1 where a rectangle is swapped."""
+        assert self._swaps is not None
+        top, left, bottom, right = self._swaps[start:stop, :, None].unbind(1)
+        rows_H, columns_W = (torch.arange(side, device=weights_B.device) for side in (self.height, self.width))
+        in_rows, in_columns = (rows_H >= top) & (rows_H < bottom), (columns_W >= left) & (columns_W < right)
+        swapped_BHW = in_rows[:, :, None] & in_columns[:, None, :]
+        blended_B11 = ((bottom <= top) | (right <= left))[..., None]
+        return torch.where(blended_B11, weights_B[:, None, None], (~swapped_BHW).to(weights_B.dtype))[:, None]
 
     def stored(self, start: int, stop: int) -> torch.Tensor:
         """Packed bytes B x (H W P) of the stored images start..stop, without augmentation."""
@@ -206,26 +204,45 @@ class ResidentSplit:
         def placed(array: NDArray[np.generic]) -> torch.Tensor:
             return torch.from_numpy(array).to(self.words.device)
 
-        matrices_N23 = None if here.matrices_N23 is None else fixed_point(here.matrices_N23)
-        further = (matrices_N23, here.tables_NCV, here.colours_NCD, here.boxes_N4)
         return _Arranged(
             placed(starts_NH.astype(index)),
             placed(np.broadcast_to(steps_NW, (len(positions_N), self.width)).astype(index, order="C")),
-            *(None if array is None else placed(array) for array in further),
+            None if here.matrices_NG23 is None else placed(fixed_point(here.matrices_NG23)),
+            None if here.boxes_NQ4 is None else placed(here.boxes_NQ4),
+            _chain(here, self.words.device),
         )
 
     def _augmented(self, draws: _Arranged, normalise: Normaliser) -> torch.Tensor:
-        if draws.matrices_N23 is None:
+        if draws.matrices_NG23 is None:
             index_BHW = draws.starts_NH[:, :, None] + draws.steps_NW[:, None, :]
             words = self.words.index_select(0, index_BHW.clamp_min_(0).view(-1))
+        elif self._bilinear:
+            words = bilinear_words(self.words, draws.starts_NH, draws.steps_NW, draws.matrices_NG23[:, 0])
         else:
-            words_at = bilinear_words if self._bilinear else nearest_words
-            words = words_at(self.words, draws.starts_NH, draws.steps_NW, draws.matrices_N23)
-        packed_BX = self._bytes(words, len(draws.starts_NH))
-        return normalise(packed_BX, draws.tables_NCV, draws.colours_NCD, draws.boxes_N4)
+            words = nearest_words(self.words, draws.starts_NH, draws.steps_NW, draws.matrices_NG23)
+        if draws.chain is None:
+            return normalise(self._bytes(words, len(draws.starts_NH)), draws.boxes_NQ4)
+        return normalise.planes(draws.chain.applied(self._planes(words)), draws.boxes_NQ4)
+
+    def _planes(self, words: torch.Tensor) -> torch.Tensor:
+        """The pixels of packed words as float32 planes B x C x H x W."""
+        words_BHW = words.view(-1, self.height, self.width)
+        if self.num_channels == 1:
+            return words_BHW[:, None].float()
+        planes = torch.empty(len(words_BHW), self.num_channels, *words_BHW.shape[1:], device=words.device)
+        for channel in range(self.num_channels):
+            planes[:, channel] = (words_BHW >> (8 * channel)).bitwise_and_(255)
+        return planes
 
     def _bytes(self, words: torch.Tensor, num_images: int) -> torch.Tensor:
         return words.view(torch.uint8).view(num_images, self.height * self.width * words.itemsize)
+
+
+def _chain(draws: EpochDraws, device: torch.device) -> Chain | None:
+    if draws.codes_NK is None or draws.values_NK is None:
+        return None
+    units = None if draws.noise_J is None else torch.from_numpy(draws.noise_J).to(device)
+    return Chain(draws.codes_NK, draws.values_NK, draws.blur_radius, draws.noise_N, units)
 
 
 def packed_bytes(num_channels: int) -> int:
