@@ -62,6 +62,8 @@ def test_text_is_what_the_documentation_says(text):
     assert str(Architecture((EXAMPLES[text],))) == text
 
 
+# Hypothesis writes out the strategies when it labels a draw; those of all layers together are long.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(architectures())
 @settings(max_examples=80, deadline=None)
 def test_all_forms_are_one_value(architecture):
