@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnlab.augment.draws import OUTSIDE, EpochDraws, draw_epoch
+from cnnlab.augment.fit import misfits
 from cnnlab.augment.matrices import fixed_point
 from cnnlab.augment.noise import normal
 from cnnlab.augment.operate import moved, noisy, operate
 from cnnlab.augment.operations import Operation
+from cnnlab.core.errors import CnnlabError
 from cnnlab.recipe.augmentation import Augment
 
 Pixels = NDArray[np.uint8]
@@ -60,8 +62,13 @@ def boxes(draws: EpochDraws, position: int) -> list[tuple[slice, slice]]:
 
 
 def preview_batch(images_NHWC: Pixels, augment: Augment, seed: int = 1, epoch: int = 0) -> Pixels:
-    """The images of an epoch before normalisation, uint8; boxes have the mean colour of these images."""
+    """The images of an epoch before normalisation, uint8; boxes have the mean colour of these images.
+
+    Raises CnnlabError where `augment` does not fit the images.
+    """
     num_images, height, width, channels = images_NHWC.shape
+    if problems := misfits(augment, (channels, height, width)):
+        raise CnnlabError(*problems)
     draws = draw_epoch(augment, seed, epoch, num_images, height, width, channels)
     mean_C = images_NHWC.mean(axis=(0, 1, 2)) if num_images else np.zeros(channels)
     seen_NHWC = np.empty_like(images_NHWC)

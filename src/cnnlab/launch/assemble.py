@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cnnlab.arch.layers import BatchNorm
 from cnnlab.arch.trace import Trace
+from cnnlab.augment.fit import misfits
 from cnnlab.core.errors import CnnlabError, DataError, DivergedError
 from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, split_indices
 from cnnlab.engines.normalisation import Normalisation
@@ -16,7 +17,6 @@ from cnnlab.launch.environment import describe, not_bitwise
 from cnnlab.launch.options import Options
 from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
-from cnnlab.recipe.augmentation import Augment
 from cnnlab.recipe.sections import ChannelStatistics
 from cnnlab.runs.environment import Environment
 from cnnlab.training.diagnosis import start_warnings
@@ -126,29 +126,13 @@ def check_fit(recipe: Recipe, trace: Trace, dataset: Dataset, num_images: int) -
             f"train.batch_size: {num_images:,} images in batches of {recipe.train.batch_size} leave one alone, and "
             "batch normalisation of flat data needs two; use --set train.drop_last=true or another batch size"
         )
-    problems += augmentation_problems(recipe.augment, dataset.image_shape)
+    problems += misfits(recipe.augment, dataset.image_shape)
     try:
         lr_at(recipe.schedule, recipe.optim.lr, 0, steps, steps * recipe.train.epochs)
     except CnnlabError as error:
         problems += error.problems
     if problems:
         raise CnnlabError(*problems)
-
-
-def augmentation_problems(augment: Augment, image_shape: tuple[int, int, int]) -> list[str]:
-    """What images of `image_shape`, (channels, height, width), do not allow."""
-    channels, *sides = image_shape
-    problems = []
-    operations = ("policy", "randaugment", "jitter", "grayscale", "equalize", "posterize", "solarize", "blur", "noise")
-    used = [name for name in operations if getattr(augment, name) is not None]
-    if used and channels not in (1, 3):
-        problems.append(
-            f"augment.{used[0]}: images have {channels} channels, expected 1 (grey) or 3 (red, green, blue); "
-            "switch it off with none"
-        )
-    if augment.blur and augment.blur.kernel // 2 >= min(sides):
-        problems.append(f"augment.blur.kernel: received {augment.blur.kernel}, the images have {min(sides)} pixels")
-    return problems
 
 
 def check_finite(start: Start) -> None:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from cnnlab.augment import EpochDraws, draw_epoch
+from cnnlab.augment.fit import misfits
 from cnnlab.augment.reference import boxes, changed
 from cnnlab.core.errors import DataError
 from cnnlab.data import Split
@@ -49,7 +50,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
     reaches worker processes, persistent ones too.
 
     Processes started by `spawn` must be able to import `transform`; they map the images of a loaded data set from the
-    cache without a copy. Raises DataError for indices outside the split, and for mixup and cutmix.
+    cache without a copy. Raises DataError for indices outside the split, and for augmentation that does not fit.
     """
 
     def __init__(
@@ -67,6 +68,9 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
             )
         if augment is not None and (augment.mixup or augment.cutmix):
             raise DataError("augment: received mixup or cutmix, which mix two images; a data set gives single ones")
+        height, width, channels = split.images.shape[1:]
+        if augment is not None and (problems := misfits(augment, (channels, height, width))):
+            raise DataError(*problems)
         self.split, self.transform, self.indices = split, transform, indices
         self.augment, self.seed = augment, seed
         # Shared memory: persistent worker processes see the epoch that is set here.
