@@ -232,9 +232,166 @@ def googlenet() -> nn.Module:
     )
 
 
+class PreActResNet18(nn.Module):
+    """He et al. 2016 (identity mappings), in the form that ends with the last addition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 64)
+        sizes = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1)]
+        sizes += [(128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+        self.blocks = nn.Sequential(*(PreActivation(*size) for size in sizes))
+        self.head = nn.Linear(512, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.blocks(self.stem(x)).mean(dim=(2, 3)))
+
+
+class BasicBlock(nn.Module):
+    """He et al. 2016, figure 2, and figure 5 (right) with `inner` channels: projections where the shape changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, inner: int = 0) -> None:
+        super().__init__()
+        if inner:
+            sizes = [(inputs, inner, 1, 1), (inner, inner, 3, stride), (inner, outputs, 1, 1)]
+        else:
+            sizes = [(inputs, outputs, 3, stride), (outputs, outputs, 3, 1)]
+        parts = [part for size in sizes for part in (conv(*size), nn.BatchNorm2d(size[1]), nn.ReLU())]
+        self.body = nn.Sequential(*parts[:-1])
+        changes = stride > 1 or inputs != outputs
+        projection = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+        self.shortcut = projection if changes else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+def resnet(times: tuple[int, ...], expansion: int = 1) -> nn.Module:
+    blocks, inputs = [], 64
+    for stage, number in enumerate(times):
+        channels = 64 * 2**stage
+        for block in range(number):
+            stride = 2 if stage and not block else 1
+            blocks.append(BasicBlock(inputs, expansion * channels, stride, channels if expansion > 1 else 0))
+            inputs = expansion * channels
+    stem = (conv(3, 64), nn.BatchNorm2d(64), nn.ReLU())
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
+
+
+class Inverted(nn.Module):
+    """Sandler et al. 2018, figure 3 (d), with ReLU; every block of stride 1 has a shortcut, projected if needed."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        wide = expansion * inputs
+        self.body = nn.Sequential(
+            *(conv(inputs, wide, 1), nn.BatchNorm2d(wide), nn.ReLU()),
+            *(conv(wide, wide, 3, stride, groups=wide), nn.BatchNorm2d(wide), nn.ReLU()),
+            *(conv(wide, outputs, 1), nn.BatchNorm2d(outputs)),
+        )
+        self.adds = stride == 1
+        projection = nn.Sequential(conv(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+        self.shortcut = projection if self.adds and inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.shortcut(x) if self.adds else self.body(x)
+
+
+def mobilenet() -> nn.Module:
+    """Sandler et al. 2018, table 2, with strides for 32x32 images."""
+    rows = [(1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+    blocks, inputs = [], 32
+    for expansion, outputs, number, stride in rows:
+        for block in range(number):
+            blocks.append(Inverted(inputs, outputs, expansion, 1 if block else stride))
+            inputs = outputs
+    stem = (conv(3, 32), nn.BatchNorm2d(32), nn.ReLU())
+    end = (conv(320, 1280, 1), nn.BatchNorm2d(1280), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*stem, *blocks, *end, nn.Linear(1280, 10))
+
+
+def network_in_network() -> nn.Module:
+    """Lin et al. 2014, the authors' network for CIFAR-10."""
+
+    def mlpconv(inputs: int, outputs: tuple[int, int, int], kernel: int) -> list[nn.Module]:
+        first, second, third = outputs
+        convs = (
+            conv(inputs, first, kernel, bias=True),
+            conv(first, second, 1, bias=True),
+            conv(second, third, 1, bias=True),
+        )
+        return [part for one in convs for part in (one, nn.ReLU())]
+
+    return nn.Sequential(
+        *(*mlpconv(3, (192, 160, 96), 5), nn.MaxPool2d(3, 2, ceil_mode=True), nn.Dropout(0.5)),
+        *(*mlpconv(96, (192, 192, 192), 5), nn.AvgPool2d(3, 2, ceil_mode=True), nn.Dropout(0.5)),
+        *(*mlpconv(192, (192, 192, 10), 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    )
+
+
+def vgg(row: str) -> nn.Module:
+    """Simonyan and Zisserman 2015, table 1, with batch normalisation and one linear layer; M is a pooling."""
+    parts: list[nn.Module] = []
+    inputs = 3
+    for word in row.split():
+        if word == "M":
+            parts.append(nn.MaxPool2d(2))
+            continue
+        parts += [conv(inputs, int(word), bias=True), nn.BatchNorm2d(int(word)), nn.ReLU()]
+        inputs = int(word)
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(512, 10))
+
+
+def course(
+    row: str, hidden: tuple[int, ...], shape: tuple[int, int], dropouts: tuple[float, float], norm: bool
+) -> nn.Module:
+    """Course document 002, as printed, at 1/16 of the channels. P: pooling, before the normalisation or dropout."""
+    parts: list[nn.Module] = []
+    inputs, side = shape
+    for word in row.split():
+        outputs = int(word.rstrip("P")) // 16
+        parts += [conv(inputs, outputs, bias=True), nn.ReLU()]
+        if word.endswith("P"):
+            parts.append(nn.MaxPool2d(2))
+            side //= 2
+        if norm:
+            parts.append(nn.BatchNorm2d(outputs))
+        elif word.endswith("P"):
+            parts.append(nn.Dropout(dropouts[0]))
+        inputs = outputs
+    parts.append(nn.Flatten())
+    features = inputs * side * side
+    for words in hidden:
+        parts += [nn.Linear(features, words // 16), nn.ReLU(), nn.Dropout(dropouts[1])]
+        features = words // 16
+        if norm:
+            parts.append(nn.BatchNorm1d(features))
+    return nn.Sequential(*parts, nn.Linear(features, 10))
+
+
+COLOUR, GREY = (3, 32), (1, 28)
+SIXTEENTH = {"width": 1 / 16}
+BASELINE = ("128P 256P 512 512 256P", (512, 256, 128))
+WIDE = ("256P 512P 1024 1024 2048 2048 1024P", (2048, 1024, 512))
+TRIAL_1, TRIAL_2 = ("64 128 128 64", (128, 64)), ("256P 512P 1024 2048 1024P", (2048, 1024, 512))
+
+
 @pytest.mark.parametrize(
     ("name", "options", "by_hand"),
     [
+        ("mds5122-baseline", SIXTEENTH, lambda: course(*BASELINE, COLOUR, (0.3, 0.5), norm=False)),
+        ("mds5122-v1", SIXTEENTH, lambda: course(*BASELINE, COLOUR, (0, 0.3), norm=True)),
+        ("mds5122-v2", SIXTEENTH, lambda: course(*WIDE, COLOUR, (0, 0.3), norm=True)),
+        ("mds5122-trial1", SIXTEENTH, lambda: course(*TRIAL_1, GREY, (0, 0.3), norm=True)),
+        ("mds5122-trial2", SIXTEENTH, lambda: course(*TRIAL_2, GREY, (0, 0.3), norm=True)),
+        ("preact-resnet18", {}, PreActResNet18),
+        ("resnet18", {}, lambda: resnet((2, 2, 2, 2))),
+        ("resnet34", {}, lambda: resnet((3, 4, 6, 3))),
+        ("resnet50", {}, lambda: resnet((3, 4, 6, 3), expansion=4)),
+        ("mobilenetv2", {}, mobilenet),
+        ("nin", {}, network_in_network),
+        ("vgg11", {}, lambda: vgg("64 M 128 M 256 256 M 512 512 M 512 512 M")),
+        ("vgg16", {}, lambda: vgg("64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M")),
         ("mds5122-v3", {"width": 1 / 32}, course_variant_3),
         ("wrn-16-4", {}, WideResNet),
         ("senet18", {}, SENet18),
@@ -250,9 +407,14 @@ def test_wiring(name, options, by_hand):
     for value in theirs.state_dict().values():
         if value.ndim == 1:  # no scale of 1 and no mean of 0 that would hide a mistake
             value += torch.rand_like(value) * 0.2
-    ours = build(named(name, **options), (3, 32, 32)).eval()
+    shape = (1, 28, 28) if "trial" in name else (3, 32, 32)
+    ours = build(named(name, shape, **options), shape).eval()
     assert [value.shape for value in ours.state_dict().values()] == [v.shape for v in theirs.state_dict().values()]
     ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
-    x = torch.randn(2, 3, 32, 32)
+    x = torch.randn(2, *shape)
     with torch.no_grad():
-        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+        expected = theirs(x)
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(ours(x) / scale, expected / scale, rtol=0, atol=1e-4)
+    chances = [[m.p for m in net.modules() if isinstance(m, nn.Dropout)] for net in (ours, theirs)]
+    assert chances[0] == chances[1], "dropout, which does nothing here, has the printed chances"

@@ -269,6 +269,22 @@ def test_receptive_field_of_a_residual_has_a_gradient():
     assert row.receptive_field == seen_by_the_middle(build(architecture, (2, 40, 40)), (2, 40, 40)) == (11, 11)
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("concat(conv 1x5 2 pad 0x2; conv 3x1 2 pad 1x0) | conv 1x1 1", (3, 5)),
+        ("sum(conv 3x3 2 pad 1 | conv 3x3 2 pad 1; conv 1x1 2; identity)", (5, 5)),
+        ("residual(conv 1x3 2 pad 0x1; shortcut(conv 5x1 2 pad 2x0))", (5, 3)),
+        ("conv 3x3 2 | se 3 activation swish", (20, 14)),
+    ],
+)
+def test_receptive_field_of_branches_and_gates_has_a_gradient(text, field):
+    """Fields of branches are joined side by side: 1x5 beside 3x1 reaches over 3x5."""
+    shape = (2, 20, 14)
+    assert parse(text).trace(shape).rows[-1].receptive_field == field
+    assert seen_by_the_middle(build(parse(text), shape), shape) == field
+
+
 def test_flat_layers_see_the_whole_map():
     rows = named("simplenn").trace((3, 32, 32)).rows
     assert rows[6].receptive_field == (12, 12), "flattening alone mixes nothing"

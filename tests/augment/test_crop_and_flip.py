@@ -67,7 +67,7 @@ def test_no_augmentation_changes_nothing() -> None:
 
 def test_every_image_has_its_own_draw_and_every_epoch_another() -> None:
     augment = Augment(crop=Crop(padding=4), flip=Flip(p=0.5))
-    first, second = (draw_epoch(augment, SEED, epoch, 1000, 32, 32) for epoch in (0, 1))
+    first, second = (draw_epoch(augment, SEED, epoch, 1000, 32, 32, 3) for epoch in (0, 1))
     shifts = first.rows_NH.max(axis=1) - 31 + np.where(first.rows_NH[:, 0] < 0, 0, first.rows_NH[:, 0])
     assert len(np.unique(shifts)) > 4
     assert (first.rows_NH != second.rows_NH).any()

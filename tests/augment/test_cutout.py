@@ -52,8 +52,8 @@ def test_the_square_is_cut_after_the_geometry_and_takes_the_mean() -> None:
     images = np.random.default_rng(0).integers(0, 256, (30, 12, 10, 3), dtype=np.uint8)
     moving = Augment(crop=Crop(), flip=Flip(), rotate=Rotate())
     mean = np.array([10.0, 20.0, 30.5])
-    without = draw_epoch(moving, 2, 7, 30, 12, 10)
-    with_cutout = draw_epoch(moving.model_copy(update={"cutout": Cutout(size=4)}), 2, 7, 30, 12, 10)
+    without = draw_epoch(moving, 2, 7, 30, 12, 10, 3)
+    with_cutout = draw_epoch(moving.model_copy(update={"cutout": Cutout(size=4)}), 2, 7, 30, 12, 10, 3)
     boxes = cutout_boxes(derive_generator(2, "cutout", 7), 30, 4, 12, 10)
     for position, (top, left, bottom, right) in enumerate(boxes):
         expected = augmented(images, without, position, mean)

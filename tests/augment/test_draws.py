@@ -1,4 +1,4 @@
-"""Laws of an epoch's draws, and the roles that no method fills yet against formulas of their own."""
+"""Laws of an epoch's draws, and mixing against Pillow's blend."""
 
 import numpy as np
 from hypothesis import given
@@ -51,7 +51,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, 7, 5, 3), dtype=np.uint8
 
 @given(seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10_000), num_images=st.integers(0, 5))
 def test_draws_follow_from_seed_epoch_and_position_alone(seed: int, epoch: int, num_images: int) -> None:
-    first, again = (draw_epoch(ALL, seed, epoch, num_images, 6, 9) for _ in range(2))
+    first, again = (draw_epoch(ALL, seed, epoch, num_images, 6, 9, 3) for _ in range(2))
     for name in (
         "rows_NH",
         "columns_NW",
@@ -67,17 +67,17 @@ def test_draws_follow_from_seed_epoch_and_position_alone(seed: int, epoch: int, 
 
 
 def test_a_method_more_does_not_change_the_draws_of_the_others() -> None:
-    plain, everything = (draw_epoch(one, 4, 2, 9, 32, 32) for one in (Augment(crop=Crop(), flip=Flip()), ALL))
+    plain, everything = (draw_epoch(one, 4, 2, 9, 32, 32, 3) for one in (Augment(crop=Crop(), flip=Flip()), ALL))
     np.testing.assert_array_equal(plain.rows_NH, everything.rows_NH)
     np.testing.assert_array_equal(plain.columns_NW, everything.columns_NW)
     assert plain.matrices_NG23 is plain.boxes_NQ4 is plain.partner_N is None
-    assert draw_epoch(Augment(), 4, 2, 9, 32, 32) == EpochDraws()
+    assert draw_epoch(Augment(), 4, 2, 9, 32, 32, 3) == EpochDraws()
 
 
 @given(st.lists(st.integers(0, 11), max_size=8))
 def test_draws_are_taken_by_position(positions: list[int]) -> None:
     alone = ALL.model_copy(update={"mixup": None, "cutmix": None})  # partners are positions of the whole split
-    whole = draw_epoch(alone, 3, 1, 12, 7, 5)
+    whole = draw_epoch(alone, 3, 1, 12, 7, 5, 3)
     taken = whole.at(np.array(positions, dtype=np.int64))
     for row, position in enumerate(positions):
         np.testing.assert_array_equal(
@@ -88,7 +88,7 @@ def test_draws_are_taken_by_position(positions: list[int]) -> None:
 @given(position=st.integers(0, 11), weight=st.floats(0, 1, width=32))
 def test_a_mixed_image_is_pillows_blend_of_two_augmented_ones(position: int, weight: float) -> None:
     partners = np.roll(np.arange(12), 5)
-    drawn = draw_epoch(Augment(flip=Flip()), 1, 1, 12, 7, 5)
+    drawn = draw_epoch(Augment(flip=Flip()), 1, 1, 12, 7, 5, 3)
     weights = np.full(12, weight, np.float32)
     no_box = np.zeros((12, 4), np.int32)
     draws = EpochDraws(columns_NW=drawn.columns_NW, partner_N=partners, weight_N=weights, swaps_N4=no_box)

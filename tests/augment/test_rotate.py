@@ -119,6 +119,8 @@ def test_angles_are_uniform() -> None:
 
 
 def test_the_recipe_chooses_the_interpolation() -> None:
-    draws = [draw_epoch(Augment(rotate=Rotate(interpolation=word)), 1, 0, 3, 8, 8) for word in ("nearest", "bilinear")]
+    draws = [
+        draw_epoch(Augment(rotate=Rotate(interpolation=word)), 1, 0, 3, 8, 8, 3) for word in ("nearest", "bilinear")
+    ]
     assert [each.bilinear for each in draws] == [False, True]
     np.testing.assert_array_equal(draws[0].matrices_NG23, draws[1].matrices_NG23)

@@ -97,6 +97,12 @@ def _number(value: Any, least: float, below: float, without: float | None = None
     return float(value)
 
 
+def _at_most(value: Any, most: float) -> Any:
+    if value > most:
+        raise ValueError
+    return value
+
+
 def _word(value: Any) -> str:
     if not isinstance(value, str) or not value or not all(letter.isalnum() or letter == "-" for letter in value):
         raise ValueError
@@ -137,7 +143,6 @@ SLOPE = Kind("a number of at least 0", lambda value: _number(value, 0, math.inf)
 OPTIONAL_SLOPE = Kind(SLOPE.expected, lambda value: None if value is None else SLOPE.check(value), float, repr)
 FACTOR = Kind("a number other than 0", lambda value: _number(value, -math.inf, math.inf, without=0), float, repr)
 POSITIVE = Kind("a number above 0", lambda value: _number(value, 0, math.inf, without=0), float, repr)
-EPSILON = POSITIVE
-MOMENTUM = Kind("a number above 0, up to 1", lambda value: _number(value, 0, 1 + 1e-12, without=0), float, repr)
+MOMENTUM = Kind("a number above 0, up to 1", lambda value: POSITIVE.check(_at_most(value, 1)), float, repr)
 WORD = Kind("a word", _word, read=str)
 FLAG = Kind("true or false", _truth, read=_read_truth)

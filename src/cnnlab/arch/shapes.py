@@ -32,6 +32,14 @@ def require_map(shape: Shape) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def divided_channels(shape: Shape, groups: int) -> int:
+    """Channels of each of `groups` equal groups of a map. Raises ArchitectureError."""
+    channels = require_map(shape)[0]
+    if channels % groups:
+        raise ArchitectureError(f"{channels} channels cannot be divided into {groups} groups")
+    return channels // groups
+
+
 class Window(NamedTuple):
     """(height, width) of kernel, stride and padding on each side; `ceil` counts a last window that is cut too."""
 

@@ -72,11 +72,14 @@ class EpochDraws:
         return replace(self, **{name: array[positions] for name, array in arrays.items() if array is not None})
 
 
-_PER_IMAGE = tuple(name for name in EpochDraws.__dataclass_fields__ if "_N" in name)
+_PER_IMAGE = (
+    *("rows_NH", "columns_NW", "matrices_NG23", "codes_NK", "values_NK", "noise_N", "boxes_NQ4"),
+    *("partner_N", "weight_N", "swaps_N4"),
+)
 
 
 def draw_epoch(
-    augment: Augment, seed: int, epoch: int, num_images: int, height: int, width: int, channels: int = 3
+    augment: Augment, seed: int, epoch: int, num_images: int, height: int, width: int, channels: int
 ) -> EpochDraws:
     """Draw all parameters for `augment` in `epoch` (from 0), each method from its own generator."""
     rows, columns = _shifts(augment, seed, epoch, num_images, height, width)
@@ -147,8 +150,8 @@ def _slots(augment: Augment, seed: int, epoch: int, num_images: int, height: int
         slots.append(randaugment_slots(generator, augment.randaugment, num_images, height, width))
     if augment.jitter:
         slots.append(jitter_slots(derive_generator(seed, "jitter", epoch), augment.jitter, num_images))
-    for name, code, *chance in single_operations(augment):
-        slots.append(chance_slot(derive_generator(seed, name, epoch), code, num_images, *chance))
+    for single in single_operations(augment):
+        slots.append(chance_slot(derive_generator(seed, single.name, epoch), single, num_images))
     return joined(slots) if slots else None
 
 

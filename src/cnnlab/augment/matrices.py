@@ -1,7 +1,8 @@
 """Affine transformations: matrices from output to input positions, and their fixed-point form.
 
 Positions are (x, y) with Pillow's coordinates: the centre of the first pixel is (0.5, 0.5). The fixed-point form counts
-whole 65536ths of a pixel, as Pillow does for the nearest pixel: all engines and Pillow select the same pixels.
+whole 65536ths of a pixel, as Pillow does for the nearest pixel: all engines and Pillow select the same pixels. Only
+where nothing is rotated or sheared, Pillow adds up steps in float64 and can select a neighbour at a border.
 """
 
 from functools import reduce
@@ -22,11 +23,11 @@ def affine_matrices(
 ) -> NDArray[np.float64]:
     """Matrices N x 2 x 3 for clockwise `angle` and `shear` in degrees, `translate` in pixels, all about `centre`.
 
-    The image is rotated and sheared, scaled, then moved, as torchvision's `affine` does; this is the inverse of it:
-    M = C R S T C^-1 there (its `_get_inverse_affine_matrix`).
+    The image is sheared, scaled and rotated about the centre, then moved, as torchvision's `affine` does: M = T C R S
+    SHy SHx C^-1. These are the inverses (its `_get_inverse_affine_matrix`).
     """
-    names: tuple[Any, ...] = np.broadcast_arrays(*map(np.float64, (angle, *translate, scale, *shear)))
-    angle, right, down, scale, shear_x, shear_y = (np.atleast_1d(values) for values in names)
+    arrays: tuple[Any, ...] = np.broadcast_arrays(*map(np.float64, (angle, *translate, scale, *shear)))
+    angle, right, down, scale, shear_x, shear_y = (np.atleast_1d(values) for values in arrays)
     turn, sx, sy = np.radians(angle), np.radians(shear_x), np.radians(shear_y)
     # Rounded as in Pillow, so that a quarter turn is exact.
     a = np.round(np.cos(turn - sy) / np.cos(sy), 15)

@@ -1,4 +1,4 @@
-"""Standard normal numbers from a counter: equal for every engine, batch size and order.
+"""Standard normal numbers from a counter: equal for every batch size and order, and up to rounding for every engine.
 
 Two words of 32 bits of each image, unit and epoch (`core/counter.py`) become one normal number (Box and Muller 1958).
 

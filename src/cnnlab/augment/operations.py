@@ -18,7 +18,7 @@ EQUALIZE        -                  the table that spreads each channel's values 
 AUTOCONTRAST    -                  the line that maps each channel's least and largest value to 0 and 255
 BLUR            deviation s        normal weights of deviation s, borders reflected, rounded
 NOISE           deviation s        x + s z, z standard normal, rounded
-SHEAR_X, SHEAR_Y        tangent    rows, columns move in proportion to their distance from the first; nearest pixel
+SHEAR_X, SHEAR_Y        tangent    rows, columns move in proportion to their distance from the edge at 0; nearest pixel
 TRANSLATE_X, TRANSLATE_Y  pixels   to the right, downward; black from outside
 ROTATE          degrees            counter-clockwise about the centre; nearest pixel
 
@@ -65,9 +65,6 @@ MOVES = (
     Operation.ROTATE,
 )
 """Operations that move pixels."""
-
-COLOURS = (Operation.SATURATION, Operation.HUE, Operation.GRAYSCALE)
-"""Operations without effect on images of one channel."""
 
 
 def move_matrices(operation: Operation, values_N: NDArray[np.floating], height: int, width: int) -> NDArray[np.float64]:

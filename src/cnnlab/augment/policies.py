@@ -1,8 +1,8 @@
 """Published lists of random operations, with the numbers of torchvision's classes of the same names.
 
 RandAugment: Cubuk, Zoph, Shlens and Le 2020. AutoAugment: Cubuk et al. 2019, the policy for CIFAR-10. TrivialAugment:
-Müller and Hutter 2021, the wide space. A magnitude is one of `num_bins` steps from none to the strongest; operations
-with a sign take it at random. Shifts are whole pixels (cut off).
+Müller and Hutter 2021, the wide space. A magnitude is one of 10 or 31 steps from the weakest to the strongest;
+operations with a sign take it at random. Shifts are whole pixels (cut off).
 
 Shape legend: N images, K operations per image.
 """

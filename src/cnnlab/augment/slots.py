@@ -48,28 +48,37 @@ def jitter_slots(generator: np.random.Generator, jitter: Jitter, num_images: int
     return Slots(np.take_along_axis(codes_NK, order_NK, axis=1), ordered_NK)
 
 
-def chance_slot(
-    generator: np.random.Generator, code: Operation, num_images: int, p: float, low: float, high: float
-) -> Slots:
-    """One operation with probability `p` and a number uniform on `low` .. `high`."""
-    chosen_N1 = generator.random((num_images, 1)) < p
-    values_N1 = generator.uniform(low, high, (num_images, 1))
-    return Slots(np.where(chosen_N1, code, Operation.NONE).astype(np.int8), values_N1.astype(np.float32))
+class Single(NamedTuple):
+    """An operation that happens with probability `p`, with a number uniform on `low` .. `high`."""
+
+    name: str
+    operation: Operation
+    p: float
+    low: float = 0.0
+    high: float = 0.0
 
 
-def single_operations(augment: Augment) -> list[tuple[str, Operation, float, float, float]]:
-    """Name, operation, probability and range of the number, of the single operations that a recipe asks for."""
+def chance_slot(generator: np.random.Generator, single: Single, num_images: int) -> Slots:
+    """One operation for some of the images."""
+    chosen_N1 = generator.random((num_images, 1)) < single.p
+    values_N1 = generator.uniform(single.low, single.high, (num_images, 1))
+    codes_N1 = np.where(chosen_N1, single.operation, Operation.NONE)
+    return Slots(codes_N1.astype(np.int8), values_N1.astype(np.float32))
+
+
+def single_operations(augment: Augment) -> list[Single]:
+    """Those that a recipe asks for, in order."""
     single = []
     if grayscale := augment.grayscale:
-        single.append(("grayscale", Operation.GRAYSCALE, grayscale.p, 0.0, 0.0))
+        single.append(Single("grayscale", Operation.GRAYSCALE, grayscale.p))
     if equalize := augment.equalize:
-        single.append(("equalize", Operation.EQUALIZE, equalize.p, 0.0, 0.0))
+        single.append(Single("equalize", Operation.EQUALIZE, equalize.p))
     if posterize := augment.posterize:
-        single.append(("posterize", Operation.POSTERIZE, posterize.p, posterize.bits, posterize.bits))
+        single.append(Single("posterize", Operation.POSTERIZE, posterize.p, posterize.bits, posterize.bits))
     if solarize := augment.solarize:
-        single.append(("solarize", Operation.SOLARIZE, solarize.p, solarize.threshold, solarize.threshold))
+        single.append(Single("solarize", Operation.SOLARIZE, solarize.p, solarize.threshold, solarize.threshold))
     if blur := augment.blur:
-        single.append(("blur", Operation.BLUR, blur.p, *blur.sigma))
+        single.append(Single("blur", Operation.BLUR, blur.p, *blur.sigma))
     if noise := augment.noise:
-        single.append(("noise", Operation.NOISE, noise.p, 255 * noise.std, 255 * noise.std))
+        single.append(Single("noise", Operation.NOISE, noise.p, 255 * noise.std, 255 * noise.std))
     return single

@@ -9,6 +9,7 @@ from cnnlab.recipe.values import Count, Fraction, NonNegative, Optional, Positiv
 Interpolation = Literal["nearest", "bilinear"]
 Range = Annotated[tuple[Positive, Positive], Field(strict=False)]
 """Lowest and highest value."""
+Scale = Annotated[Real, Field(ge=0.05, le=20)]  # positions are 32-bit numbers of 65536ths
 Degrees = Annotated[Real, Field(ge=0, le=180)]
 
 
@@ -46,13 +47,13 @@ class Affine(Section):
     """Rotate, shear, scale about the centre and shift each image at random; pixels from outside are black.
 
     `degrees` and `shear` (along the rows): angles in -a .. a. `translate`: largest shift (horizontal, vertical) as a
-    part of width and height; shifts are whole pixels. `scale`: (least, most).
+    part of width and height; shifts are whole pixels. `scale`: (least, most), of 0.05 to 20.
     """
 
     degrees: Degrees = 0.0
     translate: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = (0.0, 0.0)
-    scale: Range = (1.0, 1.0)
-    shear: Annotated[Real, Field(ge=0, lt=90)] = 0.0
+    scale: Annotated[tuple[Scale, Scale], Field(strict=False)] = (1.0, 1.0)
+    shear: Annotated[Real, Field(ge=0, le=80)] = 0.0
     interpolation: Interpolation = "nearest"
 
     _scale = field_validator("scale")(_ordered)
@@ -155,7 +156,10 @@ class Mixup(Section):
 
 
 class CutMix(Section):
-    """A random rectangle of a random partner; its part of the area is Beta(`alpha`, `alpha`) (Yun et al. 2019)."""
+    """A random rectangle of a random partner (Yun et al. 2019).
+
+    Its part of the area is Beta(`alpha`, `alpha`) before it is cut at the border.
+    """
 
     alpha: Positive = 1.0
     p: Fraction = 1.0

@@ -45,7 +45,7 @@ def test_images_are_those_of_the_engine(shapes, epoch, augment):
     images, labels = (torch.stack(column) for column in zip(*map(as_tensors, dataset), strict=True))
 
     resident = ResidentSplit(Split(shapes.train.images[train], shapes.train.labels[train]), torch.device("cpu"))
-    resident.arrange(np.arange(100), draw_epoch(augment, 7, epoch, 100, 32, 32))
+    resident.arrange(np.arange(100), draw_epoch(augment, 7, epoch, 100, 32, 32, 3))
     normalise = Normaliser(Normalisation(mean, std), 32, 32, torch.float32, torch.device("cpu"))
     expected, targets = resident.gather(0, 100, normalise)
     torch.testing.assert_close(images, expected.contiguous(), atol=2e-6, rtol=0)

@@ -69,6 +69,7 @@ OPERATIONS = {
     "randaugment": Augment(randaugment=RandAugment(num_ops=3, magnitude=15)),
     "autoaugment": Augment(policy="autoaugment"),
     "trivialaugment": Augment(policy="trivialaugment"),
+    "all grey, some solarized": Augment(grayscale=Grayscale(p=1), solarize=Solarize(p=0.5)),
     "noise": Augment(noise=Noise()),
     "blur": Augment(blur=Blur()),
     "variant 4": Augment(

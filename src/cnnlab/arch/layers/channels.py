@@ -8,7 +8,7 @@ from cnnlab.arch.kinds import COUNT, FACTOR, choice
 from cnnlab.arch.layers.activations import ACTIVATIONS
 from cnnlab.arch.layers.base import Layer
 from cnnlab.arch.parameters import Parameter, weight_and_bias
-from cnnlab.arch.shapes import Shape, require_map
+from cnnlab.arch.shapes import Shape, divided_channels, require_map
 from cnnlab.core.errors import ArchitectureError
 
 
@@ -39,7 +39,7 @@ class Scale(Layer):
 
 @dataclass(frozen=True)
 class Shuffle(Layer):
-    """Channels dealt out to `groups` hands and put together again (Zhang et al. 2018, ShuffleNet).
+    """Channels divided into `groups` groups and interleaved (Zhang et al. 2018, ShuffleNet).
 
     Channel g * (C / groups) + i moves to i * groups + g.
     """
@@ -48,7 +48,7 @@ class Shuffle(Layer):
     groups: Annotated[int, COUNT]
 
     def output_shape(self, shape: Shape) -> Shape:
-        _divide(shape, self.groups)
+        divided_channels(shape, self.groups)
         return shape
 
 
@@ -65,7 +65,7 @@ class Split(Layer):
             raise ArchitectureError(f"split: received part {self.part}, expected 1 to {self.parts}")
 
     def output_shape(self, shape: Shape) -> Shape:
-        return (_divide(shape, self.parts), *shape[1:])
+        return (divided_channels(shape, self.parts), *shape[1:])
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,3 @@ class SqueezeExcite(Layer):
 
     def macs(self, shape: Shape) -> int:
         return 2 * self.hidden * shape[0]
-
-
-def _divide(shape: Shape, groups: int) -> int:
-    """Channels of each group. Raises ArchitectureError."""
-    channels = require_map(shape)[0]
-    if channels % groups:
-        raise ArchitectureError(f"{channels} channels cannot be divided into {groups} groups")
-    return channels // groups

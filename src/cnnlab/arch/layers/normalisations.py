@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from cnnlab.arch.kinds import COUNT, EPSILON, MOMENTUM
+from cnnlab.arch.kinds import COUNT, MOMENTUM, POSITIVE
 from cnnlab.arch.layers.base import Layer
 from cnnlab.arch.parameters import Parameter, scale_and_shift, statistics
-from cnnlab.arch.shapes import Shape, require_map
-from cnnlab.core.errors import ArchitectureError
+from cnnlab.arch.shapes import Shape, divided_channels
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class BatchNorm(Normalisation):
     """
 
     name: ClassVar[str] = "bn"
-    eps: Annotated[float, EPSILON] = 1e-5
+    eps: Annotated[float, POSITIVE] = 1e-5
     momentum: Annotated[float, MOMENTUM] = 0.1
 
     def arrays(self, shape: Shape) -> tuple[Parameter, ...]:
@@ -39,12 +38,10 @@ class GroupNorm(Normalisation):
 
     name: ClassVar[str] = "gn"
     groups: Annotated[int, COUNT]
-    eps: Annotated[float, EPSILON] = 1e-5
+    eps: Annotated[float, POSITIVE] = 1e-5
 
     def output_shape(self, shape: Shape) -> Shape:
-        channels = require_map(shape)[0]
-        if channels % self.groups:
-            raise ArchitectureError(f"{channels} channels cannot be divided into {self.groups} groups")
+        divided_channels(shape, self.groups)
         return shape
 
 
@@ -56,4 +53,4 @@ class LayerNorm(Normalisation):
     """
 
     name: ClassVar[str] = "ln"
-    eps: Annotated[float, EPSILON] = 1e-5
+    eps: Annotated[float, POSITIVE] = 1e-5

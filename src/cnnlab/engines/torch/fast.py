@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from cnnlab.arch.layers import Container, Dropout, DropPath, Layer, LeakyReLU, MaxPool, ReLU
 from cnnlab.arch.shapes import Shape
-from cnnlab.core.counter import MULTIPLIERS, SHIFT, SHIFT_MASK
 from cnnlab.engines.dropout import RESOLUTION_BITS, threshold, words
+from cnnlab.engines.torch.counter import hashed_
 from cnnlab.engines.torch.modules import ContainerModule
 
 
@@ -79,8 +79,5 @@ class CountedDropout(nn.Module):
 
     def draw(self, start: int, stop: int) -> None:
         """Compute the mask of the images start..stop of the epoch's order."""
-        x = self._images[start:stop].view(-1, *(1 for _ in self.shape)) ^ self._units
-        x.mul_(MULTIPLIERS[0])
-        x.bitwise_xor_((x >> SHIFT).bitwise_and_(SHIFT_MASK))
-        x.mul_(MULTIPLIERS[1])
+        x = hashed_(self._images[start:stop].view(-1, *(1 for _ in self.shape)) ^ self._units)
         self.mask = x.bitwise_right_shift_(32 - RESOLUTION_BITS) >= threshold(self.p)

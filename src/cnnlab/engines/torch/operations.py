@@ -17,7 +17,7 @@ from cnnlab.augment.matrices import fixed_point
 from cnnlab.augment.noise import UNIFORM_BITS
 from cnnlab.augment.operate import LUMINANCE
 from cnnlab.augment.operations import MOVES, Operation, move_matrices
-from cnnlab.core.counter import MULTIPLIERS, SHIFT, SHIFT_MASK
+from cnnlab.engines.torch.counter import hashed_
 from cnnlab.engines.torch.sampling import positions
 
 
@@ -160,10 +160,7 @@ def _blurred(x: Tensor, deviation: Tensor, radius: int) -> Tensor:
 
 
 def _noisy(x: Tensor, deviation: Tensor, words_B: Tensor, units_J: Tensor) -> Tensor:
-    bits = words_B[:, None] ^ units_J
-    bits.mul_(MULTIPLIERS[0])
-    bits.bitwise_xor_((bits >> SHIFT).bitwise_and_(SHIFT_MASK))
-    bits.mul_(MULTIPLIERS[1])
+    bits = hashed_(words_B[:, None] ^ units_J)
     uniform = (bits >> (32 - UNIFORM_BITS)).bitwise_and_((1 << UNIFORM_BITS) - 1).float().mul_(2.0**-UNIFORM_BITS)
     radius, angle = uniform.chunk(2, dim=1)
     normal = radius.add(2.0**-UNIFORM_BITS).log_().mul_(-2).sqrt_().mul_(angle.mul(2 * np.pi).cos_())
@@ -189,7 +186,7 @@ OPERATIONS: dict[Operation, Callable[[Tensor, Tensor], Tensor]] = {
     Operation.POSTERIZE: _posterized,
     Operation.SOLARIZE: lambda x, threshold: torch.where(x >= threshold, 255 - x, x),
     Operation.INVERT: lambda x, _: 255 - x,
-    Operation.GRAYSCALE: lambda x, _: _luminance(x).expand_as(x),
+    Operation.GRAYSCALE: lambda x, _: _luminance(x).expand_as(x).contiguous(),  # later operations write into it
     Operation.EQUALIZE: _equalized,
     Operation.AUTOCONTRAST: _autocontrasted,
 }
