@@ -47,8 +47,8 @@ def _auto(architecture: Architecture, arrays: Sequence[Parameter]) -> dict[str, 
     augmentation, SimpleNN reached a best val accuracy of 65.5 to 67.1% with `torch` (three seeds) and of 64.7 to 64.9%
     with `he` (two seeds).
 
-    The last linear layer of a network with residuals (not those inside branches): normal with deviation 0.01,
-    bias 0 (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1). Every residual adds variance: without this,
+    The last linear layer of a network with residuals (not those inside branches): normal with deviation 0.01, bias 0
+    (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1). Every residual adds variance: without this,
     ResNet-20 starts at a loss of 2.6 and ResNet-56 at 3.5; with it, both start near ln 10. Scale 0 for the last batch
     norm of a residual's body (ibid.) was tried and not kept: ResNet-20 needed two epochs of eight more.
     """

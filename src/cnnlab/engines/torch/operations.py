@@ -102,8 +102,11 @@ def _turned_hue(x: Tensor, turn: Tensor) -> Tensor:
     value, least = torch.maximum(value, blue), torch.minimum(least, blue)
     chroma = value - least
     inverse = chroma.clamp_min(1).reciprocal_()  # where it is 0, so are the differences below
-    sixth = torch.where(value == green, (blue - red).mul_(inverse).add_(2), (red - green).mul_(inverse).add_(4))
-    sixth = torch.where(value == red, (green - blue).mul_(inverse), sixth).add_(6 * turn[:, 0])
+    # 1 where the channel is the largest, else 0, of whole numbers: comparing and choosing takes five times as long.
+    is_red, is_green = ((channel - value).add_(1).clamp_min_(0) for channel in (red, green))
+    sixth = (red - green).mul_(inverse).add_(4)
+    sixth.add_((blue - red).mul_(inverse).add_(2).sub_(sixth).mul_(is_green))
+    sixth.add_((green - blue).mul_(inverse).sub_(sixth).mul_(is_red)).add_(6 * turn[:, 0])
     turned = torch.empty_like(x)
     for channel, offset in enumerate((5, 3, 1)):
         k = sixth + offset

@@ -24,6 +24,9 @@ from cnnlab.engines.torch.operations import Chain
 from cnnlab.engines.torch.pages import hold_in_huge_pages
 from cnnlab.engines.torch.sampling import bilinear_words, nearest_words
 
+AHEAD = 512
+"""Images whose operations are computed together: with fewer, much of the time is spent on starting small steps."""
+
 _WORDS: dict[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
 
@@ -132,6 +135,15 @@ class _Arranged:
         )
 
 
+class _Ahead(NamedTuple):
+    """Augmented images of the positions start..stop of the epoch."""
+
+    start: int
+    stop: int
+    normalise: Normaliser
+    images: torch.Tensor
+
+
 class ResidentSplit:
     """Images and labels of one split on the device."""
 
@@ -145,13 +157,14 @@ class ResidentSplit:
         self._own: _Arranged | None = None
         self._partners: _Arranged | None = None
         self._swaps: torch.Tensor | None = None
+        self._ahead: _Ahead | None = None
 
     def __len__(self) -> int:
         return self.num_images
 
     def arrange(self, order_N: NDArray[np.int64], draws: EpochDraws) -> None:
         """Set order and draws of one epoch; `gather` returns images by their position in this order."""
-        self._own, self._partners = self._on_device(order_N, draws), None
+        self._own, self._partners, self._ahead = self._on_device(order_N, draws), None, None
         self._bilinear = draws.bilinear
         self._targets = Targets(self._labels_of(order_N))
         if draws.partner_N is not None and draws.weight_N is not None and draws.swaps_N4 is not None:
@@ -165,11 +178,22 @@ class ResidentSplit:
         """The positions start..stop of the arranged epoch: augmented images B x C x H x W, and their targets."""
         assert self._own is not None, "arrange() comes before gather()"
         targets = self._targets.part(start, stop)
+        if self._own.chain is None:
+            return self._made(start, stop, normalise), targets
+        ahead = self._ahead
+        if ahead is None or ahead.normalise is not normalise or not ahead.start <= start <= stop <= ahead.stop:
+            last = min(max(stop, start + AHEAD), self.num_images)
+            ahead = self._ahead = _Ahead(start, last, normalise, self._made(start, last, normalise))
+        return ahead.images[start - ahead.start : stop - ahead.start], targets
+
+    def _made(self, start: int, stop: int, normalise: Normaliser) -> torch.Tensor:
+        assert self._own is not None
         images = self._augmented(self._own.part(start, stop), normalise)
-        if self._partners is not None and targets.weights is not None:
+        weights = self._targets.part(start, stop).weights
+        if self._partners is not None and weights is not None:
             partners = self._augmented(self._partners.part(start, stop), normalise)
-            images = torch.lerp(partners, images, self._shares(start, stop, targets.weights).to(images.dtype))
-        return images, targets
+            images = torch.lerp(partners, images, self._shares(start, stop, weights).to(images.dtype))
+        return images
 
     def _shares(self, start: int, stop: int, weights_B: torch.Tensor) -> torch.Tensor:
         """The share of the image itself in each pixel, B x 1 x H x W: 0 or 1 where a rectangle is swapped."""
