@@ -59,13 +59,19 @@ class Study:
         self.reference = value.name
 
     @classmethod
-    def load(cls, reference: str | Path, changes: Sequence[str] = (), options: StudyOptions | None = None) -> "Study":
+    def load(
+        cls,
+        reference: str | Path,
+        changes: Sequence[str] = (),
+        options: StudyOptions | None = None,
+        budget: str | None = None,
+    ) -> "Study":
         """A study that comes with cnnlab, or a TOML file; `changes` (`"train.epochs=1"`) apply to its base.
 
-        Raises StudyError with every problem.
+        `budget` names one of its smaller forms. Raises StudyError with every problem.
         """
-        study = cls(definition.Study.load(reference, changes), options)
-        study.reference = str(reference)
+        study = cls(definition.Study.load(reference, changes, budget=budget), options)
+        study.reference = str(reference) if budget is None else f"{reference} --budget {budget}"
         return study
 
     def status(self, index: RunIndex | None = None) -> StudyRuns:

@@ -24,12 +24,13 @@ _WORK = (*_PLACE, "workers", "threads")
 
 def of_study(*names: str, **kinds: Any) -> Callable[[Command], Command]:
     """As `takes`, for commands on a study: their parameter `study` is the study with its options."""
-    return takes("study", "changes", *names, into="study", make=_study, **kinds)
+    return takes("study", "changes", "budget", *names, into="study", make=_study, **kinds)
 
 
 def _study(
     study: str,
     changes: list[str] | None,
+    budget: str | None = None,
     also: list[Path] | None = None,
     workers: str | None = None,
     threads: int | None = None,
@@ -39,6 +40,7 @@ def _study(
     """The study and its options. Raises CnnlabError with every problem.
 
     study STUDY: A study that comes with cnnlab (see `cnnlab study ls`), or a file.
+    budget NAME: A smaller form of the study, one of its [budgets].
     also DIR: A folder with more runs to use; repeatable.
     workers: Trainings at the same time, or auto. Else as the study defines.
     threads: CPU threads of each worker; else the cores, divided equally.
@@ -47,7 +49,7 @@ def _study(
     count = int(workers) if workers and re.fullmatch("[0-9]{1,6}", workers) else workers
     run = options(threads=threads, **execution)
     chosen = cnnlab.StudyOptions(run, tuple(also or ()), count, retry)  # type: ignore[arg-type]
-    return cnnlab.Study.load(study, changes or (), chosen)
+    return cnnlab.Study.load(study, changes or (), chosen, budget)
 
 
 def ls() -> None:

@@ -55,6 +55,8 @@ class Duration:
             case "%":
                 return round(self.amount / 100 * total_steps)
 
-    def fraction(self, epochs: int) -> float | None:
-        """Fraction of a training of `epochs` (1.0: all of it); None for steps, which need the data's size."""
-        return {"ep": self.amount / epochs, "%": self.amount / 100, "it": None}[self.unit]
+    def fraction(self, whole: "Duration") -> float | None:
+        """Fraction of a training of length `whole` (1.0: all of it); None where that needs the data's size."""
+        if self.unit == "%":
+            return self.amount / 100
+        return self.amount / whole.amount if self.unit == whole.unit or self.amount == 0 else None

@@ -1,7 +1,7 @@
 """The learning rate as a pure function of the optimizer step.
 
 Step 0 is the first update. A curve starts there with `start`, has its peak (`optim.lr`) at the end of the warm-up,
-and reaches `final` at `total_steps`, after the last update.
+and reaches its end at `total_steps`, after the last update.
 """
 
 import math
@@ -10,35 +10,44 @@ from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import schedule as kinds
 
 
-def lr_at(schedule: kinds.Schedule, base_lr: float, step: int, steps_per_epoch: int, total_steps: int) -> float:
-    """The learning rate of update number `step` (from 0). Raises RecipeError if the warm-up does not end in time."""
-    return base_lr * _factor(schedule, step, steps_per_epoch, total_steps)
+def lr_at(
+    schedule: kinds.Schedule, base_lr: float, step: int, steps_per_epoch: int, total_steps: int, reductions: int = 0
+) -> float:
+    """The learning rate of update number `step` (from 0). Raises RecipeError if the phases are longer than all.
+
+    `reductions`: how often a plateau schedule has lowered the rate so far; see `training/plateau.py`.
+    """
+    steps = {name: length.steps(steps_per_epoch, total_steps) for name, length in kinds.phases(schedule).items()}
+    if sum(steps.values()) > total_steps:
+        named = " and ".join(f"{name} of {length}" for name, length in steps.items() if length)
+        raise RecipeError(f"schedule.{next(iter(steps))}: {named} steps, but the training has {total_steps}")
+    warmup, cooldown = steps["warmup"], steps.get("cooldown", 0)
+    if step < warmup:
+        return base_lr * _line(schedule.start, 1.0, step / warmup)
+    factor = _factor(schedule, step, warmup + steps.get("hold", 0), steps_per_epoch, total_steps, reductions)
+    if step > total_steps - cooldown:
+        factor *= (total_steps - step) / cooldown
+    return base_lr * factor
 
 
-def _factor(schedule: kinds.Schedule, step: int, steps_per_epoch: int, total_steps: int) -> float:
-    """The rate at `step` divided by the base rate."""
+def _factor(
+    schedule: kinds.Schedule, step: int, begin: int, steps_per_epoch: int, total_steps: int, reductions: int
+) -> float:
+    """The rate divided by the base rate, without warm-up and cool-down; curves fall from step `begin` on."""
+    progress = max(0, step - begin) / max(1, total_steps - begin)
     match schedule:
-        case kinds.Constant():
+        case kinds.Constant() | kinds.Warmup():
             return 1.0
+        case kinds.Plateau(gamma=gamma, final=final):
+            return max(gamma**reductions, final)
         case kinds.Step(decay_epochs=decay, gamma=gamma):
             return gamma ** (step // max(1, decay.steps(steps_per_epoch, total_steps)))
         case kinds.MultiStep(milestones=milestones, gamma=gamma):
             return gamma ** sum(step >= length.steps(steps_per_epoch, total_steps) for length in milestones)
-        case kinds.Cosine(final=final):
-            return _cosine(1.0, final, step / total_steps)
-        case kinds.Linear(final=final):
-            return _line(1.0, final, step / total_steps)
-    warmup = schedule.warmup.steps(steps_per_epoch, total_steps)
-    hold = schedule.hold.steps(steps_per_epoch, total_steps) if isinstance(schedule, kinds.WarmupHoldCosine) else 0
-    if warmup + hold > total_steps:
-        raise RecipeError(f"schedule.warmup: with its hold {warmup + hold} steps, but the training has {total_steps}")
-    if step < warmup:
-        return _line(schedule.start, 1.0, step / warmup)
-    if isinstance(schedule, kinds.Warmup) or step < warmup + hold:
-        return 1.0
-    progress = (step - warmup - hold) / max(1, total_steps - warmup - hold)
-    straight = isinstance(schedule, kinds.OneCycle) and schedule.down == "linear"
-    return (_line if straight else _cosine)(1.0, schedule.final, progress)
+        case kinds.Linear(final=final) | kinds.OneCycle(final=final, down="linear"):
+            return _line(1.0, final, progress)
+        case kinds.Cosine(final=final) | kinds.WarmupHoldCosine(final=final) | kinds.OneCycle(final=final):
+            return _cosine(1.0, final, progress)
 
 
 def _line(start: float, end: float, progress: float) -> float:

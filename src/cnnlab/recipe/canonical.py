@@ -32,6 +32,22 @@ NEUTRAL: Mapping[str, Any] = {
     "augment.erase": None,
     "augment.mixup": None,
     "augment.cutmix": None,
+    "data.label_noise": 0.0,
+    **{
+        f"schedule[{kind}].{key}": value
+        for kind in ("constant", "step", "multistep", "cosine", "linear")
+        for key, value in (("warmup", "0ep"), ("start", 0.0))
+    },
+    **{f"schedule[{kind}].cooldown": "0ep" for kind in ("constant", "step", "multistep", "warmup")},
+    "optim.lookahead": None,
+    "optim.sam": None,
+    "loss.name": "cross-entropy",
+    "loss.gamma": 2.0,
+    "loss.class_weights": None,
+    "loss.distill": None,
+    "train.accumulate": 1,
+    "train.swa": None,
+    "train.early_stop.monitor": "val_accuracy",
 }
 
 

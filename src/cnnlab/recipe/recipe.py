@@ -45,8 +45,8 @@ class Recipe(Section):
     def _fits_the_other_sections(cls, train: Train, info: ValidationInfo) -> Train:
         # A field validator, because pydantic runs it even if other sections have problems.
         data, schedule = info.data.get("data"), info.data.get("schedule")
-        problems = list(checks.early_stop_needs_val(train, data)) if data else []
-        problems += checks.warmup_fits_budget(train, schedule) if schedule else ()
+        problems = list(checks.val_is_there(train, data, schedule)) if data else []
+        problems += checks.phases_fit_budget(train, schedule) if schedule else ()
         if problems:
             raise RecipeError(*problems)
         return train
@@ -75,7 +75,7 @@ class Recipe(Section):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Settings that are allowed but have no effect."""
-        return tuple(checks.suspicions(self.train, self.schedule))
+        return tuple(checks.suspicions(self.train, self.schedule, self.loss))
 
     def canonical(self) -> dict[str, Any]:
         """What is hashed, as JSON types: all values, with defaults, without labels and neutral values."""

@@ -1,19 +1,32 @@
 """The tables of a recipe. Field names are the TOML keys and the `--set` paths."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PlainSerializer,
     PlainValidator,
     Tag,
     ValidationInfo,
     field_validator,
 )
 
+from cnnlab.core.duration import Duration
 from cnnlab.core.errors import ArchitectureError
-from cnnlab.recipe.values import BelowOne, Count, NonNegative, Optional, Positive, Real, Section
+from cnnlab.recipe.values import (
+    BelowOne,
+    Count,
+    Fraction,
+    Length,
+    NonNegative,
+    Optional,
+    Positive,
+    Real,
+    Section,
+)
 
 if TYPE_CHECKING:
     from cnnlab.arch import Architecture
@@ -54,7 +67,8 @@ Normalize = Annotated[
 class Data(Section):
     """The images. `train_limit` keeps only the first images of train, for quick tests.
 
-    `size` (height, width): images of a folder or Parquet file are scaled and cropped to it.
+    `size` (height, width): images of a folder or Parquet file are scaled and cropped to it. `label_noise`: the share
+    of training images that get the label of another class, the same images under every seed.
     """
 
     source: Annotated[str, Field(min_length=1)] = "cifar10"
@@ -62,6 +76,7 @@ class Data(Section):
     train_limit: Optional[Count] = None
     size: Optional[Annotated[tuple[Count, Count], Field(strict=False)]] = None
     normalize: Normalize = "train"
+    label_noise: BelowOne = 0.0
 
 
 def _canonical_layers(value: Any) -> Any:
@@ -142,10 +157,30 @@ class Arch(Section):
         return named(self.name, input_shape=input_shape, num_classes=num_classes, **self.options)
 
 
+class Lookahead(Section):
+    """After every `steps` steps, go only `alpha` of the way, and start again there (Zhang et al. 2019)."""
+
+    steps: Count = 5
+    alpha: Annotated[Real, Field(gt=0, le=1)] = 0.5
+
+
+class Sam(Section):
+    """Use the gradient at the worst point within `rho` of the weights, to first order (Foret et al. 2021).
+
+    Each step computes two gradients, so it takes twice as long.
+    """
+
+    rho: Positive = 0.05
+
+
 class _Optimizer(Section):
+    """`weight_decay` is added to the gradient (L2), except by AdamW."""
+
     lr: Positive
     weight_decay: NonNegative = 0.0
     decay_norm_and_bias: bool = True
+    lookahead: Optional[Lookahead] = None
+    sam: Optional[Sam] = None
 
 
 class Sgd(_Optimizer):
@@ -179,35 +214,126 @@ class AdamW(_Optimizer):
     eps: Positive = 1e-8
 
 
-Optimizer = Sgd | Adam | AdamW
+class RmsProp(_Optimizer):
+    """RMSprop (Hinton, 2012): the gradient divided by the root of a running mean of its square."""
 
-OPTIMIZERS: dict[str, type[Section]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW}
+    name: Literal["rmsprop"] = "rmsprop"
+    alpha: BelowOne = 0.99
+    eps: Positive = 1e-8
+    momentum: BelowOne = 0.0
+    centered: bool = False
+
+
+class Adadelta(_Optimizer):
+    """Adadelta (Zeiler, 2012): RMSprop whose step is scaled by a running mean of earlier steps; often with lr 1."""
+
+    name: Literal["adadelta"] = "adadelta"
+    rho: BelowOne = 0.9
+    eps: Positive = 1e-6
+
+
+Optimizer = Sgd | Adam | AdamW | RmsProp | Adadelta
+
+OPTIMIZERS: dict[str, type[Section]] = {kind.model_fields["name"].default: kind for kind in get_args(Optimizer)}
+
+
+class Distill(Section):
+    """Learn from a trained network too (Hinton et al. 2015).
+
+    The loss is 1 - `weight` of the labels' loss plus `weight` of T^2 KL(teacher || network), both softened by
+    `temperature` T. `teacher`: a run folder or model file of the same classes.
+    """
+
+    teacher: Annotated[str, Field(min_length=1)]
+    temperature: Positive = 4.0
+    weight: Fraction = 0.9
 
 
 class Loss(Section):
-    """Cross-entropy, plus `l1` times the sum of absolute weights. L2 is `optim.weight_decay`."""
+    """The loss of the labels, plus `l1` times the sum of absolute weights. L2 is `optim.weight_decay`.
 
+    `name`: cross-entropy; focal, cross-entropy times (1 - p)^`gamma` of the label's probability p (Lin et al. 2017);
+    or mse, the mean squared difference of the logits and the one-hot label. `class_weights`: one factor per class, or
+    `balanced` for images / (classes x images of the class). All three use label smoothing and class weights.
+    """
+
+    name: Literal["cross-entropy", "focal", "mse"] = "cross-entropy"
     label_smoothing: BelowOne = 0.0
+    gamma: NonNegative = 2.0
+    class_weights: Optional[Literal["balanced"] | Annotated[tuple[Positive, ...], Field(strict=False)]] = None
     l1: NonNegative = 0.0
+    distill: Optional[Distill] = None
 
 
 class EarlyStop(Section):
-    """Stop after `patience` epochs in which val accuracy did not rise by more than `min_delta` (0.01: one point)."""
+    """Stop after `patience` epochs in which `monitor` did not improve by more than `min_delta`.
+
+    Of accuracy 0.01 is one point; of the loss it is a difference in nats.
+    """
 
     patience: Count = 10
     min_delta: BelowOne = 0.0
+    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+
+
+class Swa(Section):
+    """Score the mean of the weights at the ends of the epochs from `start` on (Izmailov et al. 2018).
+
+    Its batch normalisation gets the statistics of the training images as they were augmented in the last epoch.
+    """
+
+    start: Length = Duration(75, "%")
+
+
+def _written_budget(budget: int | Duration) -> int | str:
+    return budget if isinstance(budget, int) else str(budget)
+
+
+def _budget(value: Any) -> int | Duration:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    duration = Duration.parse(value) if isinstance(value, str | Duration) else None
+    if duration is None or duration.unit == "%" or duration.amount < 1 or duration.amount % 1:
+        raise ValueError(f"received {value!r}, expected a number of epochs from 1 on, or steps such as '64000it'")
+    return int(duration.amount) if duration.unit == "ep" else duration
 
 
 class Train(Section):
-    """The budget and the training step. `drop_last` leaves out an incomplete last batch of an epoch."""
+    """The budget and the training step. `drop_last` leaves out an incomplete last batch of an epoch.
 
-    epochs: Count
+    `epochs` may also be a number of steps, "64000it"; then the last epoch may be a part of one. `accumulate`: the
+    gradient of a batch is computed in this many parts, with less memory; batch normalisation sees only a part.
+    """
+
+    epochs: Annotated[int | Duration, PlainValidator(_budget), PlainSerializer(_written_budget)]
     batch_size: Count = 128
+    accumulate: Count = 1
     drop_last: bool = False
     clip_norm: Optional[Positive] = None
     ema: Optional[Annotated[Real, Field(gt=0, lt=1)]] = None
+    swa: Optional[Swa] = None
     early_stop: Optional[EarlyStop] = None
     test_curve: bool = False
+
+    @field_validator("swa")
+    @classmethod
+    def _one_average(cls, swa: Swa | None, info: ValidationInfo) -> Swa | None:
+        if swa is not None and info.data.get("ema") is not None:
+            raise ValueError("received a table, and train.ema is set; expected one kind of averaged weights")
+        return swa
+
+    @property
+    def budget(self) -> Duration:
+        """`epochs` with its unit."""
+        return self.epochs if isinstance(self.epochs, Duration) else Duration(self.epochs, "ep")
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """All optimizer steps of the training."""
+        return self.budget.steps(steps_per_epoch, 0)
+
+    def total_epochs(self, steps_per_epoch: int) -> int:
+        """All epochs, the last of which may be a part."""
+        return math.ceil(self.total_steps(steps_per_epoch) / steps_per_epoch)
 
     def steps_per_epoch(self, num_images: int) -> int:
         """Number of batches of an epoch over `num_images`; an incomplete last one counts unless `drop_last`."""

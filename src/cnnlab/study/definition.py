@@ -43,7 +43,7 @@ LIBRARY = Path(__file__).parent / "library"
 
 _GRID_LIMIT = 1000
 
-_ARM_KEYS = frozenset({"base", "factors", "exclude", "arm", "chain"})
+_ARM_KEYS = frozenset({"base", "factors", "exclude", "arm", "chain", "reduced"})
 
 
 class StudyError(CnnlabError):
@@ -68,7 +68,8 @@ class Study(Section):
     """What is compared, under which seeds, and what is claimed. Made by `load` or `from_dict`.
 
     `base` are a recipe's values with those that it extends; `factors` maps paths of the recipe to their values. A
-    range instead of values is for `cnnlab study search` only and makes no arms. `budget` is in minutes.
+    range instead of values is for `cnnlab study search` only and makes no arms. `budget` is in minutes. `reduced` is
+    the chosen one of `budgets`, if any.
     """
 
     name: tables.FolderName
@@ -87,20 +88,28 @@ class Study(Section):
     launcher: Literal["local"] = "local"
     claim: Annotated[tuple[tables.ClaimTable, ...], Field(strict=False)] = ()
     published: Annotated[tuple[tables.Published, ...], Field(strict=False)] = ()
+    budgets: dict[str, tables.Budget] = Field(default_factory=dict)
+    reduced: Optional[tables.Budget] = None
 
     @classmethod
     def load(
-        cls, reference: str | Path, overrides: Sequence[str] = (), seeds: Sequence[int] | int | None = None
+        cls,
+        reference: str | Path,
+        overrides: Sequence[str] = (),
+        seeds: Sequence[int] | int | None = None,
+        budget: str | None = None,
     ) -> "Study":
         """A shipped study or a TOML file; `overrides` (`"train.epochs=1"`) change its base, `seeds` replaces them.
 
-        Raises StudyError with every problem.
+        `budget` names one of its smaller forms. Raises StudyError with every problem.
         """
         path = _find(str(reference))
         values = _parse(path)
         values.setdefault("name", path.stem)
         if seeds is not None:
             values["seeds"] = seeds
+        if budget is not None:
+            values = _at_budget(values, budget)
         return cls.from_dict(values, overrides, path.parent)
 
     @classmethod
@@ -132,7 +141,7 @@ class Study(Section):
     @cached_property
     def base_recipe(self) -> Recipe:
         """The recipe that every arm changes. Raises RecipeError."""
-        return Recipe.from_dict({**self.base, "name": self.name})
+        return Recipe.from_dict({**self._at_budget(self.base), "name": self.name})
 
     @property
     def to_search(self) -> bool:
@@ -190,7 +199,10 @@ class Study(Section):
             for step in chain.steps:
                 values = merge(values, change_of(step.set))
                 drafts.append((step.name, values))
-        return drafts
+        return [(name, self._at_budget(values)) for name, values in drafts]
+
+    def _at_budget(self, values: Values) -> Values:
+        return values if self.reduced is None else self.reduced.applied(values)
 
 
 def study_names() -> tuple[str, ...]:
@@ -216,6 +228,15 @@ def _parse(path: Path) -> Values:
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from error
+
+
+def _at_budget(values: Values, budget: str) -> Values:
+    """The values with the budget as the `reduced` one, and its name after the study's. Raises StudyError."""
+    budgets = values.get("budgets")
+    if not isinstance(budgets, Mapping) or budget not in budgets:
+        known = did_you_mean(budget, budgets) if isinstance(budgets, Mapping) and budgets else "; the study has none"
+        raise StudyError(f"--budget: received {budget!r}{known}")
+    return {**values, "name": f"{values['name']}-{budget}", "reduced": budgets[budget]}
 
 
 def _with_base(values: Mapping[str, Any], changes: Values, folder: Path) -> tuple[Values, list[str]]:
@@ -271,7 +292,7 @@ def _problems(study: Study, bad: set[str]) -> list[str]:
         return problems
     problems += checks.factors(study.factors, study.exclude)
     drafts = study.drafts()
-    problems += checks.recipes(study.base, drafts)
+    problems += checks.recipes(study._at_budget(study.base), drafts)
     problems += checks.measurable(dict(drafts), study.claim, study.published)
     problems += checks.arm_names([name for name, _ in drafts])
     problems += checks.mentions([name for name, _ in drafts], study.claim, study.published)

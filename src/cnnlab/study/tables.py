@@ -11,7 +11,9 @@ from cnnlab.compare.claims import Claim, Relation
 from cnnlab.core.errors import CnnlabError
 from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe.canonical import leaves
-from cnnlab.recipe.values import Count, Real, Section
+from cnnlab.recipe.sources import Values, merge
+from cnnlab.recipe.values import Count, Positive, Real, Section
+from cnnlab.study.arms import change_of
 
 
 def _printable(text: str) -> str:
@@ -135,6 +137,26 @@ class Chain(Section):
 
     name: Name
     steps: Annotated[tuple[NamedArm, ...], Field(strict=False, min_length=1)]
+
+
+class Budget(Section):
+    """A smaller form of a study, for `--budget`: its base and every arm with the values in `set`, applied last.
+
+    `epochs`: a factor for the epochs of each. `about` states what is smaller.
+    """
+
+    about: Text
+    set: dict[str, Any] = Field(default_factory=dict)
+    epochs: Positive = 1.0
+
+    def applied(self, values: Values) -> Values:
+        """The recipe values at this budget; whole epochs, 1 at least."""
+        scaled = merge(values, change_of(self.set))
+        train = scaled.get("train")
+        epochs = train.get("epochs") if isinstance(train, dict) else None
+        if isinstance(epochs, int) and not isinstance(epochs, bool):
+            scaled = merge(scaled, {"train": {"epochs": max(1, round(epochs * self.epochs))}})
+        return scaled
 
 
 class ClaimTable(Section):
