@@ -102,7 +102,7 @@ def _step_apart(engine: TorchEngine, place: int) -> dict[str, float]:
     times = [_now(engine)]
     images, targets = engine.splits["train"].gather(place * size, (place + 1) * size, engine._normalise)
     times.append(_now(engine))
-    engine.backward(images, targets, place)
+    engine.backward(images, targets, place * size)
     times.append(_now(engine))
     engine.update(_LR)
     times.append(_now(engine))
@@ -116,8 +116,8 @@ def _operator_shares(engine: TorchEngine, num_steps: int) -> dict[str, float]:
     images, targets = engine.splits["train"].gather(0, size, engine._normalise)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_device else [])]
     with profile(activities=activities) as profiler:
-        for step in range(num_steps):
-            engine.backward(images, targets, step)
+        for _ in range(num_steps):
+            engine.backward(images, targets, 0)
         synchronise(engine.device)
     # On CUDA the kernels are also listed under their own names; the rows of the operators already contain them.
     rows = [event for event in profiler.key_averages() if event.device_type == DeviceType.CPU]

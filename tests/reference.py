@@ -242,6 +242,20 @@ class Network:
         return normal * self.weights[f"{path}.weight"].view(shape) + self.weights[f"{path}.bias"].view(shape)
 
 
+@dataclass
+class _Recorder(Network):
+    """Evaluation, except that batch normalisation uses the statistics of the batch, and `batch` records them."""
+
+    batch: Named = field(default_factory=dict)
+
+    def _batch_norm(self, x: Tensor, path: str, eps: float = 1e-5, momentum: float = 0.1) -> Tensor:
+        alone = Network([], self.weights, {f"{path}.running_{name}": torch.zeros(1) for name in ("mean", "var")})
+        alone.training = (0, 0, np.arange(0))
+        result = alone._batch_norm(x, path, eps, momentum=1.0)
+        self.batch.update(alone.running)
+        return result
+
+
 def _by_channel(values_C: Tensor, x: Tensor) -> Tensor:
     return values_C.reshape(1, -1, *[1] * (x.ndim - 2))
 
@@ -272,6 +286,30 @@ def smoothed_cross_entropy(logits_NK: Tensor, labels_N: np.ndarray, smoothing: f
     return -(target_NK * log_p_NK).sum(1).mean()
 
 
+def losses_of(logits_NK: Tensor, labels_N: np.ndarray, loss: Mapping[str, Any]) -> Tensor:
+    """The loss of each image, before class weights."""
+    num_classes, smoothing = logits_NK.shape[1], loss["label_smoothing"]
+    one_hot_NK = torch.eye(num_classes, dtype=torch.float64)[labels_N]
+    target_NK = (1 - smoothing) * one_hot_NK + smoothing / num_classes
+    if loss["name"] == "mse":
+        return ((logits_NK - target_NK) ** 2).sum(1) / num_classes
+    p_NK = torch.exp(logits_NK) / torch.exp(logits_NK).sum(1, keepdim=True)
+    entropy_N = -(target_NK * torch.log(p_NK)).sum(1)
+    if loss["name"] == "focal":  # Lin et al. 2017, equation 4
+        return (1 - (p_NK * one_hot_NK).sum(1)) ** loss["gamma"] * entropy_N
+    return entropy_N
+
+
+def weights_of(labels_N: np.ndarray, all_labels_N: np.ndarray, given: Any) -> Tensor:
+    """The weight of each image; `balanced` as scikit-learn's `class_weight` documents it: n / (classes * count)."""
+    if given is None:
+        return torch.ones(len(labels_N), dtype=torch.float64)
+    if given == "balanced":
+        classes, counts = np.unique(all_labels_N, return_counts=True)
+        given = [len(all_labels_N) / (len(classes) * count) for count in counts]
+    return torch.tensor([given[label] for label in labels_N], dtype=torch.float64)
+
+
 def steps_of(length: str | float, per_epoch: int, total: int) -> int:
     """Steps of "8ep", "500it", "10%" or a bare number of epochs."""
     text = str(length)
@@ -294,7 +332,14 @@ def rate(schedule: Mapping[str, Any], step: int, per_epoch: int, total: int) -> 
         return end + 0.5 * (start - end) * (1 + math.cos(done * math.pi))
 
     name, final = schedule["name"], schedule.get("final")
-    if name == "constant":
+    rise = steps("warmup")
+    if step < rise:
+        return line(schedule["start"], 1, step / rise)
+    cool = steps("cooldown") if "cooldown" in schedule else 0
+    if cool and step >= total - cool:
+        before = rate({**schedule, "cooldown": "0ep"}, step, per_epoch, total)
+        return before * (total - step) / cool
+    if name in ("constant", "warmup"):
         return 1.0
     if name == "step":
         return schedule["gamma"] ** (step // steps("decay_epochs"))
@@ -302,11 +347,9 @@ def rate(schedule: Mapping[str, Any], step: int, per_epoch: int, total: int) -> 
         passed = [m for m in schedule["milestones"] if steps_of(m, per_epoch, total) <= step]
         return schedule["gamma"] ** len(passed)
     if name in ("cosine", "linear"):
-        return {"cosine": cosine, "linear": line}[name](1, final, step / total)
-    rise, hold = steps("warmup"), steps("hold") if "hold" in schedule else 0
-    if step < rise:
-        return line(schedule["start"], 1, step / rise)
-    if name == "warmup" or step < rise + hold:
+        return {"cosine": cosine, "linear": line}[name](1, final, (step - rise) / (total - rise))
+    hold = steps("hold") if "hold" in schedule else 0
+    if step < rise + hold:
         return 1.0
     done = (step - rise - hold) / (total - rise - hold)
     return {"cosine": cosine, "linear": line}[schedule.get("down", "cosine")](1, final, done)
@@ -329,8 +372,28 @@ def updated(
         memory["momentum_buffer"] = velocity
         # Sutskever et al. 2013, equation 4, as torch.optim.SGD documents it
         return value - lr * (gradient + mu * velocity if optim["nesterov"] else velocity)
-    beta1, beta2 = optim["betas"]  # Kingma and Ba 2015, algorithm 1
     zero = torch.zeros_like(value)
+    if (
+        optim["name"] == "rmsprop"
+    ):  # Hinton 2012, lecture 6e; `centered` Graves 2013, equation 40; as torch documents it
+        alpha = optim["alpha"]
+        memory["square_avg"] = alpha * memory.get("square_avg", zero) + (1 - alpha) * gradient**2
+        spread = memory["square_avg"]
+        if optim["centered"]:
+            memory["grad_avg"] = alpha * memory.get("grad_avg", zero) + (1 - alpha) * gradient
+            spread = spread - memory["grad_avg"] ** 2
+        step = gradient / (torch.sqrt(spread) + optim["eps"])
+        if optim["momentum"]:
+            step = memory["momentum_buffer"] = optim["momentum"] * memory.get("momentum_buffer", zero) + step
+        return value - lr * step
+    if optim["name"] == "adadelta":  # Zeiler 2012, algorithm 1
+        rho, eps = optim["rho"], optim["eps"]
+        memory["square_avg"] = rho * memory.get("square_avg", zero) + (1 - rho) * gradient**2
+        delta = memory.get("acc_delta", zero)
+        step = torch.sqrt(delta + eps) / torch.sqrt(memory["square_avg"] + eps) * gradient
+        memory["acc_delta"] = rho * delta + (1 - rho) * step**2
+        return value - lr * step
+    beta1, beta2 = optim["betas"]  # Kingma and Ba 2015, algorithm 1
     memory["exp_avg"] = beta1 * memory.get("exp_avg", zero) + (1 - beta1) * gradient
     memory["exp_avg_sq"] = beta2 * memory.get("exp_avg_sq", zero) + (1 - beta2) * gradient**2
     mean, square = memory["exp_avg"] / (1 - beta1**t), memory["exp_avg_sq"] / (1 - beta2**t)
@@ -354,6 +417,9 @@ class Reference:
     std: Sequence[float]
     memory: dict[str, Named] = field(default_factory=dict)
     averaged: Named = field(default_factory=dict)
+    slow: Named = field(default_factory=dict)
+    ends: list[Named] = field(default_factory=list)
+    """The weights at the ends of the epochs that SWA averages."""
     updates: int = 0
     losses: list[list[float]] = field(default_factory=list)
     """Of every epoch the loss of each batch."""
@@ -364,6 +430,7 @@ class Reference:
     def __post_init__(self) -> None:
         if self.recipe["train"].get("ema"):
             self.averaged = {**self.weights, **self.running}
+        self.slow = dict(self.weights)
 
     def run_epoch(self, epoch: int) -> float:
         """Train one epoch (from 0); returns its mean loss over the images that it saw."""
@@ -377,22 +444,61 @@ class Reference:
         self.hits.append(0)
         self.close_calls.append(0)
         loss_sum, seen = 0.0, 0
+        total = train["epochs"] * per_epoch
         for step in range(per_epoch):
             places = order[step * size : (step + 1) * size]
-            fraction = rate(self.recipe["schedule"], epoch * per_epoch + step, per_epoch, train["epochs"] * per_epoch)
+            fraction = rate(self.recipe["schedule"], epoch * per_epoch + step, per_epoch, total)
             loss = self.step(epoch, places, shown[places], self.recipe["optim"]["lr"] * fraction)
             loss_sum, seen = loss_sum + loss * len(places), seen + len(places)
+        if train.get("swa") and self.updates > steps_of(train["swa"]["start"], per_epoch, total):
+            self.ends.append(dict(self.weights))
+            batches = [shown[order[i * size : (i + 1) * size]] for i in range(per_epoch)]
+            self.averaged = self._stochastic_average(batches)
         return loss_sum / seen
+
+    def _stochastic_average(self, batches: Sequence[np.ndarray]) -> Named:
+        """Izmailov et al. 2018, algorithm 1: mean weights, then batch norm statistics from a pass over the images.
+
+        The statistics are means over batches, of variances with the correction of Ioffe and Szegedy; no dropout.
+        """
+        mean = {name: sum(one[name] for one in self.ends) / len(self.ends) for name in self.weights}
+        sums: Named = {}
+        for batch in batches:
+            seen = _Recorder(self.layers, mean, dict(self.running), None)
+            seen(normalised(batch, self.mean, self.std))
+            for name, value in seen.batch.items():
+                sums[name] = sums.get(name, torch.zeros_like(value)) + value / len(batches)
+        return {**mean, **sums}
+
+    def _gradients(
+        self, weights: Named, epoch: int, places: np.ndarray, images_NHWC: np.ndarray, running: Named
+    ) -> tuple[Tensor, Named, Tensor]:
+        """Loss, gradients and logits of a batch, in as many parts as the recipe says; `running` changes."""
+        settings, train = self.recipe["loss"], self.recipe["train"]
+        leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
+        size = math.ceil(len(places) / train["accumulate"])
+        total, logits = torch.zeros((), dtype=torch.float64), []
+        mass = weights_of(self.labels_N[places], self.labels_N, settings["class_weights"]).sum()
+        for start in range(0, len(places), size):
+            part = places[start : start + size]
+            network = Network(self.layers, leaves, running, (self.recipe["seed"], epoch, part))
+            logits.append(network(normalised(images_NHWC[start : start + size], self.mean, self.std)))
+            labels_N = self.labels_N[part]
+            each = losses_of(logits[-1], labels_N, settings)
+            total = total + (weights_of(labels_N, self.labels_N, settings["class_weights"]) * each).sum() / mass
+        gradients = torch.autograd.grad(total, list(leaves.values()))
+        return total.detach(), dict(zip(leaves, gradients, strict=True)), torch.cat(logits).detach()
 
     def step(self, epoch: int, places: np.ndarray, images_NHWC: np.ndarray, lr: float) -> float:
         """One update with the images at these places of the split; returns the batch's loss before it."""
         labels_N = self.labels_N[places]
         loss_of, train, optim = self.recipe["loss"], self.recipe["train"], self.recipe["optim"]
-        leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
-        network = Network(self.layers, leaves, self.running, (self.recipe["seed"], epoch, places))
-        logits_NK = network(normalised(images_NHWC, self.mean, self.std))
-        loss = smoothed_cross_entropy(logits_NK, labels_N, loss_of["label_smoothing"])
-        gradients = dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
+        loss, gradients, logits_NK = self._gradients(self.weights, epoch, places, images_NHWC, self.running)
+        if optim["sam"]:  # Foret et al. 2021, algorithm 1 and equation 2
+            length = torch.sqrt(sum((g**2).sum() for g in gradients.values()))
+            rho = optim["sam"]["rho"]
+            worse = {name: value + rho * gradients[name] / length for name, value in self.weights.items()}
+            _, gradients, _ = self._gradients(worse, epoch, places, images_NHWC, dict(self.running))
         for name, value in self.weights.items():
             if value.ndim >= 2:  # the derivative of l1 * sum |w|, over the weights of convolutions and linear layers
                 gradients[name] = gradients[name] + loss_of["l1"] * torch.sign(value)
@@ -406,12 +512,17 @@ class Reference:
             decay = optim["weight_decay"] if is_decayed else 0.0
             memory = self.memory.setdefault(name, {})
             self.weights[name] = updated(optim, value, gradients[name], lr, decay, memory, self.updates)
-        if self.averaged:
+        ahead = optim["lookahead"]
+        if ahead and self.updates % ahead["steps"] == 0:  # Zhang et al. 2019, algorithm 1
+            for name, value in self.weights.items():
+                self.slow[name] = self.slow[name] + ahead["alpha"] * (value - self.slow[name])
+                self.weights[name] = self.slow[name]
+        if self.averaged and train.get("ema"):
             decay = min(train["ema"], (1 + self.updates) / (10 + self.updates))
             for name, value in {**self.weights, **self.running}.items():
                 self.averaged[name] = decay * self.averaged[name] + (1 - decay) * value
-        self.losses[-1].append(float(loss.detach()))
-        largest_N2 = logits_NK.detach().topk(2, dim=1).values
+        self.losses[-1].append(float(loss))
+        largest_N2 = logits_NK.topk(2, dim=1).values
         self.close_calls[-1] += int((largest_N2[:, 0] - largest_N2[:, 1] < 1e-3).sum())
         self.hits[-1] += int((logits_NK.argmax(1).numpy() == labels_N).sum())
         return self.losses[-1][-1]

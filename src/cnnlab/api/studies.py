@@ -39,11 +39,11 @@ __all__ = [
 
 
 class ArmRow(NamedTuple):
-    """An arm: state -> number of cells, and seed -> (epochs done, of how many) of the cells that run."""
+    """An arm: state -> number of cells, and seed -> (epochs done, of how many if known) of the cells that run."""
 
     arm: str
     counts: Counter[CellState]
-    running: dict[int, tuple[int, int]]
+    running: dict[int, tuple[int, int | None]]
 
 
 class Study:
@@ -155,6 +155,6 @@ def arm_rows(runs: StudyRuns) -> list[ArmRow]:
         row = rows[one.cell.arm]
         row.counts[one.state] += 1
         if one.state == "running":
-            done = len(one.run.metrics) if one.run else 0
-            row.running[one.cell.seed] = (done, one.cell.recipe.train.epochs)
+            run = one.run if one.run and one.run.is_assembled else None
+            row.running[one.cell.seed] = (len(run.metrics), run.total_epochs) if run else (0, None)
     return list(rows.values())

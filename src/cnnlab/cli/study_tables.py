@@ -17,7 +17,10 @@ def status_rows(runs: "api.studies.StudyRuns") -> list[list[str]]:
         [
             row.arm,
             *(str(row.counts.get(state) or "") for state in STATUS_COLUMNS[1:-1]),  # type: ignore[call-overload]
-            "; ".join(f"seed {seed}: epoch {done} of {all_}" for seed, (done, all_) in row.running.items()),
+            "; ".join(
+                f"seed {seed}: epoch {done}{f' of {total}' if total else ''}"
+                for seed, (done, total) in row.running.items()
+            ),
         ]
         for row in api.studies.arm_rows(runs)
     ]

@@ -21,7 +21,7 @@ class PlainWatcher(training.Watcher):
     """Lines before and after the training, and one for each epoch."""
 
     def on_assembled(self, run: RunFolder, recipe: Recipe, environment: Environment, notes: Sequence[str]) -> None:
-        self.epochs = recipe.train.epochs
+        self.epochs, self.total_steps = run.total_epochs, recipe.train.total_steps
         for line in description(run, recipe, environment):
             say(line)
         for note in notes:
@@ -50,7 +50,7 @@ class TerminalWatcher(PlainWatcher):
             transient=True,
         )
         done = progress.epoch * steps_per_epoch + progress.step_in_epoch
-        total = self.epochs * steps_per_epoch
+        total = self.total_steps(steps_per_epoch)
         self.task = self.bar.add_task("train", total=total, completed=done, epoch=progress.epoch + 1)
         self.bar.start()
 

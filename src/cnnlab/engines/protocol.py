@@ -28,12 +28,26 @@ ENGINES = {"torch": "cnnlab.engines.torch"}
 
 
 @dataclass(frozen=True)
+class TeacherNetwork:
+    """The trained network that another one learns from. `digest`: SHA-256 of its weights."""
+
+    architecture: Architecture
+    weights: Arrays
+    normalisation: Normalisation
+    digest: str
+
+
+@dataclass(frozen=True)
 class Parts:
-    """The input of a training: its labelled splits (`train`; `val` and `test` where they exist)."""
+    """The input of a training: its labelled splits (`train`; `val` and `test` where they exist).
+
+    `teacher`: the network that the recipe distils, if any, for images of the same shape and classes.
+    """
 
     splits: Mapping[str, Split]
     normalisation: Normalisation
     num_classes: int
+    teacher: TeacherNetwork | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

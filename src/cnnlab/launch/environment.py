@@ -40,6 +40,7 @@ def describe(
         cnnlab=cnnlab.__version__,
         code_sha256=code_hash(),
         engine=options.engine,
+        teacher=None if parts.teacher is None else parts.teacher.digest,
         initial_loss=prepared.start.loss,
         initial_spread=prepared.start.spread,
         initial_gradients=prepared.start.gradients,

@@ -15,7 +15,7 @@ def lr_at(
 ) -> float:
     """The learning rate of update number `step` (from 0). Raises RecipeError if the phases are longer than all.
 
-    `reductions`: how often a plateau schedule has lowered the rate so far; see `training/plateau.py`.
+    `reductions`: how often a plateau schedule has lowered the rate so far; see `optim/plateau.py`.
     """
     steps = {name: length.steps(steps_per_epoch, total_steps) for name, length in kinds.phases(schedule).items()}
     if sum(steps.values()) > total_steps:

@@ -15,7 +15,6 @@ from pydantic import Field, field_validator
 from cnnlab.core.duration import Duration
 from cnnlab.recipe.values import BelowOne, Fraction, Length, Positive, PositiveLength, Section
 
-
 _NONE = Duration(0, "ep")
 
 

@@ -84,7 +84,10 @@ class MachineFacts(Value):
 
 
 class Environment(FileValue):
-    """Everything about a run except its recipe and its results. `created` is in UTC; its text sorts by time."""
+    """Everything about a run except its recipe and its results. `created` is in UTC; its text sorts by time.
+
+    `teacher`: SHA-256 of the weights that the run distils.
+    """
 
     FORMAT: ClassVar[int] = 2
 
@@ -95,6 +98,7 @@ class Environment(FileValue):
     cnnlab: str
     code_sha256: str
     engine: str
+    teacher: str | None = None
     initial_loss: float
     initial_spread: float | None
     initial_gradients: Pair | None

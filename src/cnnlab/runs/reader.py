@@ -104,6 +104,14 @@ class RunFolder:
         return Environment.read(self.path / layout.ENVIRONMENT)
 
     @property
+    def total_epochs(self) -> int:
+        """The epochs of the whole training. Raises RunError where a number of steps is given and no data yet."""
+        train = self.recipe.train
+        if isinstance(train.epochs, int):
+            return train.epochs
+        return train.total_epochs(train.steps_per_epoch(self.environment.data.images["train"]))
+
+    @property
     def is_assembled(self) -> bool:
         """False for a run in the background before its choices and checks are done, also when it ended then.
 

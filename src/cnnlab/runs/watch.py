@@ -42,5 +42,5 @@ def _done(run: RunFolder, status: Status, epochs: int) -> float:
     progress = run.progress
     if progress is not None:
         within = progress["step_in_epoch"] / progress["steps_per_epoch"]
-        return max(epochs, progress["epoch"] - 1 + within) / run.recipe.train.epochs
-    return epochs / run.recipe.train.epochs
+        return max(epochs, progress["epoch"] - 1 + within) / run.total_epochs
+    return epochs / run.total_epochs if epochs else 0.0

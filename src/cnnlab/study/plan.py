@@ -41,7 +41,7 @@ class Workload:
     trained: int
     scored: int
     stored: int
-    epochs: int
+    epochs: float
     classes: int
 
     @property
@@ -141,6 +141,7 @@ def workload(recipe: Recipe, options: Options) -> Workload:
     val = count_of(recipe.data.val, len(data.train))
     test = len(data.test) if data.test is not None else 0
     trained = min(len(data.train) - val, recipe.data.train_limit or len(data.train))
+    steps = recipe.train.steps_per_epoch(trained)
     architecture = recipe.arch.build(data.image_shape, len(data.classes))
     return Workload(
         str(architecture),
@@ -148,7 +149,7 @@ def workload(recipe: Recipe, options: Options) -> Workload:
         trained,
         val + (test if recipe.train.test_curve else 0),
         val + test,
-        recipe.train.epochs,
+        recipe.train.total_steps(steps) / steps,
         len(data.classes),
     )
 
@@ -218,12 +219,13 @@ def _left(record: CellRecord) -> float:
     if record.state in ("complete", "failed"):
         return 0.0
     done = len(record.run.metrics) if record.run else 0
-    return 1 - done / record.cell.recipe.train.epochs
+    return 1 - done / record.run.total_epochs if record.run and done else 1.0
 
 
 def _one_epoch(recipe: Recipe) -> Recipe:
     """The recipe for one epoch at a constant rate: a schedule may need more epochs."""
     values = recipe.model_dump(mode="json", exclude_none=True)
     values["train"] = {**values["train"], "epochs": 1}
-    values["train"].pop("early_stop", None)
+    for key in ("early_stop", "swa"):
+        values["train"].pop(key, None)
     return Recipe.from_dict({**values, "name": f"probe of {recipe.name}", "schedule": {"name": "constant"}})

@@ -12,8 +12,11 @@ from typing import Any, Self
 
 from cnnlab.core.errors import DivergedError, RunError
 from cnnlab.engines.protocol import EpochTotals
+from cnnlab.optim.plateau import Flat
 from cnnlab.optim.schedules import lr_at
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.schedule import Plateau
+from cnnlab.recipe.sections import EarlyStop
 from cnnlab.training.diagnosis import likely_cause_of_divergence
 
 Scores = Mapping[str, tuple[float, float]]
@@ -24,7 +27,8 @@ Scores = Mapping[str, tuple[float, float]]
 class Progress:
     """Finished epochs, finished steps of the current epoch, and the best epoch by val so far.
 
-    `improved_epoch` is the last one that beat `improved_accuracy` by more than early stopping's `min_delta`.
+    `improved_epoch` is the last one that beat `improved_accuracy`, or `improved_loss` where early stopping monitors the
+    loss, by more than its `min_delta`. `plateau`: what the plateau schedule remembers.
     """
 
     epoch: int = 0
@@ -34,14 +38,19 @@ class Progress:
     best_val_loss: float | None = None
     improved_epoch: int = 0
     improved_accuracy: float = 0.0
+    improved_loss: float | None = None
+    plateau: Flat = field(default_factory=Flat)
     total_seconds: dict[str, float] = field(default_factory=dict)
     epoch_seconds: dict[str, float] = field(default_factory=dict)
 
-    def with_validation(self, epoch: int, val_accuracy: float, val_loss: float, min_delta: float) -> Self:
+    def with_validation(self, epoch: int, val_accuracy: float, val_loss: float, early: EarlyStop) -> Self:
         """After the evaluation of `epoch` (from 1). Best: highest val accuracy; at equal accuracy lowest loss."""
         progress = self
-        if val_accuracy > self.improved_accuracy + min_delta:
-            progress = replace(progress, improved_epoch=epoch, improved_accuracy=val_accuracy)
+        if early.monitor == "val_accuracy":
+            if val_accuracy > self.improved_accuracy + early.min_delta:
+                progress = replace(progress, improved_epoch=epoch, improved_accuracy=val_accuracy)
+        elif self.improved_loss is None or val_loss < self.improved_loss - early.min_delta:
+            progress = replace(progress, improved_epoch=epoch, improved_loss=val_loss)
         if self.best_val_accuracy is not None and self.best_val_loss is not None:
             best = (self.best_val_accuracy, -self.best_val_loss)
             if (val_accuracy, -val_loss) <= best:
@@ -55,7 +64,7 @@ class Progress:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Raises RunError where the values are not those of a checkpoint of this version."""
         try:
-            return cls(**values)
+            return cls(**{**values, "plateau": Flat(*values.get("plateau", ()))})
         except TypeError as error:
             raise RunError(f"the checkpoint was written by another version of cnnlab: {error}") from error
 
@@ -92,7 +101,21 @@ class Bookkeeping:
         """Whether the last epoch is done, or early stopping has waited long enough."""
         early, done = self.recipe.train.early_stop, self.progress.epoch
         patient = early is None or done - self.progress.improved_epoch < early.patience
-        return done >= self.recipe.train.epochs or not patient
+        return self.is_out_of_budget or not patient
+
+    @property
+    def is_out_of_budget(self) -> bool:
+        """Whether the last epoch is done."""
+        return self.progress.epoch >= self.recipe.train.total_epochs(self.steps_per_epoch)
+
+    @property
+    def steps_in_epoch(self) -> int:
+        """The steps of the current epoch: the last one may be a part, where the budget is a number of steps."""
+        return min(self.steps_per_epoch, self._total_steps - self.progress.epoch * self.steps_per_epoch)
+
+    @property
+    def _total_steps(self) -> int:
+        return self.recipe.train.total_steps(self.steps_per_epoch)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -102,13 +125,13 @@ class Bookkeeping:
 
     def lr(self, step_in_epoch: int) -> float:
         """The learning rate of a step of the current epoch."""
-        steps, base = self.steps_per_epoch, self.recipe.optim.lr
-        total_steps = self.recipe.train.epochs * steps
-        return lr_at(self.recipe.schedule, base, self._step(step_in_epoch), steps, total_steps)
+        schedule, base, step = self.recipe.schedule, self.recipe.optim.lr, self._step(step_in_epoch)
+        reductions = self.progress.plateau.reductions
+        return lr_at(schedule, base, step, self.steps_per_epoch, self._total_steps, reductions)
 
     def row(self, totals: EpochTotals, scores: Scores, clock: Clock) -> dict[str, Any]:
         """The line of metrics of the current epoch after its last step. Raises DivergedError."""
-        last_step = self.steps_per_epoch - 1
+        last_step = self.steps_in_epoch - 1
         row: dict[str, Any] = {
             "epoch": self.progress.epoch + 1,
             "step": self._step(last_step) + 1,
@@ -135,9 +158,10 @@ class Bookkeeping:
         """Record the end of an epoch; returns whether it is the best so far by val."""
         progress, epoch = self.progress, self.progress.epoch + 1
         if "val_accuracy" in row:
-            early = self.recipe.train.early_stop
-            min_delta = early.min_delta if early else 0.0
-            progress = progress.with_validation(epoch, row["val_accuracy"], row["val_loss"], min_delta)
+            early, schedule = self.recipe.train.early_stop or EarlyStop(), self.recipe.schedule
+            progress = progress.with_validation(epoch, row["val_accuracy"], row["val_loss"], early)
+            if isinstance(schedule, Plateau):
+                progress = replace(progress, plateau=progress.plateau.after(row[schedule.monitor], schedule))
         is_best = progress.best_epoch != self.progress.best_epoch
         self.progress = replace(progress, epoch=epoch, step_in_epoch=0)
         return is_best

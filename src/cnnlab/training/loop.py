@@ -50,10 +50,11 @@ class Loop:
         if not resumed_at:
             with self.clock.measure("train"):
                 self.engine.start_epoch(epoch)
-        for step in range(resumed_at, self.engine.steps_per_epoch):
+        steps = self.records.steps_in_epoch
+        for step in range(resumed_at, steps):
             with self.clock.measure("train"):
                 self.engine.train_step(step, self.records.lr(step))
-                last = step + 1 == self.engine.steps_per_epoch
+                last = step + 1 == steps
                 if last or self.check_every_step or (step + 1) % _STEPS_BETWEEN_LOSS_CHECKS == 0:
                     self._check_loss()
             self.records.step_done(step)
@@ -74,7 +75,7 @@ class Loop:
             for watcher in self.watchers:
                 watcher.on_epoch(row)
         self._save(is_best)
-        if self.stop and self.records.progress.epoch < self.recipe.train.epochs:
+        if self.stop and not self.records.is_out_of_budget:
             raise self._interrupted()
 
     def _score(self, split: str) -> tuple[float, float]:

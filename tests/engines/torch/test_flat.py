@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from cnnlab.arch import parse
-from cnnlab.engines.torch.flat import FlatModel, build_optimizer
+from cnnlab.engines.torch.flat import FlatModel
 from cnnlab.engines.torch.network import build
+from cnnlab.engines.torch.optimizers import build_optimizer
 from cnnlab.recipe.sections import Adam, AdamW, Sgd
 
 TEXT = "conv 3x3 4 nobias | bn | relu | pool 2 | flatten | linear 10"

@@ -1,9 +1,10 @@
 """Whole trainings against the float64 reference, over the options of a recipe: weights, memory, averages, losses.
 
-Optimizers, weight decay and what it touches, L1, clipping and averaging meet in one update, so all their combinations
-are run. The other options are dealt out among them so that every two values of any two options occur together.
+Optimizers, weight decay and what it touches, L1 and clipping meet in one update, so all their combinations are run. The
+other options are dealt out among them so that every two values of any two options occur together.
 """
 
+from collections.abc import Mapping
 from itertools import combinations, product
 from typing import Any
 
@@ -16,10 +17,11 @@ from cnnlab.data import Split
 from cnnlab.recipe import Recipe
 from reference import Reference, smoothed_cross_entropy
 
-IMAGES, VAL, CLASSES, SIDE = 15, 6, 3, 8
-EPOCHS, BATCH = 2, 4
-# float32 against float64: the largest difference over all cases was 2.4e-5 of an array's largest entry.
-TOLERANCE = 3e-4
+# The last batch has four images, so that two parts of it have two each: batch normalisation of flat data needs two.
+IMAGES, VAL, CLASSES, SIDE = 14, 6, 3, 8
+EPOCHS, BATCH = 2, 5
+# float32 against float64: the largest difference over all cases was 2.5e-4 of an array's largest entry, the next below 1e-4.
+TOLERANCE = 5e-4
 MEAN, STD = (0.4, 0.5, 0.6), (0.3, 0.25, 0.2)
 
 Options = dict[str, dict[str, Any]]
@@ -37,6 +39,9 @@ UPDATE: Options = {
         "nesterov": optim(name="sgd", lr=0.02, momentum=0.8, nesterov=True),
         "adam": optim(name="adam", lr=0.005, betas=[0.8, 0.95], eps=1e-3),
         "adamw": optim(name="adamw", lr=0.005, eps=1e-2),
+        "rmsprop": optim(name="rmsprop", lr=0.003, alpha=0.8, eps=1e-2),
+        "rmsprop centered": optim(name="rmsprop", lr=0.003, alpha=0.7, eps=1e-1, momentum=0.5, centered=True),
+        "adadelta": optim(name="adadelta", lr=0.5, rho=0.8, eps=1e-3),
     },
     "decay": {
         "no decay": optim(weight_decay=0.0),
@@ -45,18 +50,42 @@ UPDATE: Options = {
     },
     "l1": {"no l1": {}, "l1": {"loss": {"l1": 0.01}}},
     "clip": {"no clip": {}, "clip": {"train": {"clip_norm": 0.5}}},
-    "ema": {"no ema": {}, "ema 0.3": {"train": {"ema": 0.3}}, "ema 0.99": {"train": {"ema": 0.99}}},
 }
 OTHER: Options = {
+    "average": {
+        "no average": {},
+        "ema 0.3": {"train": {"ema": 0.3}},
+        "ema 0.99": {"train": {"ema": 0.99}},
+        "swa": {"train": {"swa": {"start": "0%"}}},
+        "swa from the middle": {"train": {"swa": {"start": "50%"}}},
+    },
+    "around": {
+        "optimizer alone": {},
+        "lookahead": optim(lookahead={"steps": 2, "alpha": 0.3}),
+        "sam": optim(sam={"rho": 0.1}),
+    },
+    "loss": {
+        "cross-entropy": {},
+        "focal": {"loss": {"name": "focal", "gamma": 1.5}},
+        "mse": {"loss": {"name": "mse"}},
+    },
+    "class weights": {
+        "equal": {},
+        "balanced": {"loss": {"class_weights": "balanced"}},
+        "given": {"loss": {"class_weights": [0.5, 2.0, 1.0]}},
+    },
+    "accumulate": {"whole batch": {}, "two parts": {"train": {"accumulate": 2}}},
     "smoothing": {"no smoothing": {}, "smoothing": {"loss": {"label_smoothing": 0.2}}},
     "drop_last": {"all images": {}, "drop last": {"train": {"drop_last": True}}},
     "schedule": {
         name: {"schedule": {"name": name.partition(" ")[0], **values}}
         for name, values in {
             "constant": {},
-            "step": {"decay_epochs": 1, "gamma": 0.5},
+            "constant cooling": {"warmup": "1it", "start": 0.4, "cooldown": "50%"},
+            "step": {"decay_epochs": 1, "gamma": 0.5, "cooldown": "2it"},
             "multistep": {"milestones": ["2it", "1ep"], "gamma": 0.3},
             "cosine": {"final": 0.1},
+            "cosine warmed": {"final": 0.1, "warmup": "2it", "start": 0.2},
             "linear": {"final": 0.2},
             "warmup": {"warmup": "3it", "start": 0.1},
             "warmup-hold-cosine": {"warmup": "25%", "hold": "25%"},
@@ -98,22 +127,41 @@ OTHER: Options = {
 ALL = UPDATE | OTHER
 
 
-def _pairs(case: tuple[str, ...]) -> set[tuple[str, str]]:
-    return set(combinations(case, 2))
+Pair = tuple[tuple[str, str], tuple[str, str]]
+"""Two options, each with one of its values."""
+
+
+def _pairs(case: Mapping[str, str]) -> set[Pair]:
+    return set(combinations(case.items(), 2))
+
+
+def _wanted() -> set[Pair]:
+    return {
+        ((one, value), (other, second))
+        for one, other in combinations(ALL, 2)
+        for value, second in product(ALL[one], ALL[other])
+    }
 
 
 def _cases() -> list[tuple[str, ...]]:
-    """Every combination of UPDATE, each with values of OTHER that bring the most pairs not seen before."""
+    """Every combination of UPDATE, and more until every pair occurs; the rest of each brings the most new pairs."""
     generator = np.random.default_rng(0)
-    seen: set[tuple[str, str]] = set()
+    missing = _wanted()
     cases = []
-    for update in product(*UPDATE.values()):
+
+    def add(given: Mapping[str, str]) -> None:
         drawn = [
-            (*update, *(list(names)[generator.integers(len(names))] for names in OTHER.values())) for _ in range(20)
+            {option: given.get(option) or str(generator.choice(list(names))) for option, names in ALL.items()}
+            for _ in range(40)
         ]
-        best = max(drawn, key=lambda case: len(_pairs(case) - seen))
-        seen |= _pairs(best)
-        cases.append(best)
+        best = max(drawn, key=lambda case: len(_pairs(case) & missing))
+        missing.difference_update(_pairs(best))
+        cases.append(tuple(best.values()))
+
+    for update in product(*UPDATE.values()):
+        add(dict(zip(UPDATE, update, strict=True)))
+    while missing:
+        add(dict(min(missing)))
     return [cases[place] for place in generator.permutation(len(cases))]  # a fault shows soon, whatever it is in
 
 
@@ -121,8 +169,7 @@ CASES = _cases()
 
 
 def test_every_two_values_of_two_options_meet() -> None:
-    wanted = {pair for one, other in combinations(ALL.values(), 2) for pair in product(one, other)}
-    assert wanted - {pair for case in CASES for pair in _pairs(case)} == set()
+    assert _wanted() == {pair for case in CASES for pair in _pairs(dict(zip(ALL, case, strict=True)))}
 
 
 def recipe_of(case: tuple[str, ...]) -> Recipe:
@@ -152,6 +199,8 @@ def start_of(recipe: Recipe) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(5)
     arrays = recipe.arch.build((3, SIDE, SIDE), CLASSES).trace((3, SIDE, SIDE)).arrays
     values = {each.name: generator.normal(0.2, 0.4, each.shape) for each in arrays if each.role != "count"}
+    # Logits near 1: squared differences of larger ones diverge.
+    values |= {name: value / 4 for name, value in values.items() if value.ndim == 2}
     values |= {name: 0.5 + value**2 for name, value in values.items() if name.endswith("running_var")}
     return {name: value.astype(np.float32) for name, value in values.items()}
 

@@ -6,8 +6,8 @@ layout everywhere, data on the device and augmented by one gather per batch, all
 Shape legend: B images of a batch, N of a split, C channels, H x W pixels, K classes.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -19,11 +19,15 @@ from cnnlab.augment import draw_epoch
 from cnnlab.engines.batches import epoch_order, step_bounds
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import EpochTotals
+from cnnlab.engines.torch.averages import Average, Statistics
 from cnnlab.engines.torch.devices import DTYPES
 from cnnlab.engines.torch.fast import CountedDropout, fast
-from cnnlab.engines.torch.flat import FlatModel, build_optimizer
+from cnnlab.engines.torch.flat import FlatModel
 from cnnlab.engines.torch.network import EVALUATION_BATCH
-from cnnlab.engines.torch.resident import Normaliser, ResidentSplit, Targets
+from cnnlab.engines.torch.optimizers import SlowWeights, at_worst_point, build_optimizer
+from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
+from cnnlab.engines.torch.targets import Criterion, Targets
+from cnnlab.engines.torch.teacher import Teacher
 from cnnlab.engines.weights import Arrays, fitted
 from cnnlab.recipe import Recipe
 from cnnlab.runs.environment import Precision
@@ -41,6 +45,7 @@ class TorchEngine:
         normalisation: Normalisation,
         precision: Precision = "fp32",
         compiled: bool = False,
+        teacher: Teacher | None = None,
     ) -> None:
         """`model` is the initialised network of `architecture`, on the device of the splits."""
         self.recipe = recipe
@@ -56,12 +61,19 @@ class TorchEngine:
         self.flat = FlatModel(model, weights, recipe.optim.decay_norm_and_bias)
         self.optimizer = build_optimizer(recipe.optim, self.flat.groups(recipe.optim.weight_decay))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        self.average = [t.clone() for t in self.flat.averaged_tensors()] if recipe.train.ema else []
+        averages = recipe.train.ema or recipe.train.swa
+        self.average = Average(self.flat.averaged_tensors()) if averages else None
+        lookahead = recipe.optim.lookahead
+        self.slow = SlowWeights(lookahead, self.flat.vectors) if lookahead else None
+        self.teacher = teacher
+        self._criterion = Criterion(recipe.loss, self._class_weights())
         self._fast = fast(model, architecture.layers, self.image_shape)
         self._forward = torch.compile(self._fast) if compiled else self._fast
         self._normalise = Normaliser(normalisation, train.height, train.width, DTYPES[precision], self.device)
         self._dropouts = [module for module in self._fast.modules() if isinstance(module, CountedDropout)]
+        self._statistics = Statistics(self._fast)
         self.steps_per_epoch = recipe.train.steps_per_epoch(len(train))
+        self.total_steps = recipe.train.total_steps(self.steps_per_epoch)
         self.updates = 0
         self._set_totals(0.0, 0, 0)
 
@@ -76,27 +88,56 @@ class TorchEngine:
         self._set_totals(0.0, 0, 0)
         self._fast.train()
 
+    def _class_weights(self) -> torch.Tensor | None:
+        """The factor of each class, from the recipe or by its number of training images."""
+        given = self.recipe.loss.class_weights
+        if given is None:
+            return None
+        if given == "balanced":
+            (num_classes,) = self.architecture.trace(self.image_shape).output_shape
+            labels_N = self.splits["train"].labels_N
+            counts_K = np.bincount(labels_N, minlength=num_classes)
+            given = (len(labels_N) / (num_classes * np.maximum(counts_K, 1))).tolist()
+        return torch.tensor(given, dtype=torch.float32, device=self.device)
+
     def train_step(self, step_in_epoch: int, lr: float) -> None:
         start, stop = step_bounds(step_in_epoch, self.recipe.train.batch_size, len(self.splits["train"]))
         images, targets = self.splits["train"].gather(start, stop, self._normalise)
-        for dropout in self._dropouts:
-            dropout.draw(start, stop)
-        self.backward(images, targets, step_in_epoch)
+        losses, hits = self.backward(images, targets, start)
+        if sam := self.recipe.optim.sam:
+            with at_worst_point(self.flat.vectors, sam.rho), self._statistics.frozen():
+                self.backward(images, targets, start)
+        with torch.no_grad():
+            self._loss_sum += losses * (stop - start)
+            self._correct += hits
+            bad = ~torch.isfinite(losses) & (self._bad_step < 0)
+            self._bad_step.masked_fill_(bad, step_in_epoch)
         self.update(lr)
         self._images += stop - start
+        if self.recipe.train.swa and (step_in_epoch + 1 == self.steps_per_epoch or self.updates == self.total_steps):
+            self._include_epoch(stop)
 
-    def backward(self, images: torch.Tensor, targets: Targets, step_in_epoch: int) -> None:
-        """Compute one batch's gradient, and add its loss and hits to the totals."""
-        with self._autocast():
-            logits = self._forward(images)
-        logits = logits.float()
-        loss = targets.loss(logits, self.recipe.loss.label_smoothing)
-        torch.autograd.backward(self.scaler.scale(loss))
-        with torch.no_grad():
-            self._loss_sum += loss * len(logits)
-            self._correct += targets.hits(logits)
-            bad = ~torch.isfinite(loss) & (self._bad_step < 0)
-            self._bad_step.masked_fill_(bad, step_in_epoch)
+    def backward(self, images: torch.Tensor, targets: Targets, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add one batch's gradient to the present one, part by part; returns its loss and its hits.
+
+        `place`: of its first image in the order of the epoch.
+        """
+        size = -(-len(images) // self.recipe.train.accumulate)
+        losses, hits = [], []
+        for start in range(0, len(images), size):
+            stop = min(start + size, len(images))
+            part = targets if size == len(images) else targets.part(start, stop)
+            for dropout in self._dropouts:
+                dropout.draw(place + start, place + stop)
+            with self._autocast():
+                logits = self._forward(images[start:stop])
+            logits = logits.float()
+            taught = None if self.teacher is None else self.teacher(images[start:stop])
+            loss = self._criterion(logits, part, targets, taught)
+            torch.autograd.backward(self.scaler.scale(loss))
+            losses.append(loss.detach())
+            hits.append(part.hits(logits.detach()))
+        return torch.stack(losses).sum(), torch.stack(hits).sum()
 
     def update(self, lr: float) -> None:
         """One optimizer step with the present gradients, then clear them."""
@@ -109,10 +150,30 @@ class TorchEngine:
         self.scaler.update()
         self.flat.clear_gradients()
         self.updates += 1
-        if self.recipe.train.ema:
+        if self.slow is not None:
+            self.slow.after_step(self.updates)
+        if self.recipe.train.ema and self.average is not None:
             # A small decay at first, so that the average forgets the initial weights (as in Adam).
-            decay = min(self.recipe.train.ema, (1 + self.updates) / (10 + self.updates))
-            torch._foreach_lerp_(self.average, self.flat.averaged_tensors(), 1 - decay)
+            self.average.follow(min(self.recipe.train.ema, (1 + self.updates) / (10 + self.updates)))
+
+    def _include_epoch(self, num_images: int) -> None:
+        """SWA: average the weights of this epoch's end, and measure the statistics of the average."""
+        swa = self.recipe.train.swa
+        assert swa is not None
+        assert self.average is not None
+        if self.updates <= swa.start.steps(self.steps_per_epoch, self.total_steps):
+            return
+        self.average.include()
+        size = self.recipe.train.batch_size
+        with self.average.in_place(), torch.no_grad(), self._autocast():
+            self._fast.eval()
+            with self._statistics.measured():
+                for start in range(0, num_images if self._statistics.layers else 0, size):
+                    stop = min(start + size, num_images)
+                    self._fast(self.splits["train"].gather(start, stop, self._normalise)[0])
+            if self._statistics.layers:
+                self.average.tensors[-1].copy_(self.flat.buffers)
+        self._fast.train()
 
     def _penalise_and_clip(self) -> None:
         weights = self.flat.weights
@@ -154,19 +215,14 @@ class TorchEngine:
     def labels(self, split: str) -> NDArray[np.int64]:
         return self.splits[split].labels_N
 
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
+    def _averaged(self) -> AbstractContextManager[None]:
         """Inside, the network has the averaged weights where the recipe keeps them; afterwards its own again."""
-        if not self.average:
-            yield
-            return
-        current = self.flat.averaged_tensors()
-        kept = [tensor.clone() for tensor in current]
-        torch._foreach_copy_(current, self.average)
-        try:
-            yield
-        finally:
-            torch._foreach_copy_(current, kept)
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    def _further_tensors(self) -> dict[str, list[torch.Tensor]]:
+        """Vectors besides the weights that training changes, by their name in a state."""
+        found = {"average": self.average.tensors} if self.average is not None else {}
+        return found | ({"lookahead": self.slow.tensors} if self.slow is not None else {})
 
     def state(self) -> Arrays:
         arrays = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -174,9 +230,10 @@ class TorchEngine:
             for name, value in self.optimizer.state.get(vector, {}).items():
                 if value is not None:  # SGD without momentum has an empty entry
                     arrays[f"optim.{index}.{name}"] = value
-        for index, average in enumerate(self.average):
-            arrays[f"average.{index}"] = average
-        if self.average:
+        for name, tensors in self._further_tensors().items():
+            arrays |= {f"{name}.{index}": tensor for index, tensor in enumerate(tensors)}
+        if self.average is not None and self.average.is_kept:
+            arrays["progress.averaged"] = torch.tensor(self.average.count)
             with self._averaged():
                 arrays |= {f"averaged_model.{k}": v.clone() for k, v in self.model.state_dict().items()}
         arrays["progress.updates"] = torch.tensor(self.updates)
@@ -198,9 +255,13 @@ class TorchEngine:
             saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             if saved:
                 self.optimizer.state[vector] = saved
-        for index, average in enumerate(self.average):
-            average.copy_(tensors[f"average.{index}"])
+        for name, kept in self._further_tensors().items():
+            for index, tensor in enumerate(kept):
+                tensor.copy_(tensors[f"{name}.{index}"])
         self.updates = int(tensors["progress.updates"])
+        if self.average is not None:  # runs before 0.9 stored no count; their average follows every step
+            without = self.updates if self.recipe.train.ema else 0
+            self.average.count = int(tensors.get("progress.averaged", torch.tensor(without)))
         self._set_totals(
             float(tensors["progress.loss_sum"]), int(tensors["progress.correct"]), int(tensors["progress.images"])
         )

@@ -1,4 +1,4 @@
-"""All weights of a network in a few long vectors, and the optimizer over them: a step is a few vector operations.
+"""All weights of a network in a few long vectors: a step of an optimizer is a few vector operations.
 
 For small networks, starting an operation costs more than its computation: 65 updates of one tensor each cost more than
 one update of the 270,000 numbers in them. Every parameter becomes a view into one vector per weight-decay group, and
@@ -10,18 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-
-from cnnlab.recipe.sections import Adam, AdamW, Optimizer, Sgd
-
-
-def build_optimizer(optim: Optimizer, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The recipe's optimizer in torch's fused implementation: on two long vectors a step is two kernels."""
-    match optim:
-        case Sgd():
-            return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, fused=True)
-        case Adam() | AdamW():
-            kind = torch.optim.Adam if isinstance(optim, Adam) else torch.optim.AdamW
-            return kind(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
 
 
 class FlatModel:

@@ -12,6 +12,7 @@ from cnnlab.engines.torch.fast import fast
 from cnnlab.engines.torch.network import initialised
 from cnnlab.engines.torch.pages import prepare_heap
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
+from cnnlab.engines.torch.teacher import Teacher
 from cnnlab.recipe import Recipe
 from cnnlab.runs.environment import DeviceFacts, ExecutionFacts
 
@@ -39,12 +40,16 @@ def prepare(
     if settled:
         precision, compiled = settled.precision, settled.compile
     else:
-        steps = recipe.train.epochs * recipe.train.steps_per_epoch(len(splits["train"]))
+        steps = recipe.train.total_steps(recipe.train.steps_per_epoch(len(splits["train"])))
         runnable = fast(model, architecture.layers, parts.image_shape)
         candidates = devices.supported_precisions(device)
         precision = trial.choose_precision(recipe.precision, candidates, runnable, *batch)
         compiled = trial.choose_compile(options.compile, precision.value, runnable, *batch, steps)
-    engine = TorchEngine(recipe, architecture, model, splits, parts.normalisation, precision.value, compiled.value)
+    taught = parts.teacher
+    teacher = None if taught is None else Teacher(taught, parts.image_shape, parts.normalisation, device)
+    engine = TorchEngine(
+        recipe, architecture, model, splits, parts.normalisation, precision.value, compiled.value, teacher
+    )
     name = devices.device_name(device)
     used = DeviceFacts(kind=device.type, name=name, memory_before_model=before, memory_after_model=after)
     execution = ExecutionFacts(threads=threads, workers=options.workers, precision=precision, compile=compiled)

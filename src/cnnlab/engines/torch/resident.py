@@ -5,7 +5,7 @@ single bytes makes crop and flip about five times cheaper; normalisation drops t
 black: every position outside the image points at it.
 
 Shape legend: N images of the split, B images of the batch, H x W pixels, C channels, P bytes of a packed pixel,
-X = H W P bytes of a packed image, K classes; G and Q as in `cnnlab.augment.draws`.
+X = H W P bytes of a packed image; G and Q as in `cnnlab.augment.draws`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from cnnlab.augment import OUTSIDE, EpochDraws
@@ -23,6 +22,7 @@ from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.operations import Chain
 from cnnlab.engines.torch.pages import hold_in_huge_pages
 from cnnlab.engines.torch.sampling import bilinear_words, nearest_words
+from cnnlab.engines.torch.targets import Targets
 
 AHEAD = 512
 """Images whose operations are computed together: with fewer, much of the time is spent on starting small steps."""
@@ -76,38 +76,6 @@ class Normaliser:
             kept_BHY = kept if kept_BHY is None else kept_BHY.mul_(kept)
         assert kept_BHY is not None
         return kept_BHY
-
-
-class Targets(NamedTuple):
-    """The labels of a batch, and those of the images mixed into it.
-
-    `weights`: share of the image's own label, the rest is its partner's. None where nothing is mixed.
-    """
-
-    labels: torch.Tensor
-    partners: torch.Tensor | None = None
-    weights: torch.Tensor | None = None
-
-    def part(self, start: int, stop: int) -> "Targets":
-        further = (None if tensor is None else tensor[start:stop] for tensor in self[1:])
-        return Targets(self.labels[start:stop], *further)
-
-    def loss(self, logits_BK: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-        """Mean cross-entropy; of a mixed image, the weighted mean of both labels' (Zhang et al., "mixup", 2018)."""
-        if self.partners is None or self.weights is None:
-            return F.cross_entropy(logits_BK, self.labels, label_smoothing=label_smoothing)
-        own, other = (
-            F.cross_entropy(logits_BK, labels, label_smoothing=label_smoothing, reduction="none")
-            for labels in (self.labels, self.partners)
-        )
-        return torch.lerp(other, own, self.weights).mean()
-
-    def hits(self, logits_BK: torch.Tensor) -> torch.Tensor:
-        """The number of correct answers; for a mixed image the label with the larger share is correct."""
-        labels = self.labels
-        if self.partners is not None and self.weights is not None:
-            labels = torch.where(self.weights < 0.5, self.partners, labels)
-        return (logits_BK.argmax(1) == labels).sum()
 
 
 @dataclass(frozen=True)
