@@ -61,6 +61,10 @@ def test_steps_and_fraction() -> None:
     assert Duration(2.5, "ep").steps(steps_per_epoch=352, total_steps=3520) == 880
     assert Duration(500, "it").steps(352, 3520) == 500
     assert Duration(10, "%").steps(352, 3520) == 352
-    assert Duration(5, "ep").fraction(epochs=10) == 0.5
-    assert Duration(25, "%").fraction(10) == 0.25
-    assert Duration(500, "it").fraction(10) is None
+    epochs, steps = Duration(10, "ep"), Duration(2000, "it")
+    assert Duration(5, "ep").fraction(epochs) == 0.5
+    assert Duration(25, "%").fraction(epochs) == Duration(25, "%").fraction(steps) == 0.25
+    assert Duration(500, "it").fraction(steps) == 0.25
+    assert Duration(500, "it").fraction(epochs) is None
+    assert Duration(5, "ep").fraction(steps) is None
+    assert Duration(0, "ep").fraction(steps) == 0

@@ -1,15 +1,14 @@
 """A real training on a tiny data set: it learns, explains itself, and a stopped one continues bitwise."""
 
 import json
-import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny_runs import EPOCHS, StopAt, assert_same, one_thread, recipe_for
 
 import cnnlab
 from cnnlab import Options, Recipe
@@ -17,84 +16,6 @@ from cnnlab.core.errors import CnnlabError, DivergedError, Interrupted, MemoryEx
 from cnnlab.launch.one import resume, train
 from cnnlab.runs import RunFolder
 from cnnlab.training.hooks import Watcher
-
-EPOCHS = 3
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 train and 40 test images of three classes that differ in colour, as one .npz file."""
-    generator = np.random.default_rng(0)
-    path = tmp_path_factory.mktemp("data") / "colours.npz"
-    arrays = {}
-    for split, count in (("train", 200), ("test", 40)):
-        labels = np.arange(count) % 3
-        noise = generator.integers(0, 120, (count, 12, 12, 3))
-        noise[np.arange(count), :, :, labels] += 60
-        arrays[f"x_{split}"], arrays[f"y_{split}"] = noise.astype(np.uint8), labels
-    np.savez(path, **arrays)
-    return path
-
-
-def recipe_for(source: Path, **changes: object) -> Recipe:
-    """Everything that has state: augmentation, batch norm, dropout, momentum, schedule, averaged weights."""
-    values: dict = {
-        "name": "tiny",
-        "data": {"source": str(source), "val": 40},
-        "augment": {"crop": {"padding": 2}, "flip": {"p": 0.5}},
-        "arch": {"layers": "conv 3x3 6 nobias | bn | relu | pool 2 | flatten | dropout 0.2 | linear 3"},
-        "optim": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 1e-3},
-        "schedule": {"name": "onecycle", "warmup": "20%"},
-        "loss": {"l1": 1e-5, "label_smoothing": 0.05},
-        "train": {"epochs": EPOCHS, "batch_size": 32, "clip_norm": 5.0, "ema": 0.9},
-    }
-    for section, value in changes.items():
-        values[section] = value
-    return Recipe.from_dict(values)
-
-
-def one_thread(runs: Path) -> Options:
-    """Threads of small trainings only wait for each other, and trials for a compiler take longer than they do."""
-    return Options(runs=runs, threads=1, compile="off")
-
-
-class StopAt(Watcher):
-    """Sends this process SIGTERM after one step of one epoch."""
-
-    def __init__(self, epoch: int, step: int) -> None:
-        self.place = (epoch, step)
-
-    def on_step(self, epoch: int, step_in_epoch: int) -> None:
-        if (epoch, step_in_epoch) == self.place:
-            signal.raise_signal(signal.SIGTERM)
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-def final_state(run: Path) -> tuple[dict, list, dict]:
-    """Weights and optimizer state, metrics and results, without what the clock says."""
-
-    def untimed(row: Mapping) -> dict:
-        return {k: v for k, v in dict(row).items() if "second" not in k and k != "peak_memory"}
-
-    folder = RunFolder(run)
-    assert folder.result is not None
-    return folder.checkpoint("last").arrays, [untimed(r) for r in folder.metrics], untimed(folder.result)
-
-
-def assert_same(run: Path, other: Path) -> None:
-    arrays, metrics, result = final_state(run)
-    other_arrays, other_metrics, other_result = final_state(other)
-    assert arrays.keys() == other_arrays.keys()
-    for name, value in arrays.items():
-        np.testing.assert_array_equal(value, other_arrays[name], err_msg=name)
-    assert metrics == other_metrics
-    assert result == other_result
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16", "fp16"])

@@ -24,6 +24,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "warmup": {"warmup": "25%", "start": 0.1},
     "warmup-hold-cosine": {},
     "onecycle": {"warmup": "4ep", "start": 0.1, "final": 0.05},
+    "plateau": {"gamma": 0.5, "final": 0.1},
 }
 
 
@@ -108,9 +109,48 @@ def test_no_warmup_starts_at_the_peak(name: str) -> None:
     assert curve(name, warmup="0%")[0] == 1
 
 
-def test_a_warmup_in_steps_that_outlasts_the_training_is_refused() -> None:
-    with pytest.raises(RecipeError, match="201 steps, but the training has 200"):
-        curve("warmup", warmup="201it")
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_can_warm_up(name: str) -> None:
+    rates = curve(name, warmup="20it", start=0.3)
+    assert rates[:20] == pytest.approx([0.3 + 0.7 * step / 20 for step in range(20)])
+    assert rates[20] == 1
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear"])
+def test_a_curve_falls_over_the_rest_after_its_warmup(name: str) -> None:
+    warmed, fallen = curve(name, warmup="50%"), curve(name)
+    assert warmed[TOTAL // 2 :: 1] == pytest.approx(fallen[::2])
+
+
+@pytest.mark.parametrize("name", ["step", "multistep"])
+def test_steps_count_from_the_start_of_the_training(name: str) -> None:
+    assert curve(name, warmup="5it")[5:] == curve(name)[5:]
+
+
+@pytest.mark.parametrize("name", [name for name, kind in SCHEDULES.items() if "cooldown" in kind.model_fields])
+def test_a_cooldown_ends_in_a_line_to_zero(name: str) -> None:
+    cooled, flat = curve(name, cooldown="40it"), curve(name)
+    assert cooled[:161] == flat[:161]
+    assert cooled[161:] == pytest.approx([rate * (TOTAL - step) / 40 for step, rate in enumerate(flat)][161:])
+    assert cooled[TOTAL] == 0
+
+
+def test_a_plateau_schedule_falls_with_each_reduction_and_not_below_its_end() -> None:
+    rates = [lr_at(schedule("plateau"), 2.0, 50, STEPS_PER_EPOCH, TOTAL, reductions) for reductions in range(6)]
+    assert rates == pytest.approx([2, 1, 0.5, 0.25, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("warmup", {"warmup": "201it"}, "schedule.warmup: warmup of 201 steps, but the training has 200"),
+        ("constant", {"warmup": "101it", "cooldown": "50%"}, "warmup of 101 and cooldown of 100 steps, but the"),
+        ("warmup-hold-cosine", {"warmup": "10ep", "hold": "101it"}, "warmup of 100 and hold of 101 steps"),
+    ],
+)
+def test_phases_that_outlast_the_training_are_refused(name: str, values: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        curve(name, **values)
 
 
 def test_a_training_of_warmup_alone() -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel
 
+from cnnlab.core.duration import Duration
 from cnnlab.core.errors import RecipeError
 from cnnlab.recipe import Recipe, preset_names
 from cnnlab.recipe.canonical import NEUTRAL, SCHEMA, canonical, digest
@@ -23,7 +24,8 @@ STORED = [json.loads(line) for line in (FOLDER / "old_hashes.jsonl").read_text()
 
 # Every field of that commit, those of a table with kinds once for each kind. They are hashed at their defaults too.
 HASHED = frozenset((FOLDER / "hashed_fields.txt").read_text().split())
-# Fields inside a table that came later (`augment.rotate.degrees`), as old as the table: they are hashed with it.
+# Fields inside a table, or of a kind, that came later (`augment.rotate.degrees`), as old as it: hashed with it.
+WRAPPERS = ("lookahead.steps", "lookahead.alpha", "sam.rho")
 AS_OLD_AS_THEIR_TABLE = {
     "augment.rotate.degrees",
     "augment.rotate.interpolation",
@@ -57,6 +59,16 @@ AS_OLD_AS_THEIR_TABLE = {
     "augment.mixup.p",
     "augment.cutmix.alpha",
     "augment.cutmix.p",
+    *(f"optim[{kind}].{key}" for kind in ("sgd", "adam", "adamw", "rmsprop", "adadelta") for key in WRAPPERS),
+    *(f"optim[rmsprop].{key}" for key in ("name", "lr", "weight_decay", "decay_norm_and_bias")),
+    *(f"optim[rmsprop].{key}" for key in ("alpha", "eps", "momentum", "centered")),
+    *(f"optim[adadelta].{key}" for key in ("name", "lr", "weight_decay", "decay_norm_and_bias", "rho", "eps")),
+    *(f"schedule[plateau].{key}" for key in ("name", "warmup", "start", "cooldown", "monitor")),
+    *(f"schedule[plateau].{key}" for key in ("gamma", "patience", "min_delta", "final")),
+    "loss.distill.teacher",
+    "loss.distill.temperature",
+    "loss.distill.weight",
+    "train.swa.start",
 }
 
 
@@ -96,6 +108,7 @@ def test_neutral_values_are_the_defaults() -> None:
         assert defaults, f"{path} is no field"
         for default in defaults:
             shown = default.model_dump(mode="json") if isinstance(default, BaseModel) else default
+            shown = str(shown) if isinstance(shown, Duration) else shown
             assert canonical({"x": shown}) == canonical({"x": value}), path
 
 

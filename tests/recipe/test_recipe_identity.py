@@ -11,6 +11,7 @@ from cnnlab.recipe.sources import LABELS
 
 PROMISED = {"demo", "simplenn", "simplenn-aug", "simplenn-bn", "simplenn-mnist"}
 PROMISED |= {"resnet20", "resnet20-short", "cnnclassify"}
+PROMISED |= {f"mds5122-{name}" for name in ("baseline", "v1", "v2", "v3", "v4", "v5", "mnist")}
 
 # Every field that matters: the changes that make a recipe have it, and a value unlike its first one.
 CHANGES: dict[str, tuple[list[str], str]] = {
@@ -21,6 +22,7 @@ CHANGES: dict[str, tuple[list[str], str]] = {
     "data.train_limit": ([], "1000"),
     "data.size": ([], "[32, 32]"),
     "data.normalize": ([], "half"),
+    "data.label_noise": ([], "0.1"),
     "data.normalize.mean": (["data.normalize={mean=[0.5], std=[0.5]}"], "[0.4]"),
     "data.normalize.std": (["data.normalize={mean=[0.5], std=[0.5]}"], "[0.4]"),
     "augment.crop": ([], "{padding=4}"),
@@ -86,6 +88,14 @@ CHANGES: dict[str, tuple[list[str], str]] = {
     "optim.decay_norm_and_bias": ([], "false"),
     "optim.momentum": ([], "0.8"),
     "optim.nesterov": ([], "true"),
+    "optim.lookahead": ([], "{steps=5}"),
+    "optim.lookahead.steps": (["optim.lookahead={}"], "3"),
+    "optim.lookahead.alpha": (["optim.lookahead={}"], "0.3"),
+    "optim.sam": ([], "{rho=0.05}"),
+    "optim.sam.rho": (["optim.sam={}"], "0.1"),
+    "optim.alpha": (["optim.name=rmsprop"], "0.9"),
+    "optim.centered": (["optim.name=rmsprop"], "true"),
+    "optim.rho": (["optim.name=adadelta"], "0.8"),
     "optim.betas": (["optim.name=adamw"], "[0.8, 0.99]"),
     "optim.eps": (["optim.name=adam"], "1e-6"),
     "schedule.name": ([], "cosine"),
@@ -95,17 +105,32 @@ CHANGES: dict[str, tuple[list[str], str]] = {
     "schedule.final": (["schedule.name=cosine"], "0.1"),
     "schedule.warmup": (["schedule.name=warmup"], "3ep"),
     "schedule.start": (["schedule.name=warmup"], "0.3"),
+    "schedule.cooldown": (["schedule.name=constant"], "20%"),
+    "schedule.monitor": (["schedule.name=plateau"], "val_accuracy"),
+    "schedule.patience": (["schedule.name=plateau"], "5"),
+    "schedule.min_delta": (["schedule.name=plateau"], "0.01"),
     "schedule.hold": (["schedule.name=warmup-hold-cosine"], "20%"),
     "schedule.down": (["schedule.name=onecycle"], "linear"),
+    "loss.name": ([], "focal"),
+    "loss.gamma": (["loss.name=focal"], "3"),
+    "loss.class_weights": ([], "balanced"),
+    "loss.distill": ([], "{teacher='last'}"),
+    "loss.distill.teacher": (["loss.distill={teacher='last'}"], "model.safetensors"),
+    "loss.distill.temperature": (["loss.distill={teacher='last'}"], "2"),
+    "loss.distill.weight": (["loss.distill={teacher='last'}"], "0.5"),
     "loss.label_smoothing": ([], "0.1"),
     "loss.l1": ([], "1e-5"),
     "train.epochs": ([], "31"),
     "train.batch_size": ([], "64"),
     "train.drop_last": ([], "true"),
+    "train.accumulate": ([], "2"),
+    "train.swa": ([], "{}"),
+    "train.swa.start": (["train.swa={}"], "50%"),
     "train.clip_norm": ([], "1"),
     "train.ema": ([], "0.99"),
     "train.early_stop": ([], "{patience=10}"),
     "train.early_stop.patience": (["train.early_stop.patience=10"], "5"),
+    "train.early_stop.monitor": (["train.early_stop.patience=10"], "val_loss"),
     "train.early_stop.min_delta": (["train.early_stop.patience=10"], "0.001"),
     "train.test_curve": ([], "true"),
 }

@@ -25,21 +25,37 @@ def problems(*overrides: str, recipe: str = "simplenn") -> tuple[str, ...]:
     return tuple(caught.value.problems)
 
 
+BUDGET = "expected a number of epochs from 1 on, or steps such as '64000it'"
+
+
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
         ("optim.lrr=0.1", "optim.lrr: unknown key for 'sgd'; did you mean 'lr'?"),
         ("lr=0.1", "lr: unknown key; did you mean 'optim.lr'?"),
         ("optm.lr=0.1", "optm: unknown key; did you mean 'optim'?"),
-        ("train.epochs=-1", "train.epochs: received -1, expected a value greater than or equal to 1"),
-        ("train.epochs=true", "train.epochs: received True, expected a whole number"),
-        ("train.epochs=1.5", "train.epochs: received 1.5, expected a whole number"),
+        (
+            "train.epochs=-1",
+            f"train.epochs: received -1, {BUDGET}",
+        ),
+        (
+            "train.epochs=true",
+            f"train.epochs: received True, {BUDGET}",
+        ),
+        (
+            "train.epochs=1.5",
+            f"train.epochs: received 1.5, {BUDGET}",
+        ),
+        (
+            "train.epochs=50%",
+            f"train.epochs: received '50%', {BUDGET}",
+        ),
         ("optim.lr=0,1", "optim.lr: received '0,1', expected a number"),
         ("optim.lr=true", "optim.lr: received True, expected a number"),
         ("optim.lr=nan", "optim.lr: received nan, expected a finite number"),
         ("optim.nesterov=True", "optim.nesterov: received 'True', expected true or false"),
         ("optim.name=adm", "optim.name: received 'adm'; did you mean 'adam'?"),
-        ("optim.name=3", "optim.name: received 3; expected one of: adam, adamw, sgd"),
+        ("optim.name=3", "optim.name: received 3; expected one of: adadelta, adam, adamw, rmsprop, sgd"),
         ("optim=3", "optim: received 3, expected a table"),
         ("precision=bf61", "precision: received 'bf61'; did you mean 'bf16'?"),
         ("augment.flip=false", "augment.flip: received False, expected a table"),
@@ -70,7 +86,7 @@ def problems(*overrides: str, recipe: str = "simplenn") -> tuple[str, ...]:
         (
             "schedule.gamma=0.1",
             "schedule.name: missing; expected one of: constant, step, multistep, cosine, linear, warmup, "
-            "warmup-hold-cosine, onecycle",
+            "warmup-hold-cosine, onecycle, plateau",
         ),
         (
             "schedule={name='warmup', warmup='31ep'}",

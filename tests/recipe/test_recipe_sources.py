@@ -99,8 +99,8 @@ def test_a_removed_table_can_be_set_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["schedule.name=cosine"], {"name": "cosine", "final": 0.0}),
-        (["schedule.name=warmup"], {"name": "warmup", "warmup": "20%", "start": 0.2}),
+        (["schedule.name=cosine"], {"name": "cosine", "warmup": "20%", "start": 0.2, "final": 0.0}),
+        (["schedule.name=warmup"], {"name": "warmup", "warmup": "20%", "start": 0.2, "cooldown": "0ep"}),
     ],
 )
 def test_another_schedule_keeps_only_the_keys_it_has(

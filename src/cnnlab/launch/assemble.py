@@ -14,7 +14,6 @@ from cnnlab.augment.fit import misfits
 from cnnlab.core.errors import CnnlabError, DataError, DivergedError
 from cnnlab.data import NAMED_SOURCES, Dataset, Split, channel_statistics, split_indices
 from cnnlab.data.label_noise import with_wrong_labels
-from cnnlab.deploy.load import load_predictor
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import Parts, Prepared, Start, TeacherNetwork, engine_module
 from cnnlab.launch.environment import describe, not_bitwise
@@ -107,6 +106,8 @@ def split_parts(recipe: Recipe, dataset: Dataset) -> tuple[Parts, Indices]:
 
 def _teacher(distill: Distill, dataset: Dataset, options: Options, earlier: Environment | None) -> TeacherNetwork:
     """The network that the recipe distils. Raises CnnlabError where it does not fit the data, or has changed."""
+    from cnnlab.deploy.load import load_predictor  # torch: engines without it need no teacher
+
     predictor = load_predictor(distill.teacher, options.runs)
     weights = predictor.network.weights()
     digest = hashlib.sha256(to_bytes(weights)).hexdigest()

@@ -1,6 +1,7 @@
-"""Loss and hits of mixed images against torch's cross-entropy of soft labels, and against a formula in float64."""
+"""Losses and hits against torch's cross-entropy of soft labels, formulas in float64."""
 
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.engines.torch.network import build
-from cnnlab.engines.torch.resident import ResidentSplit, Targets
+from cnnlab.engines.torch.resident import ResidentSplit
+from cnnlab.engines.torch.targets import Criterion, Targets
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.sections import Distill, Loss
 
 LOGITS = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
 LABELS, PARTNERS = torch.arange(9) % 4, torch.arange(9) % 3
@@ -26,7 +29,8 @@ WEIGHTS = torch.linspace(0, 1, 9)
 def test_the_loss_of_mixed_images_is_torchs_for_soft_labels(smoothing: float) -> None:
     soft = WEIGHTS[:, None] * F.one_hot(LABELS, 4) + (1 - WEIGHTS[:, None]) * F.one_hot(PARTNERS, 4)
     expected = F.cross_entropy(LOGITS.double(), soft.double(), label_smoothing=smoothing)
-    got = Targets(LABELS, PARTNERS, WEIGHTS).loss(LOGITS, smoothing)
+    targets = Targets(LABELS, PARTNERS, WEIGHTS)
+    got = Criterion(Loss(label_smoothing=smoothing))(LOGITS, targets, targets)
     torch.testing.assert_close(got.double(), expected, rtol=1e-6, atol=0)
 
 
@@ -36,7 +40,52 @@ def test_the_loss_of_plain_images_is_the_formula(smoothing: float) -> None:
     log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     own = log_softmax[np.arange(9), LABELS]
     expected = -((1 - smoothing) * own + smoothing * log_softmax.mean(axis=1)).mean()
-    assert float(Targets(LABELS).loss(LOGITS, smoothing)) == pytest.approx(expected, rel=1e-6)
+    targets = Targets(LABELS)
+    got = Criterion(Loss(label_smoothing=smoothing))(LOGITS, targets, targets)
+    assert float(got) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("name", ["cross-entropy", "focal", "mse"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_parts_of_a_batch_add_up_to_the_whole(name: Any, mixed: bool, weighted: bool) -> None:
+    weights = torch.tensor([0.5, 1.0, 3.0, 2.0]) if weighted else None
+    criterion = Criterion(Loss(name=name, distill=Distill(teacher="x", weight=0.3)), weights)
+    whole = Targets(LABELS, PARTNERS, WEIGHTS) if mixed else Targets(LABELS)
+    teacher = LOGITS.flip(0)
+    parts = [criterion(LOGITS[a:b], whole.part(a, b), whole, teacher[a:b]) for a, b in ((0, 4), (4, 8), (8, 9))]
+    torch.testing.assert_close(sum(parts), criterion(LOGITS, whole, whole, teacher))
+
+
+def test_class_weights_are_torchs() -> None:
+    weights = torch.tensor([0.5, 1.0, 3.0, 2.0])
+    targets = Targets(LABELS)
+    got = Criterion(Loss(class_weights=tuple(weights.tolist())), weights)(LOGITS, targets, targets)
+    torch.testing.assert_close(got, F.cross_entropy(LOGITS, LABELS, weights))
+
+
+def test_mixed_images_have_the_class_weights_of_both_labels() -> None:
+    weights = torch.tensor([0.5, 1.0, 3.0, 2.0])
+    targets = Targets(LABELS, PARTNERS, WEIGHTS)
+    own, other = (F.cross_entropy(LOGITS, labels, reduction="none") for labels in (LABELS, PARTNERS))
+    losses = WEIGHTS * weights[LABELS] * own + (1 - WEIGHTS) * weights[PARTNERS] * other
+    mass = WEIGHTS * weights[LABELS] + (1 - WEIGHTS) * weights[PARTNERS]
+    got = Criterion(Loss(), weights)(LOGITS, targets, targets)
+    torch.testing.assert_close(got, losses.sum() / mass.sum())
+
+
+@pytest.mark.parametrize(("weight", "temperature"), [(0.0, 4.0), (0.3, 1.0), (1.0, 2.5)])
+def test_distillation_is_hintons(weight: float, temperature: float) -> None:
+    """Hinton et al. 2015, section 2: soft targets at temperature T, times T squared, here as a divergence."""
+    teacher = torch.randn(9, 4, generator=torch.Generator().manual_seed(1))
+    z, v = LOGITS.double().numpy() / temperature, teacher.double().numpy() / temperature
+    p, q = (np.exp(one) / np.exp(one).sum(1, keepdims=True) for one in (v, z))
+    divergence = (p * (np.log(p) - np.log(q))).sum(1).mean()
+    hard = float(F.cross_entropy(LOGITS, LABELS))
+    targets = Targets(LABELS)
+    loss = Loss(distill=Distill(teacher="x", temperature=temperature, weight=weight))
+    got = Criterion(loss)(LOGITS, targets, targets, teacher)
+    assert float(got) == pytest.approx((1 - weight) * hard + weight * temperature**2 * divergence, rel=1e-5)
 
 
 def test_a_hit_is_the_label_with_the_larger_share() -> None:

@@ -20,7 +20,8 @@ from reference import Reference, smoothed_cross_entropy
 # The last batch has four images, so that two parts of it have two each: batch normalisation of flat data needs two.
 IMAGES, VAL, CLASSES, SIDE = 14, 6, 3, 8
 EPOCHS, BATCH = 2, 5
-# float32 against float64: the largest difference over all cases was 2.5e-4 of an array's largest entry, the next below 1e-4.
+# float32 against float64: the largest difference over all cases was 2.5e-4 of an array's largest entry, the next
+# below 1e-4.
 TOLERANCE = 5e-4
 MEAN, STD = (0.4, 0.5, 0.6), (0.3, 0.25, 0.2)
 
