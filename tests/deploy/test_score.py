@@ -39,6 +39,41 @@ def test_accuracy_and_loss_are_those_of_the_answers(predictor):
     assert scored.loss == pytest.approx(np.mean(np.log1p(np.exp(margin))), rel=1e-5)
 
 
+def test_views_of_an_image_are_averaged():
+    """Against the definition, one view after the other: a network without padding sees every shift."""
+    architecture = parse("flatten | linear 2")
+    shape = (3, 5, 6)
+    model = build(architecture, shape)
+    predictor = predictor_of_module(
+        model, architecture, ("dark", "bright"), Normalisation((0.5,) * 3, (0.25,) * 3), shape
+    )
+    images = np.random.default_rng(1).integers(0, 256, (7, 5, 6, 3), dtype=np.uint8)
+
+    def mirrored(views):
+        return (predictor.logits(views) + predictor.logits(np.ascontiguousarray(views[:, :, ::-1]))) / 2
+
+    up_left, down_right = np.empty_like(images), np.empty_like(images)
+    for row in range(5):
+        for column in range(6):  # the pixel that is shown there; outside, the border is a mirror
+            up_left[:, row, column] = images[:, abs(row - 1), abs(column - 1)]
+            down_right[:, row, column] = images[:, 4 - abs(4 - (row + 1)), 5 - abs(5 - (column + 1))]
+    expected = (mirrored(images) + (mirrored(up_left) + mirrored(down_right)) / 2) / 2
+    split = Split(images, np.arange(7) % 2)
+    np.testing.assert_allclose(score(predictor, split, "mirror").logits, mirrored(images), atol=1e-5)
+    np.testing.assert_allclose(score(predictor, split, "mirror-translate").logits, expected, atol=1e-5)
+
+
+def test_an_image_of_one_pixel_has_views_too():
+    architecture = parse("flatten | linear 2")
+    predictor = predictor_of_module(
+        build(architecture, (1, 1, 1)), architecture, ("dark", "bright"), Normalisation((0.5,), (0.25,)), (1, 1, 1)
+    )
+    split = Split(np.array([[[[7]]]], dtype=np.uint8), np.zeros(1, np.int64))
+    np.testing.assert_allclose(
+        score(predictor, split, "mirror-translate").logits, score(predictor, split).logits, atol=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("split", "messages"),
     [

@@ -67,15 +67,6 @@ def test_a_plateau_lowers_the_rate_of_the_next_epochs(data: Path, tmp_path: Path
     assert [row["lr"] for row in run.metrics] == pytest.approx([0.01, 0.01, 0.001])
 
 
-@pytest.mark.parametrize(("monitor", "epochs"), [("val_loss", 2), ("val_accuracy", 1)])
-def test_early_stopping_waits_for_what_it_monitors(monitor: str, epochs: int, data: Path, tmp_path: Path) -> None:
-    """An improvement of 0.99 never comes; but the first loss is one, and an accuracy starts from 0."""
-    stop = {"patience": 1, "min_delta": 0.99, "monitor": monitor}
-    values = {"train": {"epochs": 8, "batch_size": 32, "early_stop": stop}}
-    run = train(recipe_for(data, **values), one_thread(tmp_path))
-    assert len(run.metrics) == epochs
-
-
 def distilling(source: Path, teacher: Path, **changes: object) -> cnnlab.Recipe:
     changes |= {"loss": {"distill": {"teacher": str(teacher), "temperature": 2.0, "weight": 1.0}}}
     return recipe_for(source, **changes)

@@ -65,6 +65,34 @@ def test_the_best_is_told_once_and_patience_counts_from_the_last_improvement() -
     assert one.is_over
 
 
+def test_patience_with_the_loss_ignores_the_accuracy() -> None:
+    one = books(early_stop={"patience": 2, "min_delta": 0.1, "monitor": "val_loss"}, epochs=9)
+    improved = []
+    for accuracy, loss in ((0.1, 2.0), (0.2, 1.95), (0.1, 1.8), (0.9, 1.75), (0.95, 1.75)):
+        assert not one.is_over
+        one.close_epoch({"val_accuracy": accuracy, "val_loss": loss})
+        improved.append(one.progress.improved_epoch)
+    assert improved == [1, 1, 3, 3, 3]  # 1.95 is lower by 0.05 only, 1.8 by 0.2
+    assert one.is_over
+    assert one.progress.best_epoch == 5, "the best is by accuracy, whatever stops"
+
+
+def test_an_accuracy_that_rises_keeps_a_training_going_that_the_loss_would_stop() -> None:
+    one = books(early_stop={"patience": 2}, epochs=9)
+    for accuracy, loss in ((0.1, 2.0), (0.2, 3.0), (0.3, 4.0), (0.4, 5.0)):
+        one.close_epoch({"val_accuracy": accuracy, "val_loss": loss})
+    assert not one.is_over
+
+
+def test_a_budget_in_steps_ends_within_an_epoch() -> None:
+    one = books(epochs="23it")
+    sizes = []
+    while not one.is_over:
+        sizes.append(one.steps_in_epoch)
+        one.close_epoch({"val_accuracy": 0.1, "val_loss": 1.0})
+    assert sizes == [10, 10, 3]
+
+
 def test_a_score_that_is_not_finite_has_no_row() -> None:
     with pytest.raises(DivergedError, match=r"the loss on test is not finite at step 10 \(epoch 1, lr 0\.01\)"):
         books().row(EpochTotals(1.0, 1, 1), {"val": (0.5, 0.8), "test": (math.nan, 0.1)}, CLOCK)

@@ -19,6 +19,7 @@ from cnnlab.deploy.predictions_csv import Ids, ids_of, read_predictions_csv, wri
 from cnnlab.deploy.predictor import Prediction, Predictor
 from cnnlab.deploy.run import load_run
 from cnnlab.deploy.run_data import source_of
+from cnnlab.deploy.views import TestTime
 from cnnlab.inspect.confusion import Confusion, confusion
 from cnnlab.launch.options import Options
 from cnnlab.runs import RunFolder
@@ -96,10 +97,12 @@ def score(
     *,
     csv: Path | None = None,
     predictions: Path | None = None,
+    test_time: TestTime = "none",
 ) -> Scored:
     """Score a run or model file on a whole split; `data` None: the run's own data, or the data set of its classes.
 
-    Files: the confusion matrix goes to `csv`, the label of every image to `predictions`. Raises CnnlabError.
+    `test_time`: the views whose logits are averaged. Files: the confusion matrix goes to `csv`, the label of every
+    image to `predictions`. Raises CnnlabError.
     """
     from cnnlab.deploy.load import is_model_file, load_predictor
 
@@ -108,13 +111,14 @@ def score(
     predictor = load_predictor(network, options.runs)
     dataset = options.load(data or _own_source(run, predictor), predictor.image_shape[1:])
     images = _val_of(run, dataset) if split == "val" else scoring.scored_split(predictor, dataset, split)
-    scored = scoring.score(predictor, images)
+    scored = scoring.score(predictor, images, test_time)
     matrix = confusion(scored.logits, scored.labels, predictor.classes)
     if csv is not None:
         matrix.write_csv(csv)
     if predictions is not None:
         write_predictions_csv(predictions, scored.logits)
-    return Scored(f"{dataset.name} {split}", scored, matrix)
+    views = "" if test_time == "none" else f", views of each image: {test_time}"
+    return Scored(f"{dataset.name} {split}{views}", scored, matrix)
 
 
 def grade(predictions: Path, labels: str, options: Options | None = None) -> tuple[str, Grade]:

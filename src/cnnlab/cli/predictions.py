@@ -76,6 +76,7 @@ def score(
     split: str = "test",
     csv: Path | None = None,
     predictions: Path | None = None,
+    test_time: Literal["none", "mirror", "mirror-translate"] = "none",
 ) -> None:
     """Score a split: accuracy, loss, accuracy of each class and, on request, the confusion matrix.
 
@@ -83,8 +84,9 @@ def score(
     split: test, train (all of it, as published) or, for a run on its own data, val.
     csv: Write the confusion matrix here: true classes down, predicted across.
     predictions: Write id,label lines for the split here.
+    test_time: Average the logits of an image and its mirror image, or also of both shifted by a pixel.
     """
-    found = api.predictions.score(network, data, split, options, csv=csv, predictions=predictions)
+    found = api.predictions.score(network, data, split, options, csv=csv, predictions=predictions, test_time=test_time)
     say(f"data      {found.title}, {len(found.score.labels):,} images")
     say(f"accuracy  {found.score.accuracy:.2%}")
     say(f"loss      {found.score.loss:.4f}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cnnlab.core.errors import DataError
 from cnnlab.data import Dataset, Split
 from cnnlab.deploy.predictor import Predictor
+from cnnlab.deploy.views import TestTime, logits
 from cnnlab.engines.evaluation import accuracy, cross_entropy
 
 
@@ -33,8 +34,11 @@ class Score:
         return cross_entropy(self.logits, self.labels)
 
 
-def score(predictor: Predictor, split: Split) -> Score:
-    """Score every image of a split. Raises DataError if it does not fit the network or has no labels."""
+def score(predictor: Predictor, split: Split, views: TestTime = "none") -> Score:
+    """Score every image of a split, each once or in several `views`.
+
+    Raises DataError if it does not fit the network or has no labels.
+    """
     if split.labels is None:
         raise DataError("the split has no labels, so nothing can be scored; `predict` takes unlabelled images")
     height, width, channels = split.images.shape[1:]
@@ -48,7 +52,7 @@ def score(predictor: Predictor, split: Split) -> Score:
         problems.append(f"the labels go up to {split.labels.max()}, the network has {num_classes} classes")
     if problems:
         raise DataError(*problems)
-    return Score(predictor.logits(split.images), split.labels)
+    return Score(logits(predictor, split.images, views), split.labels)
 
 
 def scored_split(predictor: Predictor, dataset: Dataset, name: str) -> Split:
