@@ -12,6 +12,7 @@ FACTS: dict[str, Any] = {
     "cnnlab": "0.1.0",
     "code_sha256": "ab" * 32,
     "engine": "torch",
+    "teacher": None,
     "initial_loss": 2.301,
     "initial_spread": 0.1,
     "initial_gradients": [0.01, 0.02],

@@ -77,6 +77,9 @@ class LinearEngine:
     def state(self):
         return {**{f"model.{name}": each for name, each in self.network.arrays.items()}, "sums": self.sums}
 
+    def end_training(self):
+        pass
+
     def load_state(self, state):
         given = {name.removeprefix("model."): each for name, each in state.items() if name.startswith("model.")}
         weights = fitted(self.architecture, self.parts.image_shape, given)

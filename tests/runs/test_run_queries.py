@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cnnlab.core.errors import RunError
 from cnnlab.recipe import Recipe
+from cnnlab.recipe.sections import EarlyStop
 from cnnlab.runs import RunFolder, RunWriter
 from cnnlab.runs.earlier import RunIndex
 from cnnlab.runs.metrics import best_row
@@ -158,7 +159,7 @@ def test_the_training_loop_keeps_the_row_that_the_metrics_call_best(
 ) -> None:
     progress, rows = Progress(), []
     for epoch, (accuracy, loss) in enumerate(scores, start=1):
-        progress = progress.with_validation(epoch, accuracy, loss, min_delta=0.0)
+        progress = progress.with_validation(epoch, accuracy, loss, EarlyStop())
         rows.append({"epoch": epoch, "val_accuracy": accuracy, "val_loss": loss})
         best = best_row(rows)
         assert best is not None

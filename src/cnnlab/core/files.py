@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,19 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(message, no_space=no_space) from error
 
 
-def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
-    """Write `content` to `path` atomically; without `durable` a power cut may lose it. Raises StorageError."""
+def write_atomic(path: Path, content: bytes | str | Iterable[bytes], *, durable: bool = True) -> None:
+    """Write `content`, whole or in pieces, atomically. Raises StorageError.
+
+    Without `durable` a power cut may lose it.
+    """
     data = content.encode() if isinstance(content, str) else content
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                for piece in [data] if isinstance(data, bytes) else data:
+                    file.write(piece)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())

@@ -115,11 +115,14 @@ class Engine(Protocol):
         """Labels N of a split in its stored order."""
 
     def state(self) -> Arrays:
-        """Everything that training has changed, as named arrays.
+        """Everything that training has changed, as named arrays: views of memory that the next step may change.
 
         The network's arrays have the names of its architecture after `model.`; where the recipe keeps an averaged
         network, its arrays have them after `averaged_model.`.
         """
+
+    def end_training(self) -> None:
+        """Free what only training needs: gradients and the optimizer's memory. Logits can still be computed."""
 
     def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue exactly from `state`. Raises WeightsError where it does not fit."""

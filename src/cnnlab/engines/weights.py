@@ -27,7 +27,10 @@ def fitted(
     """
     trace = architecture.trace(input_shape)
     labels = {row.path: row.label for row in trace.rows}
-    given = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in arrays.items()}
+    given = {
+        name: value.astype(np.float32, copy=False) if value.dtype.kind == "f" else value
+        for name, value in arrays.items()
+    }
     problems = list(_misfits(trace.arrays, labels, given, file_names or {}))
     if problems:
         raise WeightsError(*problems)

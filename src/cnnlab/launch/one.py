@@ -111,6 +111,7 @@ def _run_to_end(
             raise Interrupted(f"{stopped}; continue with: cnnlab resume {writer.path}", stopped.exit_code) from None
         finally:
             watcher.on_end()
+        engine.end_training()
         device = assembled.prepared.device.kind if options.device == "auto" else options.device
         result = _score(writer, folder, assembled, progress, device)
         from cnnlab.report.figures import learning_curves  # matplotlib: not before the first step

@@ -16,14 +16,14 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cnnlab.core.errors import RunError
-from cnnlab.core.files import storage_errors, sync_folder, write_atomic, write_json
-from cnnlab.runs.tensors import Arrays, from_bytes, to_bytes
+from cnnlab.core.files import sha256_of, storage_errors, sync_folder, write_atomic, write_json
+from cnnlab.runs.tensors import Arrays, from_file, pieces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,21 +70,17 @@ def save(
     `meta` is JSON with an integer `step`. Raises StorageError, and the errors of `before_pointing`; then nothing of
     the new checkpoint stays, unless a pointer already names it.
     """
-    state = to_bytes(arrays)
-    body = {
-        "format": FORMAT,
-        "files": {STATE: {"size": len(state), "sha256": hashlib.sha256(state).hexdigest()}},
-        "meta": dict(meta),
-    }
-    manifest = _sealed(json.loads(json.dumps(body, allow_nan=False)))  # as it is read: text keys, lists
+    known_meta = json.loads(json.dumps(dict(meta), allow_nan=False))  # as it is read: text keys, lists
     with storage_errors(folder):
         folder.mkdir(exist_ok=True)
         previous = next(iter(_candidates(folder, "last")), None)
         name = _free_name(folder, meta["step"])
         try:
             (folder / name).mkdir()
-            write_atomic(folder / name / STATE, state)
-            write_atomic(folder / name / MANIFEST, manifest)
+            state = folder / name / STATE
+            write_atomic(state, pieces(arrays))
+            files = {STATE: {"size": state.stat().st_size, "sha256": sha256_of(state)}}
+            write_atomic(folder / name / MANIFEST, _sealed({"format": FORMAT, "files": files, "meta": known_meta}))
             sync_folder(folder)
             before_pointing()
             if best:
@@ -103,8 +99,11 @@ def any_saved(folder: Path) -> bool:
     return any(_pointer(folder, which).exists() for which in WHICH) or bool(_saved(folder))
 
 
-def load(folder: Path, which: Which) -> Checkpoint:
-    """The checkpoint `which`, or with a warning the newest intact one where that is damaged. Raises RunError."""
+def load(folder: Path, which: Which, prefixes: Sequence[str] = ("",)) -> Checkpoint:
+    """The checkpoint `which`, or with a warning the newest intact one where that is damaged. Raises RunError.
+
+    Only with the arrays whose names have the first of the `prefixes` that any name has.
+    """
     candidates = _candidates(folder, which)
     if not candidates:
         raise RunError(f"no checkpoint in {folder}; the run stopped before its first one, train it again")
@@ -113,7 +112,7 @@ def load(folder: Path, which: Which) -> Checkpoint:
     for name in candidates:
         digest = pointed["manifest"] if pointed and pointed["name"] == name else None
         try:
-            checkpoint = _read(folder / name, digest)
+            checkpoint = _read(folder / name, digest, prefixes)
         except _DamagedError as error:
             problems.append(f"{name}: {error}")
             continue
@@ -153,22 +152,26 @@ def _sealed(body: dict[str, Any]) -> str:
     return json.dumps({**body, "sha256": digest}, indent=2, allow_nan=False) + "\n"
 
 
-def _read(checkpoint: Path, manifest_digest: str | None) -> Checkpoint:
+def _read(checkpoint: Path, manifest_digest: str | None, prefixes: Sequence[str]) -> Checkpoint:
     """Read and verify one checkpoint; `manifest_digest` is the one in the pointer, if any. Raises _DamagedError."""
     try:
         text = (checkpoint / MANIFEST).read_bytes()
-        state = (checkpoint / STATE).read_bytes()
+        state = checkpoint / STATE
+        size, digest = state.stat().st_size, sha256_of(state)
     except OSError as error:
         raise _DamagedError(f"{error.strerror}: {error.filename}") from error
     body = _read_manifest(text)
     if manifest_digest not in (None, hashlib.sha256(text).hexdigest()):
         raise _DamagedError("its manifest is not the one pointed at")
     expected = body["files"][STATE]
-    if len(state) != expected["size"]:
-        raise _DamagedError(f"{STATE} has {len(state)} bytes, expected {expected['size']}")
-    if hashlib.sha256(state).hexdigest() != expected["sha256"]:
+    if size != expected["size"]:
+        raise _DamagedError(f"{STATE} has {size} bytes, expected {expected['size']}")
+    if digest != expected["sha256"]:
         raise _DamagedError(f"{STATE} does not have its SHA-256")
-    return Checkpoint(checkpoint.name, from_bytes(state), body["meta"])
+    try:
+        return Checkpoint(checkpoint.name, from_file(state, prefixes), body["meta"])
+    except OSError as error:  # removed in the meantime by the training
+        raise _DamagedError(f"{error.strerror}: {error.filename}") from error
 
 
 def _read_manifest(text: bytes) -> dict[str, Any]:

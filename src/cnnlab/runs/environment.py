@@ -89,7 +89,7 @@ class Environment(FileValue):
     `teacher`: SHA-256 of the weights that the run distils.
     """
 
-    FORMAT: ClassVar[int] = 2
+    FORMAT: ClassVar[int] = 3
 
     format: int = FORMAT
     recipe_hash: str
@@ -98,7 +98,7 @@ class Environment(FileValue):
     cnnlab: str
     code_sha256: str
     engine: str
-    teacher: str | None = None
+    teacher: str | None
     initial_loss: float
     initial_spread: float | None
     initial_gradients: Pair | None
@@ -110,13 +110,16 @@ class Environment(FileValue):
 
     @classmethod
     def upgraded(cls, values: dict[str, Any], written: int) -> dict[str, Any]:
-        """Format 1 has no number, workers, spread, gradients, host and cpu; facts of the machine are at the top.
+        """Before format 3 no run had a teacher. Format 1 has no number, workers, spread, gradients, host and cpu; facts
+        of the machine are at the top.
 
         Collected runs have their command as one text, and no location.
         """
         device, data, execution = (_table(values, key) for key in ("device", "data", "execution"))
         command = values.get("command")
         values = {**values, "data": {"location": None, **data}}
+        if written < cls.FORMAT:
+            values = {"teacher": None, **values, "format": cls.FORMAT}
         if isinstance(command, str):
             values["command"] = command.split()
         if written > 1:

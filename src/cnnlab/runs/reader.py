@@ -199,10 +199,9 @@ class RunFolder:
         It is the best checkpoint by val, the last one without val; averaged weights where the run has them. Raises
         RunError.
         """
-        arrays = self.checkpoint("best" if self.recipe.data.val else "last").arrays
-        prefix = _AVERAGED if any(name.startswith(_AVERAGED) for name in arrays) else _TRAINED
-        names = sorted(name for name in arrays if name.startswith(prefix))
-        return {name.removeprefix(prefix): arrays[name] for name in names}
+        which: Which = "best" if self.recipe.data.val else "last"
+        arrays = checkpoints.load(self.path / layout.CHECKPOINTS, which, (_AVERAGED, _TRAINED)).arrays
+        return {name.partition(".")[2]: arrays[name] for name in sorted(arrays)}
 
     @property
     def has_weights(self) -> bool:

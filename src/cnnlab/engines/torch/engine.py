@@ -243,16 +243,25 @@ class TorchEngine:
         if self.scaler.is_enabled():
             arrays["scaler.scale"] = torch.tensor(self.scaler.get_scale())
             arrays["scaler.growth_tracker"] = torch.tensor(self.scaler.state_dict()["_growth_tracker"])
-        return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in arrays.items()}
+        return {name: tensor.detach().cpu().numpy() for name, tensor in arrays.items()}
+
+    def end_training(self) -> None:
+        self.optimizer.state.clear()
+        self.flat.drop_gradients()
+        self.slow = None
 
     def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         given = {name.removeprefix("model."): a for name, a in state.items() if name.startswith("model.")}
         weights = fitted(self.architecture, self.image_shape, given)
-        self.model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-        tensors = {name: torch.from_numpy(np.array(value)).to(self.device) for name, value in state.items()}
+        self.model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        tensors = {name: torch.from_numpy(value) for name, value in state.items()}
         for index, vector in enumerate(self.flat.vectors):
             prefix = f"optim.{index}."
-            saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            saved = {
+                name.removeprefix(prefix): value.to(self.device, copy=True)
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
             if saved:
                 self.optimizer.state[vector] = saved
         for name, kept in self._further_tensors().items():

@@ -20,6 +20,7 @@ class FlatModel:
 
     def __init__(self, model: nn.Module, weights: Collection[str], decay_norm_and_bias: bool) -> None:
         parameters = dict(model.named_parameters())
+        self.parameters = list(parameters.values())
         self.weights = _flat_parameter([p for name, p in parameters.items() if name in weights])
         self.others = _flat_parameter([p for name, p in parameters.items() if name not in weights])
         self.decay_norm_and_bias = decay_norm_and_bias
@@ -44,6 +45,13 @@ class FlatModel:
         for vector in self.vectors:
             assert vector.grad is not None
             vector.grad.zero_()
+
+    def drop_gradients(self) -> None:
+        """Free the gradients; no step is possible any more."""
+        for vector in self.vectors:
+            vector.grad = None
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def averaged_tensors(self) -> list[torch.Tensor]:
         """The tensors of an exponential moving average: parameters and running statistics."""

@@ -1,11 +1,11 @@
 """Checks before the first step: is the network correct, can it learn, and how does it run fastest here?
 
-Each trial uses a copy of the network and the first training batch; the network itself does not change.
+Each trial uses the first training batch. The network has afterwards the state that it had before.
 """
 
-import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -34,24 +34,24 @@ def check_model(model: nn.Module, trace: Trace, images: torch.Tensor) -> None:
     counted = sum(p.numel() for p in model.parameters())
     if counted != trace.parameters:
         raise ArchitectureError(f"the network has {counted:,} parameters, its architecture counts {trace.parameters:,}")
-    with torch.no_grad():
-        shape = tuple(copy.deepcopy(model)(torch.zeros_like(images[:2], dtype=torch.float32)).shape[1:])
+    with torch.no_grad(), _unchanged(model):
+        shape = tuple(model(torch.zeros_like(images[:2], dtype=torch.float32)).shape[1:])
     if shape != trace.output_shape:
         raise ArchitectureError(f"the network gives {shape} for one image, its architecture {trace.output_shape}")
 
 
 def start_of(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> Start:
     """Loss, spread and gradients of the untrained network on one batch, in training mode as in the first step."""
-    model = copy.deepcopy(model).train()
-    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-        torch.manual_seed(0)  # dropout, if there is any
-        logits_BK = model(images.float())
-    loss = F.cross_entropy(logits_BK, labels)
-    torch.autograd.backward(loss)
-    spread = float(logits_BK.detach().std(0, correction=0).mean())
-    weights = [p.grad for p in model.parameters() if p.ndim > 1 and p.grad is not None]
-    first, last = (float(g.square().mean().sqrt()) for g in (weights[0], weights[-1])) if weights else (0.0, 0.0)
-    return Start(loss.item(), spread, (first, last))
+    with _unchanged(model.train()):
+        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+            torch.manual_seed(0)  # dropout, if there is any
+            logits_BK = model(images.float())
+        loss = F.cross_entropy(logits_BK, labels)
+        torch.autograd.backward(loss)
+        spread = float(logits_BK.detach().std(0, correction=0).mean())
+        weights = [p.grad for p in model.parameters() if p.ndim > 1 and p.grad is not None]
+        first, last = (float(g.square().mean().sqrt()) for g in (weights[0], weights[-1])) if weights else (0.0, 0.0)
+        return Start(loss.item(), spread, (first, last))
 
 
 def choose_precision(
@@ -110,18 +110,31 @@ def choose_compile(
 def _milliseconds(
     model: nn.Module, images: torch.Tensor, labels: torch.Tensor, precision: Precision, compiled: bool = False
 ) -> float:
-    """Fastest of a few forward and backward passes of a copy of `model`."""
-    model, device = copy.deepcopy(model), images.device
+    """Fastest of a few forward and backward passes of `model`."""
+    device = images.device
     forward = torch.compile(model) if compiled else model
     images = images.to(DTYPES[precision])
     times = []
-    for step in range(_WARM_STEPS + _TIMED_STEPS):
-        synchronise(device)
-        start = time.perf_counter()
-        with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
-            logits = forward(images)
-        torch.autograd.backward(F.cross_entropy(logits.float(), labels))
-        synchronise(device)
-        if step >= _WARM_STEPS:
-            times.append(1000 * (time.perf_counter() - start))
+    with _unchanged(model):
+        for step in range(_WARM_STEPS + _TIMED_STEPS):
+            synchronise(device)
+            start = time.perf_counter()
+            with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
+                logits = forward(images)
+            torch.autograd.backward(F.cross_entropy(logits.float(), labels))
+            synchronise(device)
+            if step >= _WARM_STEPS:
+                times.append(1000 * (time.perf_counter() - start))
     return min(times)
+
+
+@contextmanager
+def _unchanged(model: nn.Module) -> Iterator[None]:
+    """Afterwards the network has its buffers again, and no gradients. A copy of it would need its memory twice."""
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+        model.zero_grad(set_to_none=True)
