@@ -12,9 +12,10 @@ from cnnlab.compare.verdicts import decide
 from cnnlab.core.errors import RunError
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter
-from made_values import environment_of, result_of
+from made_values import FIGURES, environment_of, result_of
 
 CURVE = [0.5, 0.62, 0.58]
+TEST_LOSS = [2.0, 1.2, 1.5]
 ARRAYS = {
     "model.0.weight": np.array([[[[0.5, 0.0005]], [[-0.0005, 2.0]]]], dtype=np.float32),
     "model.0.bias": np.zeros(4, dtype=np.float32),
@@ -30,6 +31,8 @@ def make_run(root, seed=1, *, shift=0.0, complete=True, arrays=ARRAYS, indices=I
     with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
         for epoch, val in enumerate(CURVE, start=1):
             row = {"epoch": epoch, "val_accuracy": val + shift, "val_loss": 1.0, "train_accuracy": val + 0.1}
+            row |= {"train_loss": 3.0 / epoch, "test_loss": TEST_LOSS[epoch - 1], "test_accuracy": val - 0.2}
+            row["elapsed_seconds"] = 4.0 * epoch
             writer.append_metrics(row | {"images_per_second": 1000.0 * epoch})
             best = epoch == 2
             weights = arrays if best else {name: array + 9 for name, array in arrays.items()}
@@ -53,6 +56,17 @@ def make_run(root, seed=1, *, shift=0.0, complete=True, arrays=ARRAYS, indices=I
         ("epochs_to 0.6", 2),
         ("epochs_to 0.62", 2),  # reached, not passed
         ("seconds", 10),
+        ("seconds_to 0.6", 8),
+        ("parameters", FIGURES["parameters"]),
+        ("macs", FIGURES["macs"]),
+        ("final_train_loss", 1.0),
+        ("final_test_loss", 1.5),
+        ("test_change 0.4", 0.08),
+        ("test_loss_change 0.6", 0.3),
+        ("test_loss_unsteadiness", (0.8 + 0.3) / 2),
+        ("train_loss_settles 0.5", 1 / 3),
+        ("test_loss_settles 0.4", 1 / 3),
+        ("test_loss_settles 0.2", 2 / 3),
         ("images_per_second", 2000),
         ("share_below 1e-3", 2 / 10),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.compare.curves import change_after, settled_after, unsteadiness
 from cnnlab.compare.table import Beyond, Table, Value
 from cnnlab.core.errors import CnnlabError, RunError
 from cnnlab.core.suggest import did_you_mean
@@ -109,15 +110,43 @@ def _train_val_gap(run: RunFolder) -> float:
 def _in_last_row(run: RunFolder, key: str) -> float:
     rows = run.metrics
     if not rows or rows[-1].get(key) is None:
-        raise RunError(f"run {run.id} has no {key} in its last epoch; train with data.val above 0")
+        raise RunError(f"run {run.id} has no {key} in its last epoch; train with {_scored_by(key)}")
     return float(rows[-1][key])
 
 
-def _epochs_to(run: RunFolder, threshold: float) -> Value:
+def _scored_by(key: str) -> str:
+    """The setting of a recipe with which rows have this key."""
+    return "train.test_curve = true" if key.startswith("test_") else "data.val above 0"
+
+
+def _curve(run: RunFolder, key: str) -> list[float]:
+    """The values of all epochs. Raises RunError where one is missing."""
+    values = [row.get(key) for row in run.metrics]
+    if not values or any(value is None for value in values):
+        raise RunError(f"run {run.id} has no {key} in some epoch; train with {_scored_by(key)}")
+    return [float(value) for value in values if value is not None]
+
+
+def _of_curve(measured: Callable[..., float], key: str) -> Callable[..., Value]:
+    """A number that describes the curve of `key`."""
+
+    def read(run: RunFolder, *parameter: float) -> float:
+        try:
+            return measured(_curve(run, key), *parameter)
+        except RunError:
+            raise
+        except CnnlabError as error:
+            raise MetricError(*error.problems) from None
+
+    return read
+
+
+def _first(run: RunFolder, threshold: float, key: str) -> Value:
+    """`key` of the first epoch with that accuracy on val."""
     _in_last_row(run, "val_accuracy")
     rows = run.metrics
-    reached = (float(row["epoch"]) for row in rows if (row.get("val_accuracy") or 0.0) >= threshold)
-    return next(reached, Beyond(float(rows[-1]["epoch"])))
+    reached = (float(row[key]) for row in rows if (row.get("val_accuracy") or 0.0) >= threshold)
+    return next(reached, Beyond(float(rows[-1][key])))
 
 
 def _share_below(run: RunFolder, threshold: float) -> float:
@@ -189,13 +218,14 @@ def _ids(runs: list[RunFolder]) -> str:
 class Kind:
     """How to read a metric of a complete run; `example`: of its parameter, if it has one.
 
-    `needs_val`: not available without validation images. `is_time`: depends on the machine and its load, so it is
-    compared only under equal conditions (see `comparable`).
+    `needs_val`: not available without validation images; `needs_test_curve`: without `train.test_curve`. `is_time`:
+    depends on the machine and its load, so it is compared only under equal conditions (see `comparable`).
     """
 
     read: Callable[..., Value]
     example: float | None = None
     needs_val: bool = False
+    needs_test_curve: bool = False
     is_time: bool = False
 
 
@@ -206,7 +236,17 @@ METRICS: dict[str, Kind] = {
     "train_val_gap": Kind(_train_val_gap, needs_val=True),
     "seconds": Kind(lambda run: run.complete_result.total_seconds, is_time=True),
     "images_per_second": Kind(lambda run: median(float(row["images_per_second"]) for row in run.metrics), is_time=True),
-    "epochs_to": Kind(_epochs_to, example=0.6, needs_val=True),
+    "epochs_to": Kind(partial(_first, key="epoch"), example=0.6, needs_val=True),
+    "seconds_to": Kind(partial(_first, key="elapsed_seconds"), example=0.6, needs_val=True, is_time=True),
+    "parameters": Kind(lambda run: float(run.complete_result.parameters)),
+    "macs": Kind(lambda run: float(run.complete_result.macs)),
+    "final_train_loss": Kind(partial(_in_last_row, key="train_loss")),
+    "final_test_loss": Kind(partial(_in_last_row, key="test_loss"), needs_test_curve=True),
+    "train_loss_settles": Kind(_of_curve(settled_after, "train_loss"), example=0.1),
+    "test_loss_settles": Kind(_of_curve(settled_after, "test_loss"), example=0.1, needs_test_curve=True),
+    "test_change": Kind(_of_curve(change_after, "test_accuracy"), example=0.5, needs_test_curve=True),
+    "test_loss_change": Kind(_of_curve(change_after, "test_loss"), example=0.5, needs_test_curve=True),
+    "test_loss_unsteadiness": Kind(_of_curve(unsteadiness, "test_loss"), needs_test_curve=True),
     "share_below": Kind(_share_below, example=1e-3),
     **{metric: Kind(partial(stored_number, metric=metric)) for metric in MEASURED},
 }

@@ -95,10 +95,15 @@ def measurable(
     """The runs of the arms in claims and published figures will have the metric: checked before hours of training."""
     asked = [(name, one.metric) for one in given for name in (one.left, one.right)]
     asked += [(one.arm, one.metric) for one in published]
-    blind = {name for name, values in drafts.items() if dict(leaves(values)).get("data.val") == 0}
+    found = {name: dict(leaves(values)) for name, values in drafts.items()}
     for name, metric in dict.fromkeys(asked):
-        if name in blind and (known := METRICS.get(metric.partition(" ")[0])) and known.needs_val:
+        known = METRICS.get(metric.partition(" ")[0])
+        if known is None or name not in found:
+            continue
+        if known.needs_val and found[name].get("data.val") == 0:
             yield f"arm {name!r} has no validation images (data.val = 0), and {metric} is measured on them"
+        if known.needs_test_curve and found[name].get("train.test_curve") is not True:
+            yield f"arm {name!r}: {metric} is measured on test in every epoch; set train.test_curve = true"
 
 
 def mentions(names: Sequence[str], given: Sequence[ClaimTable], published: Sequence[Published]) -> Iterator[str]:

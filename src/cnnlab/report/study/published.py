@@ -20,6 +20,7 @@ from cnnlab.report.study.wording import (
     mean_and_spread,
     plain,
     title_of,
+    unit_of_effect,
     value,
 )
 
@@ -95,7 +96,10 @@ def _table(facts: StudyFacts, metric: str) -> Table:
     differences_of = ("published difference", "our difference", "direction")
     header = ("arm", "published", "ours", "n", "against", *differences_of)
     cells = tuple(_cells(metric, row) for row in published_rows(facts, metric))
-    caption = f"{title_of(metric).capitalize()}: differences in points, ours paired by seed."
+    unit = unit_of_effect(metric)
+    differing = f"differences in {unit}, ours paired by seed" if unit else "differences are paired by seed"
+    title = title_of(metric)
+    caption = f"{title[0].upper()}{title[1:]}: {differing}."
     return Table(header, cells, caption)
 
 

@@ -10,13 +10,23 @@ from cnnlab.core.numbers import general, signed
 NOTHING = "–"
 
 _PLACES = {"--runs", "--out", "--data-dir", "--also"}
-_SHARES = {"best_val", "final_val", "test", "train_val_gap", "share_below"}
-_UNITS = {"epochs_to": "epochs", "seconds": "s", "images_per_second": "images/s"}
+_SHARES = {"best_val", "final_val", "test", "train_val_gap", "share_below", "test_change"}
+_SHARES |= {"train_loss_settles", "test_loss_settles"}
+_UNITS = {"epochs_to": "epochs", "seconds": "s", "seconds_to": "s", "images_per_second": "images/s"}
 _TITLES = {
     "best_val": "best val accuracy",
     "final_val": "val accuracy after the last epoch",
     "test": "test accuracy",
     "train_val_gap": "train minus val accuracy",
+    "final_train_loss": "train loss after the last epoch",
+    "final_test_loss": "test loss after the last epoch",
+    "test_change": "change of test accuracy from this part of the training to its end:",
+    "test_loss_change": "change of test loss from this part of the training to its end:",
+    "test_loss_unsteadiness": "mean change of test loss between epochs, second half",
+    "train_loss_settles": "part of the training after which train loss is within this distance of its end:",
+    "test_loss_settles": "part of the training after which test loss is within this distance of its end:",
+    "seconds_to": "seconds to val accuracy",
+    "macs": "MACs",
     "seconds": "seconds",
     "images_per_second": "images per second",
 }
@@ -24,7 +34,8 @@ _TITLES = {
 
 def title_of(metric: str) -> str:
     """A metric in words, with its parameter: `epochs_to 0.6` becomes "epochs to 0.6"."""
-    return _TITLES.get(metric, metric.replace("_", " "))
+    name, _, parameter = metric.partition(" ")
+    return f"{_TITLES.get(name, name.replace('_', ' '))} {parameter}".rstrip()
 
 
 def value(metric: str, number: float) -> str:
