@@ -219,7 +219,8 @@ class Kind:
     """How to read a metric of a complete run; `example`: of its parameter, if it has one.
 
     `needs_val`: not available without validation images; `needs_test_curve`: without `train.test_curve`. `is_time`:
-    depends on the machine and its load, so it is compared only under equal conditions (see `comparable`).
+    depends on the machine and its load, so it is compared only under equal conditions (see `comparable`). `is_result`:
+    not known before the training.
     """
 
     read: Callable[..., Value]
@@ -227,6 +228,7 @@ class Kind:
     needs_val: bool = False
     needs_test_curve: bool = False
     is_time: bool = False
+    is_result: bool = True
 
 
 METRICS: dict[str, Kind] = {
@@ -238,8 +240,8 @@ METRICS: dict[str, Kind] = {
     "images_per_second": Kind(lambda run: median(float(row["images_per_second"]) for row in run.metrics), is_time=True),
     "epochs_to": Kind(partial(_first, key="epoch"), example=0.6, needs_val=True),
     "seconds_to": Kind(partial(_first, key="elapsed_seconds"), example=0.6, needs_val=True, is_time=True),
-    "parameters": Kind(lambda run: float(run.complete_result.parameters)),
-    "macs": Kind(lambda run: float(run.complete_result.macs)),
+    "parameters": Kind(lambda run: float(run.complete_result.parameters), is_result=False),
+    "macs": Kind(lambda run: float(run.complete_result.macs), is_result=False),
     "final_train_loss": Kind(partial(_in_last_row, key="train_loss")),
     "final_test_loss": Kind(partial(_in_last_row, key="test_loss"), needs_test_curve=True),
     "train_loss_settles": Kind(_of_curve(settled_after, "train_loss"), example=0.1),

@@ -18,6 +18,7 @@ from cnnlab.report.study.contrast import contrast_section
 from cnnlab.report.study.csv_tables import write_csv_tables
 from cnnlab.report.study.curves import curves_section
 from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.models import models_section
 from cnnlab.report.study.published import published_section
 from cnnlab.report.study.results import results_section
 from cnnlab.report.study.setting import (
@@ -74,6 +75,7 @@ def study_document(facts: StudyFacts, figures: Path) -> Document:
         Section("Question", (Paragraph(plain(facts.question)), *design_blocks(facts))),
         Section("Answer", answer(facts)),
         absent_section(facts),
+        models_section(facts, figures),
         results_section(facts, figures),
         claims_section(facts),
         published_section(facts),

@@ -37,7 +37,7 @@ _ONE_POINT = {"marker": "o", "markersize": 3.5}
 
 
 def learning_panels(arms: Arms, quantity: Quantity) -> Figure:
-    """A panel for each arm: `quantity` on train and on val against the epoch, all panels on one scale.
+    """A panel for each arm: `quantity` on train, val and test by epoch where it was scored, all on one scale.
 
     A loss above four times the median of all losses is cut off, to keep the others visible.
     Raises RunError if no run has an epoch.
@@ -48,7 +48,7 @@ def learning_panels(arms: Arms, quantity: Quantity) -> Figure:
     figure, grid = panel_grid(len(drawn), _MOST_COLUMNS, 1.62, "epoch", quantity, shared=True)
     longest_name = _LONGEST_NAME if grid.shape[1] < _MOST_COLUMNS else 20
     for axes, (name, runs) in zip(grid.flat, drawn.items(), strict=False):
-        for split in ("train", "val"):
+        for split in SPLIT_STYLES:
             curves = seed_curves(runs, f"{split}_{quantity}")
             if curves.size:
                 _draw_band(axes, curves, label=split, **SPLIT_STYLES[split])
@@ -57,7 +57,7 @@ def learning_panels(arms: Arms, quantity: Quantity) -> Figure:
     if quantity == "loss" and (highest := _highest_shown(drawn)):
         grid[0, 0].set_ylim(top=highest)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    legend_above(figure, handles, labels, 2)
+    legend_above(figure, handles, labels, len(labels))
     return figure
 
 
@@ -93,7 +93,7 @@ def mean_curves(arms: Arms, split: str = "val") -> Figure:
 
 def _highest_shown(arms: Arms) -> float | None:
     """The upper end of the loss axis if some losses are far above the others, else None."""
-    losses = [seed_curves(runs, f"{split}_loss").ravel() for runs in arms.values() for split in ("train", "val")]
+    losses = [seed_curves(runs, f"{split}_loss").ravel() for runs in arms.values() for split in SPLIT_STYLES]
     known = np.concatenate(losses)
     known = known[np.isfinite(known)]
     limit = _MOST_MEDIANS * float(np.median(known)) if known.size else 0.0

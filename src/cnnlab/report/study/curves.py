@@ -5,12 +5,13 @@ from pathlib import Path
 
 from cnnlab.report.document import Block, Paragraph, Picture, Section
 from cnnlab.report.figures.bands import Quantity, learning_panels, mean_curves
-from cnnlab.report.figures.style import save_vector
+from cnnlab.report.figures.style import SPLIT_STYLES, save_vector
 from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.wording import listed
 
 
 def curves_section(facts: StudyFacts, figures: Path) -> Section | None:
-    """Val accuracy of all arms in one plot; then one panel per arm with train and val. None without runs."""
+    """Val accuracy of all arms in one plot; then one panel per arm with all splits. None without runs."""
     arms = {arm.name: [run.metrics for _, run in sorted(arm.runs.items())] for arm in facts.arms if arm.runs}
     if not arms:
         return None
@@ -26,8 +27,9 @@ def curves_section(facts: StudyFacts, figures: Path) -> Section | None:
     texts: dict[Quantity, str] = {"accuracy": note, "loss": ""}
     for quantity, text in texts.items():
         path = save_vector(learning_panels(arms, quantity), figures / f"learning-{quantity}.svg")
-        caption = f"{quantity.capitalize()} on train and val, arm by arm. {text}".rstrip()
-        alt = f"{quantity} on train and val against the epoch, a panel for each arm"
+        scored = [split for split in SPLIT_STYLES if any(row.get(f"{split}_{quantity}") is not None for row in rows)]
+        caption = f"{quantity.capitalize()} on {listed(scored)}, arm by arm. {text}".rstrip()
+        alt = f"{quantity} on {listed(scored)} against the epoch, a panel for each arm"
         blocks.append(Picture(path, caption, alt))
     return Section("Learning curves", tuple(blocks))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cnnlab.compare.comparable import comparability
 from cnnlab.compare.interval import Summary
+from cnnlab.compare.metrics import METRICS
 from cnnlab.report.document import Paragraph, Section, Table
 from cnnlab.report.study.facts import Published, StudyFacts
 from cnnlab.report.study.numbers import Difference, differences, summaries, values
@@ -53,7 +54,10 @@ def published_section(facts: StudyFacts) -> Section | None:
     """A table for each metric with published figures, None without them. Raises RunError, MetricError."""
     if not facts.published or not facts.runs:
         return None
-    tables = [_table(facts, metric) for metric in dict.fromkeys(each.metric for each in facts.published)]
+    metrics = list(dict.fromkeys(each.metric for each in facts.published))
+    tables = [_table(facts, metric) for metric in metrics if METRICS[metric.partition(" ")[0]].is_result]
+    if len(metrics) > 1:
+        tables.insert(0, _overview(facts, metrics))
     sources = _listed_sources([*dict.fromkeys(each.source for each in facts.published)])
     note = (
         f"Source: {plain(sources)}. Numbers differ with data, budget and chance; compared is the direction of each "
@@ -101,6 +105,23 @@ def _table(facts: StudyFacts, metric: str) -> Table:
     title = title_of(metric)
     caption = f"{title[0].upper()}{title[1:]}: {differing}."
     return Table(header, cells, caption)
+
+
+def _overview(facts: StudyFacts, metrics: Sequence[str]) -> Table:
+    """Every published figure with ours below it, one row of two lines an arm and one column a metric."""
+    figures = {(each.arm, each.metric): each.value for each in facts.published}
+    ours = {metric: summaries(values(facts.arms, metric)) for metric in metrics}
+    rows = []
+    for arm in facts.arms:
+        if not any((arm.name, metric) in figures for metric in metrics):
+            continue
+        published = [figures.get((arm.name, metric)) for metric in metrics]
+        theirs = [NOTHING if n is None else value(m, n) for m, n in zip(metrics, published, strict=True)]
+        mine = [(metric, ours[metric][arm.name]) for metric in metrics]
+        rows.append((code(arm.name), "published", *theirs))
+        rows.append(("", "ours", *(mean_and_spread(m, found) if found else NOTHING for m, found in mine)))
+    caption = "All published figures and ours: means ± sample standard deviation over the seeds."
+    return Table(("arm", "", *map(title_of, metrics)), tuple(rows), caption)
 
 
 def _partner(facts: StudyFacts, figure: Published, figures: list[Published]) -> Published | None:

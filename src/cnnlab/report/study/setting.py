@@ -1,6 +1,7 @@
 """The conditions of the runs: cost, recipes as differences to the base, machine, versions, data, commands."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from cnnlab.compare.comparable import comparability, notes
 from cnnlab.core.numbers import count
 from cnnlab.report.document import Block, Bullets, Code, Paragraph, Section, Table
-from cnnlab.report.study.facts import StudyFacts
+from cnnlab.report.study.facts import ArmFacts, StudyFacts
+from cnnlab.report.study.numbers import values
 from cnnlab.report.study.wording import NOTHING, code, command_line, minutes, plain, seeds
 from cnnlab.runs import Environment, RunFolder
 
@@ -21,11 +23,12 @@ def cost_section(facts: StudyFacts) -> Section | None:
     """Parameters, MACs and time of each arm, and of the whole study. None without runs."""
     if not facts.runs:
         return None
+    threshold = _common_accuracy(facts)
     rows = []
     for arm in facts.arms:
         results = [run.complete_result for run in arm.runs.values()]
         if not results:
-            rows.append((code(arm.name), *(NOTHING,) * 5))
+            rows.append((code(arm.name), *(NOTHING,) * (5 if threshold is None else 6)))
             continue
         times = [result.total_seconds for result in results]
         train = [result.seconds["train"] for result in results]
@@ -36,18 +39,34 @@ def cost_section(facts: StudyFacts) -> Section | None:
                 f"{results[0].macs:,}",
                 f"{fmean(result.epochs for result in results):g}",
                 minutes(fmean(train)),
+                *([] if threshold is None else [_time_to(arm, threshold)]),
                 minutes(sum(times)),
             )
         )
     total = sum(run.complete_result.total_seconds for run in facts.runs)
-    header = ("arm", "parameters", "MACs", "epochs", "training, minutes per run", "all runs, minutes")
+    reached = () if threshold is None else (f"minutes to {threshold:.0%} val",)
+    header = ("arm", "parameters", "MACs", "epochs", "training, minutes per run", *reached, "all runs, minutes")
     caption = (
-        "MACs: multiply-accumulates for one image. Training is without evaluation and saving; times of runs that "
+        "MACs: multiply-accumulates for one image. Training is without evaluation and saving; "
+        + ("" if threshold is None else "the time to an accuracy that every run reached is with them; ")
+        + "times of runs that "
         f"shared a machine are longer. The {count(len(facts.runs), 'run')} took {minutes(total)} minutes together."
     )
     conditions = comparability(facts.runs, "seconds")
     caption += "" if conditions.comparable else f" These {plain(conditions.reason)}."
     return Section("Cost", (Table(header, tuple(rows), caption),))
+
+
+def _common_accuracy(facts: StudyFacts) -> float | None:
+    """The highest multiple of 5% on val that every run reached in some epoch; None where there is none."""
+    best = [max((row.get("val_accuracy") or 0.0 for row in run.metrics), default=0.0) for run in facts.runs]
+    steps = math.floor(min(best) * 20 + 1e-9)
+    return steps / 20 if steps else None
+
+
+def _time_to(arm: ArmFacts, threshold: float) -> str:
+    metric = f"seconds_to {threshold:g}"
+    return minutes(fmean(values([arm], metric)[arm.name].values()))
 
 
 def recipes_section(facts: StudyFacts) -> Section:
