@@ -4,11 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_runs import StopAt, assert_same, one_thread, recipe_for
 
 import cnnlab
+from cnnlab.arch import parse
 from cnnlab.core.errors import CnnlabError, DataError, Interrupted
 from cnnlab.data.label_noise import with_wrong_labels
+from cnnlab.engines.initial import initial_weights
+from cnnlab.engines.normalisation import Normalisation
+from cnnlab.engines.protocol import TeacherNetwork
+from cnnlab.engines.torch.network import network
+from cnnlab.engines.torch.teacher import Teacher
 from cnnlab.launch.one import resume, train
 from cnnlab.runs import RunFolder
 
@@ -84,6 +91,19 @@ def test_a_network_learns_from_a_run_and_from_its_model_file(data: Path, tmp_pat
     assert one.folder.environment.teacher == other.folder.environment.teacher
     alone = train(recipe_for(data, **wrong), options)
     assert alone.accuracy("test") < 0.3
+
+
+def test_a_teacher_with_another_normalisation_sees_its_own() -> None:
+    """The learner's images are turned back: the logits are those of the network on the pixels."""
+    architecture, shape = parse("conv 3x3 4 | relu | flatten | linear 3"), (3, 8, 8)
+    weights = initial_weights(architecture, shape, seed=1, init="he")
+    own, learner = Normalisation((0.1, 0.5, 0.9), (0.5, 0.2, 0.3)), Normalisation((0.4, 0.45, 0.6), (0.25, 0.4, 0.1))
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    teacher = Teacher(TeacherNetwork(architecture, weights, own, ""), shape, learner, torch.device("cpu"))
+    seen = torch.from_numpy(images.transpose(0, 3, 1, 2) / 255 - np.array(learner.mean)[:, None, None])
+    seen = (seen / torch.tensor(learner.std)[:, None, None]).float()
+    expected = network(architecture, shape, own, weights).logits(images)
+    np.testing.assert_allclose(teacher(seen).numpy(), expected, atol=1e-4)
 
 
 def test_a_teacher_that_changed_or_does_not_fit_is_refused(data: Path, tmp_path: Path) -> None:

@@ -189,6 +189,77 @@ def test_a_seed_for_the_base_would_mean_nothing() -> None:
         Study.from_dict({"name": "s", "question": "?", "base": "demo", "factors": LR}, ["seed=5"])
 
 
+SMALL = {"about": "half the epochs, few images", "set": {"data.train_limit": 100}, "epochs": 0.5}
+
+
+def with_budget(tmp_path: Path, budget: str | None = "small", text: str = "") -> Study:
+    path = tmp_path / "ladder.toml"
+    path.write_text(
+        """question = "Why?"
+base = "simplenn-aug"
+[budgets.small]
+about = "half the epochs, few images"
+set = { data.train_limit = 100, arch.options.dropout = 0.1 }
+epochs = 0.5
+[[arm]]
+name = "as it is"
+[[chain]]
+name = "chain"
+steps = [
+    { name = "long", set = { train.epochs = 81, data.train_limit = 7 } },
+    { name = "steps", set = { train.epochs = "500it" } },
+]
+"""
+        + text
+    )
+    return Study.load(path, budget=budget)
+
+
+def test_a_budget_changes_base_and_every_arm_last(tmp_path: Path) -> None:
+    whole, small = with_budget(tmp_path, None), with_budget(tmp_path)
+    assert (whole.name, small.name) == ("ladder", "ladder-small")
+    assert [arm.recipe.train.epochs for arm in whole.arms()][:2] == [30, 81]
+    assert [str(arm.recipe.train.epochs) for arm in small.arms()] == ["15", "40", "500it"]
+    assert {arm.recipe.data.train_limit for arm in small.arms()} == {100}
+    assert {arm.recipe.arch.options["dropout"] for arm in small.arms()} == {0.1}
+    assert small.base_recipe.train.epochs == 15
+    assert small.arms()[0].changes == (), "an arm that is the base is the base at a budget too"
+
+
+def test_a_study_at_a_budget_is_written_and_read_back(tmp_path: Path) -> None:
+    small = with_budget(tmp_path)
+    path = tmp_path / "other.toml"
+    path.write_text(small.to_toml())
+    assert Study.load(path) == small
+
+
+def test_an_unknown_budget_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"--budget: received 'smal'; did you mean 'small'\?"):
+        with_budget(tmp_path, "smal")
+    with pytest.raises(StudyError, match="--budget: received 'cpu'; the study has none"):
+        Study.load("lab2-lr", budget="cpu")
+
+
+def test_a_budget_that_makes_two_arms_equal_is_refused(tmp_path: Path) -> None:
+    more = '[[arm]]\nname = "few"\nset = { data.train_limit = 50 }\n'
+    with pytest.raises(StudyError, match="are the same experiment"):
+        with_budget(tmp_path, "small", more)
+
+
+def test_a_budget_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as caught:
+        make(
+            budgets={"small": {**SMALL, "epoch": 2}, "other": {"about": "x", "epochs": 0}}, factors={"optim.lr": [1.0]}
+        )
+    assert [line.split(":")[0] for line in caught.value.problems] == ["budgets.small.epoch", "budgets.other.epochs"]
+
+
+def test_curves_on_test_need_a_test_curve() -> None:
+    found = problems(factors=LR, claim=[claim("lr=0.1", 0.5, metric="test_change 0.5")])
+    assert found == ["arm 'lr=0.1': test_change 0.5 is measured on test in every epoch; set train.test_curve = true"]
+    make(factors=LR, claim=[claim("lr=0.1", 0.5, metric="test")])
+
+
 def test_unknown_study_names_the_nearest() -> None:
     with pytest.raises(StudyError, match="did you mean 'lab2-batchnorm-lr'"):
         Study.load("lab2-batchnrm-lr")

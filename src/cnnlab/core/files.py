@@ -42,7 +42,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(message, no_space=no_space) from error
 
 
-def write_atomic(path: Path, content: bytes | str | Iterable[bytes], *, durable: bool = True) -> None:
+def write_atomic(path: Path, content: bytes | str | Iterable[bytes | memoryview], *, durable: bool = True) -> None:
     """Write `content`, whole or in pieces, atomically. Raises StorageError.
 
     Without `durable` a power cut may lose it.

@@ -20,6 +20,8 @@ from cnnlab.runs.environment import Choice, Precision
 
 _WARM_STEPS, _TIMED_STEPS = 1, 3
 _ROUNDS = 2
+# A first step that takes this many seconds is measurement enough: of a large network, trials would take minutes.
+_LONG_STEP = 2.0
 # Compiling takes about half a minute: too long for shorter trainings.
 _SHORTEST_TRAINING_TO_COMPILE = 15 * 60.0
 # A compiled step must take at most this share of an eager one: smaller gains are within the noise of two trials.
@@ -70,7 +72,9 @@ def choose_precision(
     preferred = candidates[0]
     if len(candidates) == 1:
         return Choice(value=preferred, reason="the only fast one on this device", milliseconds={})
-    rounds = [{p: _milliseconds(model, images, labels, p) for p in candidates} for _ in range(_ROUNDS)]
+    rounds: list[dict[Precision, float]] = []
+    while len(rounds) < _ROUNDS and not (rounds and max(rounds[0].values()) > 1000 * _LONG_STEP):
+        rounds.append({p: _milliseconds(model, images, labels, p) for p in candidates})
     measured: dict[str, float] = {p: min(times[p] for times in rounds) for p in candidates}
     fastest = min(candidates, key=lambda p: measured[p])
     chosen, reason = fastest, f"{preferred} is more than {_CLEARLY_FASTER} times slower here"
@@ -123,8 +127,11 @@ def _milliseconds(
                 logits = forward(images)
             torch.autograd.backward(F.cross_entropy(logits.float(), labels))
             synchronise(device)
-            if step >= _WARM_STEPS:
-                times.append(1000 * (time.perf_counter() - start))
+            seconds = time.perf_counter() - start
+            if step >= _WARM_STEPS or seconds > _LONG_STEP:
+                times.append(1000 * seconds)
+            if seconds > _LONG_STEP:
+                break
     return min(times)
 
 

@@ -6,6 +6,7 @@ compares the weights with the engine's. A line above them lists what they leave 
 """
 
 import re
+from collections.abc import Callable
 
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sources import preset_names
@@ -15,7 +16,23 @@ from cnnlab.report.study.wording import code, listed
 from cnnlab.report.templating import render
 
 _LINE = 88
-_CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+_CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adadelta": "Adadelta"}
+
+# What the programs do not do -> whether a recipe does it.
+_LEFT_OUT: dict[str, Callable[[Recipe], object]] = {
+    "stopping early": lambda recipe: recipe.train.early_stop,
+    "the curve of test": lambda recipe: recipe.train.test_curve,
+    "wrong labels": lambda recipe: recipe.data.label_noise,
+    "lowering the rate on a plateau": lambda recipe: recipe.schedule.name == "plateau",
+    "Lookahead": lambda recipe: recipe.optim.lookahead,
+    "SAM": lambda recipe: recipe.optim.sam,
+    "averaging weights of epochs": lambda recipe: recipe.train.swa,
+    "batches in parts": lambda recipe: recipe.train.accumulate > 1,
+    "another loss than cross-entropy, which stands in its place": lambda recipe: recipe.loss.name != "cross-entropy",
+    "class weights": lambda recipe: recipe.loss.class_weights,
+    "the teacher": lambda recipe: recipe.loss.distill,
+    "mixed images": lambda recipe: recipe.augment.mixup or recipe.augment.cutmix,
+}
 
 
 def code_section(facts: StudyFacts) -> Section:
@@ -41,10 +58,7 @@ def code_section(facts: StudyFacts) -> Section:
 def _what_it_is(base: Recipe, recipes: list[Recipe], reference: str) -> str:
     """What the programs do, and what they leave out."""
     left_out = ["number formats other than float32", "keeping the network with the best val accuracy"]
-    if any(recipe.train.early_stop for recipe in (base, *recipes)):
-        left_out.append("stopping early")
-    if any(recipe.train.test_curve for recipe in (base, *recipes)):
-        left_out.append("the curve of test")
+    left_out += [words for words, is_used in _LEFT_OUT.items() if any(map(is_used, (base, *recipes)))]
     if any("dropout" in (one.arch.layers or str(one.arch.build((3, 32, 32), 10))) for one in (base, *recipes)):
         left_out.append("the engine's own draws of dropout (torch makes others)")
     return (
@@ -95,7 +109,7 @@ def program(name: str, recipe: Recipe) -> str:
     """A program of `report/templates/programs` (data, model, step, loop, ...) with the parts of the recipe alone."""
     optim = recipe.optim
     apart = bool(optim.weight_decay) and not optim.decay_norm_and_bias  # only weights are decayed
-    settings = optim.model_dump(exclude={"name", "weight_decay", "decay_norm_and_bias"})
+    settings = optim.model_dump(exclude={"name", "weight_decay", "decay_norm_and_bias", "lookahead", "sam"})
     settings["weight_decay"] = 0.0 if apart else optim.weight_decay
     return render(
         f"programs/{name}.py.j2",
