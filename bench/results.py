@@ -2,7 +2,7 @@
 
     python -m bench.results                      # draw every packed result, into build/results
     python -m bench.results draw FILE.tar.xz ... [--out DIR] [--formats html,pdf,csv]
-    python -m bench.results pack-study STUDY [--set KEY=VALUE] [--runs DIR] [--also DIR] --out results/STUDY
+    python -m bench.results pack-study STUDY [--set KEY=VALUE] [--budget NAME] [--runs DIR] [--also DIR] --out results/STUDY
     python -m bench.results pack-runs RUN ... --out results/training
 
 `runs.tar.xz` is a folder of runs: unpacked, `cnnlab runs ls --runs DIR` reads it, and for a study
@@ -212,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("pack-study", help="keep the runs of a study")
     one.add_argument("study")
     one.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
+    one.add_argument("--budget", metavar="NAME")
     one.add_argument("--runs", type=Path, default=Path("runs"))
     one.add_argument("--also", type=Path, action="append", default=[])
     several = commands.add_parser("pack-runs", help="keep single runs")
@@ -228,7 +229,7 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         match chosen.command:
             case "pack-study":
-                study = Study.load(chosen.study, chosen.changes)
+                study = Study.load(chosen.study, chosen.changes, budget=chosen.budget)
                 print(pack_study(study, chosen.runs, chosen.also, chosen.out))
             case "pack-runs":
                 print(pack_runs([RunFolder(path) for path in chosen.runs], chosen.out))
