@@ -2,7 +2,7 @@
 
     python -m bench.results                      # draw every packed result, into build/results
     python -m bench.results draw FILE.tar.xz ... [--out DIR] [--formats html,pdf,csv]
-    python -m bench.results pack-study STUDY [--set KEY=VALUE] [--budget NAME] [--runs DIR] [--also DIR] --out results/STUDY
+    python -m bench.results pack-study STUDY [--set KEY=VALUE] [--budget NAME] [--runs DIR] [--also DIR] --out DIR
     python -m bench.results pack-runs RUN ... --out results/training
 
 `runs.tar.xz` is a folder of runs: unpacked, `cnnlab runs ls --runs DIR` reads it, and for a study

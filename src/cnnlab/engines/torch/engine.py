@@ -23,7 +23,7 @@ from cnnlab.engines.torch.averages import Average, Statistics
 from cnnlab.engines.torch.devices import DTYPES
 from cnnlab.engines.torch.fast import CountedDropout, fast
 from cnnlab.engines.torch.flat import FlatModel
-from cnnlab.engines.torch.network import EVALUATION_BATCH
+from cnnlab.engines.torch.network import evaluation_batch
 from cnnlab.engines.torch.optimizers import SlowWeights, at_worst_point, build_optimizer
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.engines.torch.targets import Criterion, Targets
@@ -72,6 +72,7 @@ class TorchEngine:
         self._normalise = Normaliser(normalisation, train.height, train.width, DTYPES[precision], self.device)
         self._dropouts = [module for module in self._fast.modules() if isinstance(module, CountedDropout)]
         self._statistics = Statistics(self._fast)
+        self._scored_together = evaluation_batch(architecture, self.image_shape)
         self.steps_per_epoch = recipe.train.steps_per_epoch(len(train))
         self.total_steps = recipe.train.total_steps(self.steps_per_epoch)
         self.updates = 0
@@ -206,8 +207,8 @@ class TorchEngine:
         batches = []
         self._fast.eval()
         with self._averaged(), torch.inference_mode(), self._autocast():
-            for start in range(0, len(resident), EVALUATION_BATCH):
-                packed = resident.stored(start, min(start + EVALUATION_BATCH, len(resident)))
+            for start in range(0, len(resident), self._scored_together):
+                packed = resident.stored(start, min(start + self._scored_together, len(resident)))
                 batches.append(self._fast(self._normalise(packed)).float())
         self._fast.train()
         return torch.cat(batches).cpu().numpy()

@@ -6,6 +6,7 @@ residual(conv 3x3 16 pad 1; shortcut B)` has the keys `0.weight`, `1.body.0.weig
 Shapes: N images, C channels, H height, W width, K classes.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -27,7 +28,8 @@ from cnnlab.engines.torch import modules
 from cnnlab.engines.torch.devices import choose_device
 from cnnlab.engines.weights import Arrays
 
-EVALUATION_BATCH = 500  # large enough for two busy cores, small enough for their caches
+_EVALUATION_BATCH = 500  # large enough for two busy cores, small enough for their caches
+_LARGEST_ACTIVATION = 2**25  # numbers, 128 MiB in float32: of networks with large layers, fewer images at a time
 
 
 def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
@@ -71,8 +73,11 @@ class Normalise(nn.Module):
 class TorchNetwork:
     """See `engines.protocol.Network`. `module` is in evaluation mode."""
 
-    def __init__(self, module: nn.Sequential, normalisation: Normalisation, device: torch.device) -> None:
+    def __init__(
+        self, module: nn.Sequential, normalisation: Normalisation, device: torch.device, batch: int = _EVALUATION_BATCH
+    ) -> None:
         self.module = module.eval().to(device)
+        self.batch = batch
         self.normalise = Normalise(normalisation, levels=255).to(device)
         self.device = device
 
@@ -88,8 +93,8 @@ class TorchNetwork:
     def logits(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         batches = []
         with torch.inference_mode(), _whole_float32(self.device):
-            for start in range(0, len(images_NHWC), EVALUATION_BATCH):
-                images_NCHW = self.normalised(images_NHWC[start : start + EVALUATION_BATCH])
+            for start in range(0, len(images_NHWC), self.batch):
+                images_NCHW = self.normalised(images_NHWC[start : start + self.batch])
                 batches.append(self.module(images_NCHW).cpu())
         return torch.cat(batches).numpy()
 
@@ -105,7 +110,14 @@ def network(
         chosen = choose_device(device)
     except CnnlabError:
         chosen = torch.device("cpu")
-    return TorchNetwork(with_weights(architecture, image_shape, weights), normalisation, chosen)
+    batch = evaluation_batch(architecture, image_shape)
+    return TorchNetwork(with_weights(architecture, image_shape, weights), normalisation, chosen, batch)
+
+
+def evaluation_batch(architecture: Architecture, image_shape: Shape) -> int:
+    """The number of images that are scored together."""
+    largest = max(math.prod(row.output_shape) for row in architecture.trace(image_shape).rows)
+    return max(1, min(_EVALUATION_BATCH, _LARGEST_ACTIVATION // largest))
 
 
 def _whole_float32(device: torch.device) -> AbstractContextManager[None]:
