@@ -72,7 +72,7 @@ def said(blocks: Iterable) -> str:
 
 def test_a_whole_study_has_every_section(whole):
     assert titles(whole) == [
-        *("Question", "Answer", "Results", "Claims", "Published figures", "Learning curves"),
+        *("Question", "Answer", "Models", "Results", "Claims", "Published figures", "Learning curves"),
         *("Which classes differ", "Weights", "Cost", "Recipes", "Environment", "Code", "How to repeat it"),
     ]
     for picture in blocks_of(whole, Picture):
