@@ -453,7 +453,13 @@ class Reference:
         if train.get("swa") and self.updates > steps_of(train["swa"]["start"], per_epoch, total):
             self.ends.append(dict(self.weights))
             batches = [shown[order[i * size : (i + 1) * size]] for i in range(per_epoch)]
-            self.averaged = self._stochastic_average(batches)
+            lengths = [math.ceil(len(batch) / train["accumulate"]) for batch in batches]
+            parts = [
+                batch[start : start + length]
+                for batch, length in zip(batches, lengths, strict=True)
+                for start in range(0, len(batch), length)
+            ]
+            self.averaged = self._stochastic_average(parts)
         return loss_sum / seen
 
     def _stochastic_average(self, batches: Sequence[np.ndarray]) -> Named:

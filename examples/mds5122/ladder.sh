@@ -2,8 +2,8 @@
 # The MDS 5122 ladder in pieces: train for at most PIECE seconds, save, stop. Call it again until it says that all is done.
 #
 #   examples/mds5122/ladder.sh                              the full ladder, for a GPU
-#   until examples/mds5122/ladder.sh; do :; done            all pieces, one after the other
-#   BUDGET=cpu examples/mds5122/ladder.sh --seeds 1         another budget; further options of `cnnlab study run`
+#   while examples/mds5122/ladder.sh; [ $? -eq 75 ]; do :; done        all pieces, one after the other
+#   BUDGET=cpu examples/mds5122/ladder.sh --seeds 1         another budget; --seeds, --workers, --threads, --device
 #
 # Exit status: 0 all is trained; 75 a piece is done, more is left; else that of cnnlab.
 set -uo pipefail

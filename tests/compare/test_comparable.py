@@ -38,6 +38,7 @@ CONDITIONS: Mapping[str, dict[str, Any]] = {
 }
 NAMED_ONLY: Mapping[str, dict[str, Any]] = {
     "engine": {"engine": "scratch"},
+    "teacher's weights": {"teacher": "cd" * 32},
     "torch": {"machine": {"versions": {"torch": "2.14.0"}}},
     "code of cnnlab": {"code_sha256": "ef" * 32},
 }

@@ -61,18 +61,40 @@ def make_run(root, seed=1, *, shift=0.0, complete=True, arrays=ARRAYS, indices=I
         ("macs", FIGURES["macs"]),
         ("final_train_loss", 1.0),
         ("final_test_loss", 1.5),
-        ("test_change 0.4", 0.08),
-        ("test_loss_change 0.6", 0.3),
-        ("test_loss_unsteadiness", (0.8 + 0.3) / 2),
-        ("train_loss_settles 0.5", 1 / 3),
-        ("test_loss_settles 0.4", 1 / 3),
-        ("test_loss_settles 0.2", 2 / 3),
         ("images_per_second", 2000),
         ("share_below 1e-3", 2 / 10),
     ],
 )
 def test_every_metric(tmp_path, text, value):
     assert measure(make_run(tmp_path), Metric.parse(text)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("test_fall 0.5", 0.2),  # 0.7 in epoch 6, 0.5 in epoch 10
+        ("test_loss_change 0.5", 0.3),  # from 1.5 in epoch 5 to 1.8
+        ("test_loss_unsteadiness", 0.1 / 4),  # the bend in epoch 6, of epochs 6 to 9
+        ("test_loss_settles 0.15", 0.8),
+        ("train_loss_settles 1.5", 0.8),
+    ],
+)
+def test_every_metric_of_a_curve(tmp_path, text, value):
+    """Ten epochs: test loss 2.0 - 0.1 n to epoch 6, then + 0.1 n; accuracy likewise by 0.05; train loss 9 to 0."""
+    recipe = Recipe.named("simplenn")
+    with RunWriter.create(tmp_path, recipe, environment_of(recipe)) as writer:
+        for epoch in range(1, 11):
+            bend = epoch if epoch <= 6 else 12 - epoch
+            row = {"epoch": epoch, "test_loss": 2.0 - 0.1 * bend, "test_accuracy": 0.4 + 0.05 * bend}
+            writer.append_metrics(row | {"train_loss": 10.0 - epoch, "val_accuracy": 0.5, "val_loss": 1.0})
+        writer.finish(result_of())
+    assert measure(RunFolder(writer.path), Metric.parse(text)) == pytest.approx(value)
+
+
+def test_a_run_too_short_for_a_curve_is_named(tmp_path):
+    run = make_run(tmp_path)
+    with pytest.raises(RunError, match=rf"run {run.id}: test_loss: received 3 epochs, expected 10 or more"):
+        measure(run, Metric.parse("test_loss_unsteadiness"))
 
 
 def test_a_threshold_never_reached_is_known_to_lie_beyond_the_training(tmp_path):

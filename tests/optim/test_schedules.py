@@ -135,6 +135,13 @@ def test_a_cooldown_ends_in_a_line_to_zero(name: str) -> None:
     assert cooled[TOTAL] == 0
 
 
+def test_phases_that_fill_the_training_may_be_rounded() -> None:
+    chosen = schedule("constant", warmup="10%", cooldown="90%")
+    rates = [lr_at(chosen, 1.0, step, 15, 15) for step in range(16)]
+    assert rates[:3] == pytest.approx([0, 0.5, 1])
+    assert rates[2:] == pytest.approx([1 - step / 13 for step in range(14)])
+
+
 def test_a_plateau_schedule_falls_with_each_reduction_and_not_below_its_end() -> None:
     rates = [lr_at(schedule("plateau"), 2.0, 50, STEPS_PER_EPOCH, TOTAL, reductions) for reductions in range(6)]
     assert rates == pytest.approx([2, 1, 0.5, 0.25, 0.2, 0.2])

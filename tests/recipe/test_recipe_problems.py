@@ -57,6 +57,10 @@ BUDGET = "expected a number of epochs from 1 on, or steps such as '64000it'"
         ("optim.name=adm", "optim.name: received 'adm'; did you mean 'adam'?"),
         ("optim.name=3", "optim.name: received 3; expected one of: adadelta, adam, adamw, rmsprop, sgd"),
         ("optim=3", "optim: received 3, expected a table"),
+        (
+            "loss.distill.teacher=last",
+            "loss.distill.teacher: received 'last', which is another run after the next one; expected the name of a run",
+        ),
         ("precision=bf61", "precision: received 'bf61'; did you mean 'bf16'?"),
         ("augment.flip=false", "augment.flip: received False, expected a table"),
         ("augment.crop.mode=reflct", "augment.crop.mode: received 'reflct'; did you mean 'reflect'?"),

@@ -99,7 +99,7 @@ def test_a_removed_table_can_be_set_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["schedule.name=cosine"], {"name": "cosine", "warmup": "20%", "start": 0.2, "final": 0.0}),
+        (["schedule.name=cosine"], {"name": "cosine", "warmup": "0ep", "start": 0.0, "final": 0.0}),
         (["schedule.name=warmup"], {"name": "warmup", "warmup": "20%", "start": 0.2, "cooldown": "0ep"}),
     ],
 )

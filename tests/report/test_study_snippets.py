@@ -199,7 +199,7 @@ ABSENT: dict[str, dict] = {
     "batches in parts": {"train": {"accumulate": 2}},
     "another loss than cross-entropy, which stands in its place": {"loss": {"name": "mse"}},
     "class weights": {"loss": {"class_weights": "balanced"}},
-    "the teacher": {"loss": {"distill": {"teacher": "last"}}},
+    "the teacher": {"loss": {"distill": {"teacher": "first"}}},
     "mixed images": {"augment": {"mixup": {}}},
 }
 

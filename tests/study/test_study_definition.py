@@ -219,11 +219,20 @@ def test_a_budget_changes_base_and_every_arm_last(tmp_path: Path) -> None:
     whole, small = with_budget(tmp_path, None), with_budget(tmp_path)
     assert (whole.name, small.name) == ("ladder", "ladder-small")
     assert [arm.recipe.train.epochs for arm in whole.arms()][:2] == [30, 81]
-    assert [str(arm.recipe.train.epochs) for arm in small.arms()] == ["15", "40", "500it"]
+    assert [str(arm.recipe.train.epochs) for arm in small.arms()] == ["15", "40", "250it"]
     assert {arm.recipe.data.train_limit for arm in small.arms()} == {100}
     assert {arm.recipe.arch.options["dropout"] for arm in small.arms()} == {0.1}
     assert small.base_recipe.train.epochs == 15
     assert small.arms()[0].changes == (), "an arm that is the base is the base at a budget too"
+
+
+def test_a_value_that_the_budget_would_replace_is_refused(tmp_path: Path) -> None:
+    with_budget(tmp_path)
+    path = tmp_path / "ladder.toml"
+    with pytest.raises(StudyError, match=r"--set data\.train_limit: the budget sets it to 100 for every arm"):
+        Study.load(path, ["data.train_limit=50"], budget="small")
+    assert Study.load(path, ["data.train_limit=50"]).base_recipe.data.train_limit == 50
+    assert Study.load(path, ["optim.lr=0.5"], budget="small").base_recipe.optim.lr == 0.5
 
 
 def test_a_study_at_a_budget_is_written_and_read_back(tmp_path: Path) -> None:
@@ -255,8 +264,8 @@ def test_a_budget_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_curves_on_test_need_a_test_curve() -> None:
-    found = problems(factors=LR, claim=[claim("lr=0.1", 0.5, metric="test_change 0.5")])
-    assert found == ["arm 'lr=0.1': test_change 0.5 is measured on test in every epoch; set train.test_curve = true"]
+    found = problems(factors=LR, claim=[claim("lr=0.1", 0.5, metric="test_fall 0.5")])
+    assert found == ["arm 'lr=0.1': test_fall 0.5 is measured on test in every epoch; set train.test_curve = true"]
     make(factors=LR, claim=[claim("lr=0.1", 0.5, metric="test")])
 
 

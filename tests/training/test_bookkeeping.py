@@ -7,6 +7,7 @@ import pytest
 from cnnlab.core.errors import DivergedError
 from cnnlab.engines.protocol import EpochTotals
 from cnnlab.recipe import Recipe
+from cnnlab.runs.metrics import best_row
 from cnnlab.training.bookkeeping import Bookkeeping, Clock, Progress
 
 CLOCK = Clock({"train": 6.0, "eval": 1.0, "save": 0.5}, {"train": 2.0, "eval": 0.25})
@@ -82,6 +83,21 @@ def test_an_accuracy_that_rises_keeps_a_training_going_that_the_loss_would_stop(
     for accuracy, loss in ((0.1, 2.0), (0.2, 3.0), (0.3, 4.0), (0.4, 5.0)):
         one.close_epoch({"val_accuracy": accuracy, "val_loss": loss})
     assert not one.is_over
+
+
+def test_with_swa_the_best_is_an_epoch_of_averaged_weights() -> None:
+    """Of four epochs the last two come after the middle; the first epoch is better than both."""
+    one = books(epochs=4, swa={"start": "50%"})
+    rows, told = [], []
+    for accuracy in (0.9, 0.8, 0.3, 0.4):
+        scores = {"val": (1.0, accuracy)}
+        rows.append(one.row(EpochTotals(1.0, 1, 1), scores, CLOCK))
+        told.append(one.close_epoch(rows[-1]))
+    assert [row["averaged"] for row in rows] == [False, False, True, True]
+    assert told == [True, False, True, True]
+    assert one.progress.best_epoch == 4
+    assert best_row(rows) is rows[3]
+    assert best_row(rows[:2]) is rows[0]
 
 
 def test_a_budget_in_steps_ends_within_an_epoch() -> None:

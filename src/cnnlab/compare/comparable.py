@@ -37,6 +37,7 @@ FACTS = (
     Fact("threads", lambda e: e.execution.threads, for_time=True, for_bits=True),
     Fact("workers", lambda e: e.execution.workers, for_time=True),
     Fact("engine", lambda e: e.engine),
+    Fact("teacher's weights", lambda e: e.teacher[:12] if e.teacher else "none", for_bits=True),
     Fact("torch", lambda e: e.machine.versions.get("torch"), for_bits=True),
     Fact("code of cnnlab", lambda e: e.code_sha256[:12], for_bits=True),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.compare.curves import change_after, settled_after, unsteadiness
+from cnnlab.compare.curves import change_after, fall_after, settled_after, unsteadiness
 from cnnlab.compare.table import Beyond, Table, Value
 from cnnlab.core.errors import CnnlabError, RunError
 from cnnlab.core.suggest import did_you_mean
@@ -136,7 +136,7 @@ def _of_curve(measured: Callable[..., float], key: str) -> Callable[..., Value]:
         except RunError:
             raise
         except CnnlabError as error:
-            raise MetricError(*error.problems) from None
+            raise RunError(*(f"run {run.id}: {key}: {line}" for line in error.problems)) from None
 
     return read
 
@@ -246,7 +246,7 @@ METRICS: dict[str, Kind] = {
     "final_test_loss": Kind(partial(_in_last_row, key="test_loss"), needs_test_curve=True),
     "train_loss_settles": Kind(_of_curve(settled_after, "train_loss"), example=0.1),
     "test_loss_settles": Kind(_of_curve(settled_after, "test_loss"), example=0.1, needs_test_curve=True),
-    "test_change": Kind(_of_curve(change_after, "test_accuracy"), example=0.5, needs_test_curve=True),
+    "test_fall": Kind(_of_curve(fall_after, "test_accuracy"), example=0.5, needs_test_curve=True),
     "test_loss_change": Kind(_of_curve(change_after, "test_loss"), example=0.5, needs_test_curve=True),
     "test_loss_unsteadiness": Kind(_of_curve(unsteadiness, "test_loss"), needs_test_curve=True),
     "share_below": Kind(_share_below, example=1e-3),

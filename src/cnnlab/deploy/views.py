@@ -17,8 +17,7 @@ def logits(predictor: Predictor, images_NHWC: NDArray[np.uint8], views: TestTime
     """Logits N x K of decoded images.
 
     `mirror`: the mean of an image and its mirror image. `mirror-translate`: half of that, and half the same mean over
-    the image shifted by one pixel up and left, and down and right, with reflected borders (Jordan, arXiv:2404.00498,
-    section 3.4).
+    the image shifted by one pixel up and left, and down and right, with reflected borders (Jordan, arXiv:2404.00498).
     """
     if views == "none":
         return predictor.logits(images_NHWC)

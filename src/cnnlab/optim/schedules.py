@@ -17,8 +17,12 @@ def lr_at(
 
     `reductions`: how often a plateau schedule has lowered the rate so far; see `optim/plateau.py`.
     """
-    steps = {name: length.steps(steps_per_epoch, total_steps) for name, length in kinds.phases(schedule).items()}
-    if sum(steps.values()) > total_steps:
+    phases = kinds.phases(schedule)
+    steps = {name: length.steps(steps_per_epoch, total_steps) for name, length in phases.items()}
+    excess = sum(steps.values()) - total_steps
+    if excess > 0 and sum(length.amount for length in phases.values() if length.unit == "%") == 100:
+        steps[max(steps, key=lambda name: steps[name])] -= excess  # rounded: 10% and 90% of 15 steps are 2 and 14
+    elif excess > 0:
         named = " and ".join(f"{name} of {length}" for name, length in steps.items() if length)
         raise RecipeError(f"schedule.{next(iter(steps))}: {named} steps, but the training has {total_steps}")
     warmup, cooldown = steps["warmup"], steps.get("cooldown", 0)

@@ -81,6 +81,7 @@ class Warmup(_Cooling):
 
     name: Literal["warmup"] = "warmup"
     warmup: Length = Duration(5, "%")
+    start: Fraction = 0.0
 
 
 class WarmupHoldCosine(_Schedule):

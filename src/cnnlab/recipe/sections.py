@@ -248,6 +248,13 @@ class Distill(Section):
     temperature: Positive = 4.0
     weight: Fraction = 0.9
 
+    @field_validator("teacher")
+    @classmethod
+    def _lasting(cls, teacher: str) -> str:
+        if teacher == "last":
+            raise ValueError("received 'last', which is another run after the next one; expected the name of a run")
+        return teacher
+
 
 class Loss(Section):
     """The loss of the labels, plus `l1` times the sum of absolute weights. L2 is `optim.weight_decay`.

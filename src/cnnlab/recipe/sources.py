@@ -145,5 +145,6 @@ def _kept_keys(table: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> se
         return set() if changed else set(old)
     kinds = OPTIMIZERS if table == "optim" else SCHEDULES
     if isinstance(name, str) and name in kinds and name != old.get("name"):
-        return set(kinds[name].model_fields)
+        # Of a schedule only keys that make this kind: else `name = "constant"` would keep the warm-up of another.
+        return set(kinds[name].__annotations__ if table == "schedule" else kinds[name].model_fields)
     return set(old)

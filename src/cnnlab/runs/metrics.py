@@ -89,7 +89,8 @@ def remove_incomplete_line(path: Path) -> None:
 def best_row(rows: Sequence[Row]) -> Row | None:
     """The row with the highest val accuracy; of several the one with the lowest val loss, of these the first.
 
-    None where no row has a val accuracy. The training loop keeps the best network by the same rule.
+    None where no row has a val accuracy. Where there are rows of averaged weights (SWA), it is one of them. The
+    training loop keeps the best network by the same rule.
     """
 
     def goodness(row: Row) -> tuple[float, float]:
@@ -97,7 +98,7 @@ def best_row(rows: Sequence[Row]) -> Row | None:
         return float(row["val_accuracy"]), -math.inf if loss is None else -float(loss)
 
     scored = [row for row in rows if row.get("val_accuracy") is not None]
-    return max(scored, key=goodness, default=None)
+    return max([row for row in scored if row.get("averaged")] or scored, key=goodness, default=None)
 
 
 def _to_line(row: Mapping[str, Any]) -> bytes:

@@ -11,8 +11,8 @@ from cnnlab.core.suggest import did_you_mean
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.canonical import leaves
 from cnnlab.recipe.sources import Values
-from cnnlab.study.arms import Setting, grid
-from cnnlab.study.tables import ClaimTable, Published, Range
+from cnnlab.study.arms import Setting, change_of, grid
+from cnnlab.study.tables import Budget, ClaimTable, Published, Range
 
 
 def factors(given: Mapping[str, Sequence[Any] | Range], exclude: Sequence[Setting]) -> Iterator[str]:
@@ -65,6 +65,14 @@ def recipes(base: Values, drafts: Sequence[tuple[str, Values]]) -> Iterator[str]
         if len(distinct) > 1:
             same = ", ".join(map(repr, distinct))
             yield f"arms {same} are the same experiment (equal recipe hash); keep one of them"
+
+
+def budget_conflicts(budget: Budget, changes: Values) -> Iterator[str]:
+    """A value of `--set` that the budget would silently replace."""
+    given = dict(leaves(change_of(budget.set)))
+    for path in dict(leaves(changes)):
+        if path in given:
+            yield f"--set {path}: the budget sets it to {given[path]!r} for every arm; leave out --set or --budget"
 
 
 def arm_names(names: Sequence[str]) -> Iterator[str]:

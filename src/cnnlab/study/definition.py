@@ -128,6 +128,8 @@ class Study(Section):
             rest, unusable = _good_part(values, error.errors())
             bad |= unusable
             study = cls.model_validate({"name": "study", "question": "?", "base": {}} | rest)
+        if study.reduced is not None:
+            problems += checks.budget_conflicts(study.reduced, changes)
         problems += _problems(study, bad)
         if problems:
             raise StudyError(*dict.fromkeys(problems))

@@ -1,6 +1,7 @@
 """The tables of a study file. Their field names are the TOML keys."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -142,7 +143,7 @@ class Chain(Section):
 class Budget(Section):
     """A smaller form of a study, for `--budget`: its base and every arm with the values in `set`, applied last.
 
-    `epochs`: a factor for the epochs of each. `about` states what is smaller.
+    `epochs`: a factor for the epochs or steps of each; lengths in `%` follow it. `about` states what is smaller.
     """
 
     about: Text
@@ -150,12 +151,14 @@ class Budget(Section):
     epochs: Positive = 1.0
 
     def applied(self, values: Values) -> Values:
-        """The recipe values at this budget; whole epochs, 1 at least."""
+        """The recipe values at this budget; whole epochs or steps, 1 at least."""
         scaled = merge(values, change_of(self.set))
         train = scaled.get("train")
         epochs = train.get("epochs") if isinstance(train, dict) else None
         if isinstance(epochs, int) and not isinstance(epochs, bool):
             scaled = merge(scaled, {"train": {"epochs": max(1, round(epochs * self.epochs))}})
+        elif isinstance(epochs, str) and re.fullmatch(r"\d+it", epochs):
+            scaled = merge(scaled, {"train": {"epochs": f"{max(1, round(int(epochs[:-2]) * self.epochs))}it"}})
         return scaled
 
 

@@ -139,6 +139,8 @@ class Bookkeeping:
             "train_loss": totals.loss / totals.images,
             "train_accuracy": totals.correct / totals.images,
         }
+        if self.recipe.train.swa is not None:
+            row["averaged"] = self._is_averaged(self._step(last_step) + 1)
         for split, (loss, accuracy) in scores.items():
             if not math.isfinite(loss):
                 raise self.diverged(f"loss on {split}", last_step)
@@ -150,6 +152,11 @@ class Bookkeeping:
             "elapsed_seconds": sum(clock.total.values()),
         }
 
+    def _is_averaged(self, steps: int) -> bool:
+        """Whether there is a stochastic average (SWA) after so many steps."""
+        swa = self.recipe.train.swa
+        return swa is not None and steps > swa.start.steps(self.steps_per_epoch, self._total_steps)
+
     def step_done(self, step_in_epoch: int) -> None:
         """Record that a step (from 0) of the current epoch is done."""
         self.progress = replace(self.progress, step_in_epoch=step_in_epoch + 1)
@@ -158,6 +165,9 @@ class Bookkeeping:
         """Record the end of an epoch; returns whether it is the best so far by val."""
         progress, epoch = self.progress, self.progress.epoch + 1
         if "val_accuracy" in row:
+            if row.get("averaged") and not self._is_averaged(progress.epoch * self.steps_per_epoch):
+                # The first average: epochs before it scored other weights than those that are asked for.
+                progress = replace(progress, best_epoch=None, best_val_accuracy=None, best_val_loss=None)
             early, schedule = self.recipe.train.early_stop or EarlyStop(), self.recipe.schedule
             progress = progress.with_validation(epoch, row["val_accuracy"], row["val_loss"], early)
             if isinstance(schedule, Plateau):

@@ -57,6 +57,19 @@ def test_the_parts_of_a_batch_add_up_to_the_whole(name: Any, mixed: bool, weight
     torch.testing.assert_close(sum(parts), criterion(LOGITS, whole, whole, teacher))
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_a_focal_loss_of_images_that_are_learned_has_a_gradient(gamma: float) -> None:
+    """In float32 the likelihood of the first image is 1; of the others it is 1 - 1e-6 and 1/3."""
+    logits = torch.tensor([[30.0, 0, 0], [14.5, 0, 0], [0, 0, 0]], requires_grad=True)
+    targets = Targets(torch.zeros(3, dtype=torch.int64))
+    loss = Criterion(Loss(name="focal", gamma=gamma))(logits, targets, targets)
+    torch.autograd.backward(loss)
+    doubles = logits.detach().double().requires_grad_()
+    p = torch.softmax(doubles, 1)[:, 0]
+    torch.autograd.backward((-((1 - p + 1e-30) ** gamma) * torch.log(p)).mean())
+    torch.testing.assert_close(logits.grad.double(), doubles.grad, rtol=1e-3, atol=1e-7)
+
+
 def test_class_weights_are_torchs() -> None:
     weights = torch.tensor([0.5, 1.0, 3.0, 2.0])
     targets = Targets(LABELS)

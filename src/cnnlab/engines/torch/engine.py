@@ -6,7 +6,7 @@ layout everywhere, data on the device and augmented by one gather per batch, all
 Shape legend: B images of a batch, N of a split, C channels, H x W pixels, K classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -123,11 +123,9 @@ class TorchEngine:
 
         `place`: of its first image in the order of the epoch.
         """
-        size = -(-len(images) // self.recipe.train.accumulate)
         losses, hits = [], []
-        for start in range(0, len(images), size):
-            stop = min(start + size, len(images))
-            part = targets if size == len(images) else targets.part(start, stop)
+        for start, stop in self._parts(len(images)):
+            part = targets if stop - start == len(images) else targets.part(start, stop)
             for dropout in self._dropouts:
                 dropout.draw(place + start, place + stop)
             with self._autocast():
@@ -139,6 +137,12 @@ class TorchEngine:
             losses.append(loss.detach())
             hits.append(part.hits(logits.detach()))
         return torch.stack(losses).sum(), torch.stack(hits).sum()
+
+    def _parts(self, num_images: int) -> Iterator[tuple[int, int]]:
+        """Start and stop of the parts in which a batch is computed."""
+        size = -(-num_images // self.recipe.train.accumulate)
+        for start in range(0, num_images, size):
+            yield start, min(start + size, num_images)
 
     def update(self, lr: float) -> None:
         """One optimizer step with the present gradients, then clear them."""
@@ -171,7 +175,9 @@ class TorchEngine:
             with self._statistics.measured():
                 for start in range(0, num_images if self._statistics.layers else 0, size):
                     stop = min(start + size, num_images)
-                    self._fast(self.splits["train"].gather(start, stop, self._normalise)[0])
+                    images, _ = self.splits["train"].gather(start, stop, self._normalise)
+                    for first, last in self._parts(stop - start):
+                        self._fast(images[first:last])
             if self._statistics.layers:
                 self.average.tensors[-1].copy_(self.flat.buffers)
         self._fast.train()

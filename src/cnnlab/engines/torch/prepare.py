@@ -1,5 +1,7 @@
 """From a recipe and its data to a torch engine ready for its first step, and how it will execute."""
 
+import math
+
 import torch
 
 from cnnlab.arch import Architecture
@@ -41,10 +43,11 @@ def prepare(
         precision, compiled = settled.precision, settled.compile
     else:
         steps = recipe.train.total_steps(recipe.train.steps_per_epoch(len(splits["train"])))
+        passes = steps * recipe.train.accumulate * (2 if recipe.optim.sam else 1)
         runnable = fast(model, architecture.layers, parts.image_shape)
         candidates = devices.supported_precisions(device)
         precision = trial.choose_precision(recipe.precision, candidates, runnable, *batch)
-        compiled = trial.choose_compile(options.compile, precision.value, runnable, *batch, steps)
+        compiled = trial.choose_compile(options.compile, precision.value, runnable, *batch, passes)
     taught = parts.teacher
     teacher = None if taught is None else Teacher(taught, parts.image_shape, parts.normalisation, device)
     engine = TorchEngine(
@@ -67,7 +70,7 @@ def _check_memory(trace: Trace, device: torch.device) -> None:
 
 
 def _first_batch(recipe: Recipe, train: ResidentSplit, parts: Parts) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first stored images of train, normalised, float32: for trials, never for training."""
-    size = min(recipe.train.batch_size, len(train))
+    """The first stored images of train, as many as one pass has, normalised, float32: only for trials."""
+    size = math.ceil(min(recipe.train.batch_size, len(train)) / recipe.train.accumulate)
     normalise = Normaliser(parts.normalisation, train.height, train.width, torch.float32, train.labels.device)
     return normalise(train.stored(0, size)), train.labels[:size]

@@ -82,8 +82,9 @@ class Criterion:
             return (logits_BK - aims_BK).square().mean(1)
         each_B = F.cross_entropy(logits_BK, labels_B, label_smoothing=smoothing, reduction="none")
         if self.loss.name == "focal":
-            likelihood_B = F.log_softmax(logits_BK, dim=1).gather(1, labels_B[:, None])[:, 0].exp()
-            each_B = each_B * (1 - likelihood_B) ** self.loss.gamma
+            log_likelihood_B = F.log_softmax(logits_BK, dim=1).gather(1, labels_B[:, None])[:, 0]
+            # 1 - p, and not quite 0: there the derivative of a power below 1 is infinite.
+            each_B = each_B * (-torch.expm1(log_likelihood_B)).clamp_min(1e-12) ** self.loss.gamma
         return each_B
 
     def _weights_of(self, labels_B: torch.Tensor) -> torch.Tensor | float:

@@ -25,6 +25,10 @@ _KINDS = (
 )
 
 _NETWORK = (*(name for name, _ in _KINDS), "parameters", "MACs")
+_TRAINING_CAPTION = (
+    "The trainings: epochs, augmentation by name, optimizer and schedule, where they differ. "
+    "All differences are under *Recipes*."
+)
 _TRAINING = ("epochs", "augmentation", "optimizer", "schedule")
 
 
@@ -38,7 +42,11 @@ def models_section(facts: StudyFacts, figures: Path) -> Section | None:
     trainings = {arm.name: _training(arm.recipe) for arm in facts.arms}
     tables = (
         _differing(_NETWORK, networks, "The networks, in what differs. MACs: multiply-accumulates for one image."),
-        _differing(_TRAINING, trainings, "The trainings, in what differs."),
+        _differing(
+            _TRAINING,
+            trainings,
+            _TRAINING_CAPTION,
+        ),
     )
     blocks: list[Block] = [table for table in tables if table is not None]
     curves = rates(facts)

@@ -10,7 +10,7 @@ from cnnlab.core.numbers import general, signed
 NOTHING = "–"
 
 _PLACES = {"--runs", "--out", "--data-dir", "--also"}
-_SHARES = {"best_val", "final_val", "test", "train_val_gap", "share_below", "test_change"}
+_SHARES = {"best_val", "final_val", "test", "train_val_gap", "share_below", "test_fall"}
 _SHARES |= {"train_loss_settles", "test_loss_settles"}
 _UNITS = {"epochs_to": "epochs", "seconds": "s", "seconds_to": "s", "images_per_second": "images/s"}
 _TITLES = {
@@ -20,9 +20,9 @@ _TITLES = {
     "train_val_gap": "train minus val accuracy",
     "final_train_loss": "train loss after the last epoch",
     "final_test_loss": "test loss after the last epoch",
-    "test_change": "change of test accuracy from this part of the training to its end:",
+    "test_fall": "fall of test accuracy to the end from its best after this part of the training:",
     "test_loss_change": "change of test loss from this part of the training to its end:",
-    "test_loss_unsteadiness": "mean change of test loss between epochs, second half",
+    "test_loss_unsteadiness": "unsteadiness of test loss in the second half",
     "train_loss_settles": "part of the training after which train loss is within this distance of its end:",
     "test_loss_settles": "part of the training after which test loss is within this distance of its end:",
     "seconds_to": "seconds to val accuracy",
