@@ -59,7 +59,7 @@ BUDGET = "expected a number of epochs from 1 on, or steps such as '64000it'"
         ("optim=3", "optim: received 3, expected a table"),
         (
             "loss.distill.teacher=last",
-            "loss.distill.teacher: received 'last', which is another run after the next one; expected the name of a run",
+            "loss.distill.teacher: received 'last', which is another run after the next one; expected a run's name",
         ),
         ("precision=bf61", "precision: received 'bf61'; did you mean 'bf16'?"),
         ("augment.flip=false", "augment.flip: received False, expected a table"),

@@ -252,7 +252,7 @@ class Distill(Section):
     @classmethod
     def _lasting(cls, teacher: str) -> str:
         if teacher == "last":
-            raise ValueError("received 'last', which is another run after the next one; expected the name of a run")
+            raise ValueError("received 'last', which is another run after the next one; expected a run's name")
         return teacher
 
 
