@@ -1,7 +1,6 @@
 """A run scores and predicts with the network of its best epoch: computed anew from the checkpoint, in float64."""
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
+from tiny_runs import StopAt
 
 import cnnlab
 from cnnlab import Options, Recipe
@@ -19,7 +19,6 @@ from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.launch.assemble import assemble
 from cnnlab.launch.one import resume, train
 from cnnlab.runs import RunFolder
-from cnnlab.training.hooks import Watcher
 from reference import generator, logits_of
 
 EPOCHS, STEPS, VAL = 4, 3, 12
@@ -72,15 +71,6 @@ def _best_is_the_second_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.eye(3, dtype=np.float32)[answers]
 
     monkeypatch.setattr(TorchEngine, "logits", logits)
-
-
-class StopAt(Watcher):
-    def __init__(self, epoch: int, step: int) -> None:
-        self.place = (epoch, step)
-
-    def on_step(self, epoch: int, step_in_epoch: int) -> None:
-        if (epoch, step_in_epoch) == self.place:
-            signal.raise_signal(signal.SIGTERM)
 
 
 def checkpoint(run: Path, which: str) -> tuple[str, dict[str, np.ndarray]]:
