@@ -10,6 +10,7 @@ from cnnlab.compare.claims import Claim
 from cnnlab.compare.comparable import FACTS, comparability, data_problems, notes
 from cnnlab.compare.metrics import METRICS, Metric, tabulate
 from cnnlab.compare.verdicts import Verdict, decide_all
+from cnnlab.core.errors import RunError
 from cnnlab.recipe import Recipe
 from cnnlab.runs import RunFolder, RunWriter
 from made_values import environment_of, result_of
@@ -166,3 +167,48 @@ def test_other_data_are_a_problem_whatever_the_metric(tmp_path: Path) -> None:
     assert line == f"runs of cifar10 saw different data: {same[0].id}, {other.id}"
     elsewhere = make_run(tmp_path, "slow", 2, {"data": {"digest": "ff" * 32}}, data={"source": "mnist"})
     assert data_problems([*same, elsewhere]) == [], "arms of a study may be about several data sets"
+
+
+def make_curve(root: Path, arm: str, seed: int, epochs: int) -> RunFolder:
+    recipe = Recipe.named("simplenn", name=arm, seed=seed)
+    with RunWriter.create(root, recipe, environment_of(recipe)) as writer:
+        for epoch in range(1, epochs + 1):
+            row = {"epoch": epoch, "train_loss": (3.0 if arm == "fast" else 9.0) / epoch + seed / 1000}
+            writer.append_metrics(row | {"val_accuracy": 0.6, "val_loss": 1.0})
+        writer.finish(result_of(epochs=epochs))
+    return RunFolder(writer.path)
+
+
+SETTLES = Claim("fast", "<", 0.95, 0, "train_loss_settles 0.05")
+
+
+@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch"), (9, "9 epochs")])
+def test_a_claim_about_a_curve_that_is_too_short_is_not_testable(tmp_path: Path, epochs: int, words: str) -> None:
+    found = judge({"fast": [make_curve(tmp_path, "fast", seed, epochs) for seed in (1, 2)]}, SETTLES)
+    assert (found.verdict, found.effect, found.n) == ("undecided", None, 0)
+    assert found.reason == f"not testable; curves of {words}, at least 10 needed"
+
+
+def test_ten_epochs_are_a_curve_and_one_short_arm_is_enough_to_stop(tmp_path: Path) -> None:
+    """3 / n is 0.3 at the end; 0.375 in epoch 8 is too far from it, 0.333 in epoch 9 is not: settled at 0.8."""
+    arms = {"fast": [make_curve(tmp_path, "fast", seed, 10) for seed in (1, 2)]}
+    found = judge(arms, SETTLES)
+    assert found.effect == pytest.approx(0.8 - 0.95)
+    arms["slow"] = [make_curve(tmp_path, "slow", seed, 4) for seed in (1, 2)]
+    mixed = judge(arms, Claim("fast", "<", "slow", 0, "train_loss_settles 0.05"))
+    assert mixed.reason == "not testable; curves of 4 epochs, at least 10 needed"
+    other = judge(arms, Claim("fast", "<", "slow", 0, "final_train_loss"))
+    assert "epochs" not in other.reason, "a value of the last epoch needs no curve"
+
+
+def test_a_run_without_the_curve_is_still_an_error_where_it_is_long_enough(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no test_loss in some epoch"):
+        judge({"fast": [make_curve(tmp_path, "fast", 1, 10)]}, Claim("fast", "<", 1.0, 0, "test_loss_settles 0.1"))
+
+
+def test_the_metrics_of_curves() -> None:
+    curves = {name for name, kind in METRICS.items() if kind.is_curve}
+    assert curves == {
+        *("train_loss_settles", "test_loss_settles"),
+        *("test_fall", "test_loss_change", "test_loss_unsteadiness"),
+    }

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,35 @@ def test_other_metrics_of_claims_have_columns_and_unreached_thresholds_no_mean(r
     rows = [row for row in found["arms"] if row["metric"] == "epochs_to 0.606"]
     assert [bool(row["mean"]) for row in rows] == [row["beyond"] == "0" for row in rows]
     assert {row["beyond"] for row in rows} > {"0"}
+
+
+def test_a_number_that_is_known_before_has_one_column_and_an_exact_direction(runs, tmp_path):
+    """SimpleNN has 82,030 parameters, the second arm is given 90,000: no seeds are needed to see the direction."""
+    facts = make_facts(runs)
+    larger = {}
+    for seed, run in facts.arms[1].runs.items():
+        copy = tmp_path / run.id
+        shutil.copytree(run.path, copy)
+        result = copy / "result.json"
+        result.write_text(result.read_text().replace("82030", "90000"))
+        larger[seed] = RunFolder(copy)
+    arms = (facts.arms[0], replace(facts.arms[1], runs=larger), facts.arms[2])
+    for published, direction in ((100_000, "same"), (70_000, "opposite"), (80_000, "")):
+        figures = (Published("base", "parameters", 80_000, "x"), Published("aug_&_flip", "parameters", published, "x"))
+        found = read(write_csv_tables(replace(facts, arms=arms, published=figures), tmp_path / f"is {direction}"))
+        assert [row["direction"] for row in found["published"]] == ["", direction]
+    header = (tmp_path / "is same" / "runs.csv").read_text().splitlines()[0].split(",")
+    assert sorted(set(header)) == sorted(header)
+    assert {row["parameters"] for row in found["runs"]} == {"82030", "90000"}
+
+
+def test_runs_too_short_for_a_curve_have_an_empty_cell(runs, tmp_path):
+    claim = Claim("L1", "<", 0.5, 0.0, "train_loss_settles 0.1")
+    arms = {arm: [*of_arm.values()] for arm, of_arm in runs.items()}
+    verdict = decide(claim, tabulate(arms, Metric.parse(claim.metric)))
+    found = read(write_csv_tables(replace(make_facts(runs), verdicts=(verdict,)), tmp_path))
+    assert {row["train_loss_settles 0.1"] for row in found["runs"]} == {""}
+    assert {row["n"] for row in found["arms"] if row["metric"] == claim.metric} == {"0"}
 
 
 def test_a_study_without_runs_has_headers_and_what_is_missing(tmp_path):

@@ -155,3 +155,13 @@ def test_what_cannot_be_settled_is_said(study: Study, options: StudyOptions, tol
         settle(study, 2, options, told, lambda look: None)
     with pytest.raises(CnnlabError, match="no claims to settle"):
         settle(study.model_copy(update={"claim": ()}), 5, options, told, lambda look: None)
+
+
+def test_a_claim_whose_curves_are_too_short_gets_no_more_seeds(options: StudyOptions, told: Told) -> None:
+    claim = {"left": "lr=0.02", "relation": "<", "right": 0.5, "metric": "train_loss_settles 0.1"}
+    plan = {"name": "short", "question": "When?", "base": "demo", "factors": {"optim.lr": [0.01, 0.02]}}
+    launcher = Scored(options.root, val)
+    study = Study.from_dict({**plan, "seeds": 2, "claim": [claim]})
+    last = settle(study, 8, options, told, lambda look: None, launcher=launcher)
+    assert last.verdicts[0].reason == "not testable; curves of 2 epochs, at least 10 needed"
+    assert launcher.seeds == {0.01: [1, 2], 0.02: [1, 2]}

@@ -1,4 +1,4 @@
-"""Whether runs may be compared: only with equal data; for times, only under equal conditions.
+"""Whether runs may be compared: only with equal data; times only under equal conditions; curves only if long enough.
 
 Other differences between runs are reported. A fact that an older run did not record is reported as unknown.
 """
@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cnnlab.compare.metrics import METRICS
+from cnnlab.compare.curves import FEWEST_EPOCHS
+from cnnlab.compare.metrics import METRICS, is_too_short
 from cnnlab.core import numbers
 from cnnlab.runs import Environment, RunFolder
 
@@ -54,7 +55,11 @@ class Comparability:
 
 def comparability(runs: Sequence[RunFolder], metric: str) -> Comparability:
     """Whether the conditions of runs, of one or several arms, are comparable for `metric`. Raises RunError."""
-    if not METRICS[metric.partition(" ")[0]].is_time:
+    name = metric.partition(" ")[0]
+    if short := sorted({len(run.metrics) for run in runs if is_too_short(run, name)}):
+        lengths = " or ".join(numbers.count(length, "epoch") for length in short)
+        return Comparability(False, f"curves of {lengths}, at least {FEWEST_EPOCHS} needed")
+    if not METRICS[name].is_time:
         return Comparability()
     # A precision that all recipes set is the subject of the comparison, not a condition.
     is_subject = all(run.recipe.precision != "auto" for run in runs)

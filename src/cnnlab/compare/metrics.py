@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.compare.curves import change_after, fall_after, settled_after, unsteadiness
+from cnnlab.compare.curves import FEWEST_EPOCHS, change_after, fall_after, settled_after, unsteadiness
 from cnnlab.compare.table import Beyond, Table, Value
 from cnnlab.core.errors import CnnlabError, RunError
 from cnnlab.core.suggest import did_you_mean
@@ -73,7 +73,10 @@ def measure(run: RunFolder, metric: Metric) -> Value:
 
 
 def tabulate(arms: Mapping[str, Sequence[RunFolder]], metric: Metric) -> Table:
-    """arm -> seed -> value. Raises RunError with all runs that cannot be measured, and repeated seeds."""
+    """arm -> seed -> value, without runs that are too short for it (`is_too_short`).
+
+    Raises RunError with all other runs that cannot be measured, and repeated seeds.
+    """
     if metric.name in MEASURED:
         every = [run for runs in arms.values() for run in runs]
         if found := tuple(measurement_problems(every, metric.name)):
@@ -90,10 +93,16 @@ def tabulate(arms: Mapping[str, Sequence[RunFolder]], metric: Metric) -> Table:
             try:
                 values[seed] = measure(run, metric)
             except RunError as error:
-                problems += error.problems
+                if not is_too_short(run, metric.name):
+                    problems += error.problems
     if problems:
         raise RunError(*problems)
     return table
+
+
+def is_too_short(run: RunFolder, name: str) -> bool:
+    """Whether a complete run has too few epochs for the metric of that name, which describes a curve."""
+    return METRICS[name].is_curve and len(run.metrics) < FEWEST_EPOCHS and run.result is not None
 
 
 def _accuracy(run: RunFolder, split: str) -> float:
@@ -219,8 +228,8 @@ class Kind:
     """How to read a metric of a complete run; `example`: of its parameter, if it has one.
 
     `needs_val`: not available without validation images; `needs_test_curve`: without `train.test_curve`. `is_time`:
-    depends on the machine and its load, so it is compared only under equal conditions (see `comparable`). `is_result`:
-    not known before the training.
+    depends on the machine and its load, so it is compared only under equal conditions (see `comparable`). `is_curve`:
+    describes a curve, which needs `FEWEST_EPOCHS`. `is_result`: not known before the training.
     """
 
     read: Callable[..., Value]
@@ -228,6 +237,7 @@ class Kind:
     needs_val: bool = False
     needs_test_curve: bool = False
     is_time: bool = False
+    is_curve: bool = False
     is_result: bool = True
 
 
@@ -244,11 +254,11 @@ METRICS: dict[str, Kind] = {
     "macs": Kind(lambda run: float(run.complete_result.macs), is_result=False),
     "final_train_loss": Kind(partial(_in_last_row, key="train_loss")),
     "final_test_loss": Kind(partial(_in_last_row, key="test_loss"), needs_test_curve=True),
-    "train_loss_settles": Kind(_of_curve(settled_after, "train_loss"), example=0.1),
-    "test_loss_settles": Kind(_of_curve(settled_after, "test_loss"), example=0.1, needs_test_curve=True),
-    "test_fall": Kind(_of_curve(fall_after, "test_accuracy"), example=0.5, needs_test_curve=True),
-    "test_loss_change": Kind(_of_curve(change_after, "test_loss"), example=0.5, needs_test_curve=True),
-    "test_loss_unsteadiness": Kind(_of_curve(unsteadiness, "test_loss"), needs_test_curve=True),
+    "train_loss_settles": Kind(_of_curve(settled_after, "train_loss"), example=0.1, is_curve=True),
+    "test_loss_settles": Kind(_of_curve(settled_after, "test_loss"), example=0.1, needs_test_curve=True, is_curve=True),
+    "test_fall": Kind(_of_curve(fall_after, "test_accuracy"), example=0.5, needs_test_curve=True, is_curve=True),
+    "test_loss_change": Kind(_of_curve(change_after, "test_loss"), example=0.5, needs_test_curve=True, is_curve=True),
+    "test_loss_unsteadiness": Kind(_of_curve(unsteadiness, "test_loss"), needs_test_curve=True, is_curve=True),
     "share_below": Kind(_share_below, example=1e-3),
     **{metric: Kind(partial(stored_number, metric=metric)) for metric in MEASURED},
 }

@@ -102,7 +102,8 @@ def _judge(claim: Claim, table: Table, alpha: float, looks: Looks, lost: Lost, c
         found = Verdict(claim, n=min(map(len, arms.values())))
     notes = [found.reason, condition.reason]
     notes += [note for name, arm in arms.items() for note in _lost_notes(name, arm, lost.get(name, {}))]
-    if unknown := [name for name, arm in arms.items() if not arm and name not in lost]:
+    unknown = [name for name, arm in arms.items() if not arm and name not in lost]
+    if unknown and condition.comparable:
         notes.append(f"no replicates of {' and '.join(unknown)} yet")
     return replace(found, reason="; ".join(filter(None, notes)))
 
@@ -182,7 +183,7 @@ def _conclude(tentative: Verdict, p_holm: float | None, alpha: float, family: in
 def _why(tentative: Verdict, p_holm: float | None, alpha: float, family: int) -> str:
     seeds = numbers.count(tentative.n, "seed")
     if tentative.p is None or p_holm is None:
-        return f"not testable with {seeds}"
+        return f"not testable with {seeds}" if tentative.n else "not testable"
     alone = f" after Holm over {family} claims (alone {tentative.p:.2g})" if family > 1 else ""
     if p_holm <= alpha:
         return f"p = {p_holm:.2g}{alone} with {seeds}"

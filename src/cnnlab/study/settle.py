@@ -1,9 +1,9 @@
 """Adds seeds only where a claim is undecided, with tests that stay valid for any number of interim analyses.
 
 After every interim analysis both arms of each undecided claim get one more seed, up to a limit. No seed is spent on
-claims that no seed can decide: an arm never ended with a value, or values are beyond what was trained, where the sign
-test is valid for a single analysis only. The p values of `compare.sequential` are valid at any time, so the number of
-analyses need not be fixed beforehand and settling can continue later.
+claims that no seed can decide: an arm never ended with a value, its curves are too short for the metric, or values are
+beyond what was trained, where the sign test is valid for a single analysis only. The p values of `compare.sequential`
+are valid at any time, so the number of analyses need not be fixed beforehand and settling can continue later.
 """
 
 from collections.abc import Callable, Sequence
@@ -106,4 +106,5 @@ def _is_hopeless(runs: StudyRuns, verdict: Verdict) -> bool:
     failed = {record.cell.arm for record in runs.failures}
     never = any(arm in failed and not runs.finished[arm] for arm in verdict.claim.arms)
     beyond = verdict.n > 0 and verdict.effect is None  # there are values, but no mean of them
-    return never or beyond
+    too_short = verdict.n == 0 and all(runs.finished[arm] for arm in verdict.claim.arms)  # runs, but no values
+    return never or beyond or too_short

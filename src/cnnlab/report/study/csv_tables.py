@@ -46,7 +46,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "notes": ("note",),
 }
 _FROM_LAST_ROW = ("final_val", "train_val_gap")
-_OF_EVERY_RUN = ("best_val", *_FROM_LAST_ROW, "test", "seconds")
 
 
 def write_csv_tables(facts: StudyFacts, folder: Path) -> Path:
@@ -63,7 +62,7 @@ def write_csv_tables(facts: StudyFacts, folder: Path) -> Path:
         "published": (_published_row(row) for metric in _published(facts) for row in published_rows(facts, metric)),
         "notes": ({"note": line} for line in notes(facts.runs)),
     }
-    others = tuple(metric for metric in tables if metric not in _OF_EVERY_RUN)
+    others = tuple(metric for metric in tables if metric not in COLUMNS["runs"])
     for name, columns in COLUMNS.items():
         header = (*columns, *others) if name == "runs" else columns
         cells = ([row.get(column) for column in header] for row in rows[name])
@@ -98,9 +97,9 @@ def _run_rows(facts: StudyFacts, tables: Tables) -> Iterator[Row]:
                 continue
             result = arm.runs[seed].complete_result
             kept = {name: getattr(result, name) for name in ("epochs", "best_epoch", "parameters", "macs")}
-            numbers = {metric: table[arm.name][seed] for metric, table in tables.items()}
+            numbers = {metric: table[arm.name].get(seed) for metric, table in tables.items()}
             shown = {name: str(n) if isinstance(n, Beyond) else n for name, n in numbers.items()}
-            yield base | {"state": "complete", "run": arm.runs[seed].id} | kept | shown
+            yield base | {"state": "complete", "run": arm.runs[seed].id} | shown | kept
 
 
 def _arm_rows(tables: Tables) -> Iterator[Row]:

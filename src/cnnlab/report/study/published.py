@@ -1,7 +1,7 @@
 """Published figures next to ours: the numbers, which may differ for many reasons, and the direction, which is compared.
 
 The direction of an arm is the sign of its difference to the arm it is compared with. Ours counts if it is established
-(p after Holm over these rows at most 0.05); otherwise the comparison is undecided.
+(p after Holm over these rows at most 0.05), or exact (parameters, MACs); otherwise the comparison is undecided.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,9 +45,12 @@ class PublishedRow:
         """same, opposite or undecided; empty without a published difference."""
         if not self.published_difference or self.our_difference is None:
             return ""
-        if not self.our_difference.sign:
+        ours: float = self.our_difference.sign
+        if _is_exact(self.figure.metric) and self.our_difference.comparison is not None:
+            ours = self.our_difference.comparison.effect
+        if not ours:
             return "undecided"
-        return "same" if (self.our_difference.sign > 0) == (self.published_difference > 0) else "opposite"
+        return "same" if (ours > 0) == (self.published_difference > 0) else "opposite"
 
 
 def published_section(facts: StudyFacts) -> Section | None:
@@ -55,7 +58,7 @@ def published_section(facts: StudyFacts) -> Section | None:
     if not facts.published or not facts.runs:
         return None
     metrics = list(dict.fromkeys(each.metric for each in facts.published))
-    tables = [_table(facts, metric) for metric in metrics if METRICS[metric.partition(" ")[0]].is_result]
+    tables = [_table(facts, metric) for metric in metrics if not _is_exact(metric)]
     if len(metrics) > 1:
         tables.insert(0, _overview(facts, metrics))
     sources = _listed_sources([*dict.fromkeys(each.source for each in facts.published)])
@@ -119,9 +122,20 @@ def _overview(facts: StudyFacts, metrics: Sequence[str]) -> Table:
         theirs = [NOTHING if n is None else value(m, n) for m, n in zip(metrics, published, strict=True)]
         mine = [(metric, ours[metric][arm.name]) for metric in metrics]
         rows.append((code(arm.name), "published", *theirs))
-        rows.append(("", "ours", *(mean_and_spread(m, found) if found else NOTHING for m, found in mine)))
+        rows.append(("", "ours", *(_ours(m, found) for m, found in mine)))
     caption = "All published figures and ours: means ± sample standard deviation over the seeds."
     return Table(("arm", "", *map(title_of, metrics)), tuple(rows), caption)
+
+
+def _is_exact(metric: str) -> bool:
+    """Whether the metric is the same for every seed."""
+    return not METRICS[metric.partition(" ")[0]].is_result
+
+
+def _ours(metric: str, summary: Summary | None) -> str:
+    if summary is None:
+        return NOTHING
+    return value(metric, summary.mean) if _is_exact(metric) else mean_and_spread(metric, summary)
 
 
 def _partner(facts: StudyFacts, figure: Published, figures: list[Published]) -> Published | None:
@@ -145,7 +159,7 @@ def _cells(metric: str, row: PublishedRow) -> tuple[str, ...]:
     return (
         code(row.figure.arm),
         value(metric, row.figure.value),
-        mean_and_spread(metric, row.ours) if row.ours else NOTHING,
+        _ours(metric, row.ours),
         str(row.ours.n if row.ours else 0),
         code(row.partner.arm) if row.partner else NOTHING,
         NOTHING if published is None else effect(metric, published),
