@@ -119,6 +119,16 @@ def test_a_focal_loss_of_images_that_are_learned_has_a_gradient(gamma: float) ->
     np.testing.assert_allclose(got.gradient_BK, doubles.grad.numpy(), rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_a_focal_loss_at_its_smallest_miss_is_the_torch_engines(gamma: float) -> None:
+    """With smoothing the loss of a learned image is not 0: a slope there would be larger than its true gradient."""
+    loss, logits = Loss(name="focal", gamma=gamma, label_smoothing=0.1), np.array([[30, 0, 0]], np.float32)
+    expected, gradient = with_torch(loss, logits.copy(), Targets(np.array([0])), None, None)
+    got = Criterion(loss)(logits, Targets(np.array([0])))
+    assert float(got.loss) == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(got.gradient_BK, gradient, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["cross-entropy", "focal"])
 def test_large_logits_do_not_overflow(name: Any) -> None:
     logits = np.array([[1e4, -1e4, 0], [1e4, -1e4, 0]], np.float32)

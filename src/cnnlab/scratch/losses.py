@@ -83,7 +83,7 @@ class Criterion:
     def _of_labels(self, logits_BK: Array, targets: Targets, total: Total) -> tuple[Array, Array]:
         """The share of the labels' loss, and its gradient."""
         softened_BK = None if self.loss.name == "mse" else self._log_softmax(logits_BK)
-        loss, gradient_BK = np.float64(0), self.xp.zeros_like(logits_BK)
+        loss, gradient_BK = 0.0, self.xp.zeros_like(logits_BK)
         for labels_B, weights_B in self._labels(targets):
             if softened_BK is None:
                 each_B, one_BK = self._squares(logits_BK, labels_B)
@@ -123,8 +123,7 @@ class Criterion:
         """
         xp, smoothing, num_classes = self.xp, self.loss.label_smoothing, log_p_BK.shape[1]
         rows_B = xp.arange(len(labels_B))
-        own_B = log_p_BK[rows_B, labels_B]
-        each_B = -own_B
+        each_B = -log_p_BK[rows_B, labels_B]
         p_BK = xp.exp(log_p_BK)
         gradient_BK = p_BK - smoothing / num_classes if smoothing else p_BK.copy()
         gradient_BK[rows_B, labels_B] -= 1 - smoothing
@@ -133,10 +132,11 @@ class Criterion:
         if self.loss.name != "focal":
             return each_B, gradient_BK
         # Lin et al. 2017, equation 4: the product rule, with d p / d z = p (one-hot - p).
-        gamma, miss_B = self.loss.gamma, -xp.expm1(own_B)
+        gamma, likelihood_B = self.loss.gamma, p_BK[rows_B, labels_B]
+        miss_B = 1 - likelihood_B
         is_free_B = miss_B >= SMALLEST_MISS
         miss_B = xp.maximum(miss_B, SMALLEST_MISS)
-        slope_B = gamma * each_B * miss_B ** (gamma - 1) * xp.exp(own_B) * is_free_B
+        slope_B = gamma * each_B * miss_B ** (gamma - 1) * likelihood_B * is_free_B
         factor_B = miss_B**gamma
         p_BK[rows_B, labels_B] -= 1
         gradient_BK *= factor_B[:, None]
