@@ -27,6 +27,11 @@ sys.meta_path.insert(0, Block())
 from cnnlab.engines.protocol import ENGINES
 ENGINES["linear"] = "linear_engine"
 """
+# The network that each engine trains: `linear` knows no other.
+NETWORKS = {
+    "linear": "flatten | linear 3",
+    "scratch": "conv 3x3 8 pad 1 nobias | bn | relu | pool 2 | dropout 0.1 | flatten | linear 3",
+}
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -43,17 +48,17 @@ class Stop(Watcher):
 
 runs = Path({runs!r})
 recipe = Recipe.from_dict({{
-    "name": "linear", "seed": 3,
+    "name": "made", "seed": 3,
     "data": {{"source": {data!r}, "val": 40}},
     "augment": {{"crop": {{"padding": 1}}, "flip": {{"p": 0.5}}}},
-    "arch": {{"layers": "flatten | linear 3"}},
+    "arch": {{"layers": {layers!r}}},
     "optim": {{"name": "sgd", "lr": 0.05, "momentum": 0.0}},
     "train": {{"epochs": 4, "batch_size": 32}},
 }})
-options = Options(runs=runs / "whole", engine="linear")
+options = Options(runs=runs / "whole", engine={engine!r}, threads=2)
 whole = train(recipe, options)
 try:
-    train(recipe, Options(runs=runs / "stopped", engine="linear"), Stop())
+    train(recipe, Options(runs=runs / "stopped", engine={engine!r}, threads=2), Stop())
 except Interrupted:
     pass
 (folder,) = (runs / "stopped").iterdir()
@@ -72,10 +77,10 @@ from cnnlab.study.runner import run_study
 from cnnlab.study.session import StudyWatcher
 values = recipe.model_dump(mode="json", exclude_none=True)
 study = Study.from_dict({{"name": "one", "question": "?", "seeds": [4], "base": values, "arm": [{{"name": "a"}}]}})
-standing = run_study(study, StudyOptions(Options(runs=runs / "study", engine="linear"), workers=1), StudyWatcher())
+standing = run_study(study, StudyOptions(Options(runs=runs / "study", engine={engine!r}), workers=1), StudyWatcher())
 (record,) = standing.records
 assert record.state == "complete", record
-assert record.run.environment.engine == "linear"
+assert record.run.environment.engine == {engine!r}
 print(continued.predict(runs / "photo.png")[0].label, predictor.classes[predictor.logits(images[:1])[0].argmax()])
 assert "torch" not in sys.modules
 """
@@ -94,11 +99,15 @@ def made_data(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
-    """The folder where the program above worked, and how it ended."""
-    folder = tmp_path_factory.mktemp("linear")
-    program = PROGRAM.format(runs=str(folder), data=str(made_data(folder / "data.npz")))
+@pytest.fixture(scope="module", params=NETWORKS)
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """The folder where the program above worked with one engine, and how it ended."""
+    engine = request.param
+    folder = tmp_path_factory.mktemp(engine)
+    data = str(made_data(folder / "data.npz"))
+    program = PROGRAM.format(runs=str(folder), data=data, engine=engine, layers=NETWORKS[engine])
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(START)
     paths = [str(folder / "site"), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]

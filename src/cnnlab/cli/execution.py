@@ -30,6 +30,7 @@ _HELP_LINE = re.compile(r"(\w+)((?: --?[\w-]+)*)(?: (\S+))?: (.+)")
 
 def shared(
     changes: list[str] | None = None,
+    engine: str = "torch",
     device: str = "auto",
     threads: int | None = None,
     compile: str = "auto",
@@ -40,6 +41,7 @@ def shared(
     """Options of several commands.
 
     changes --set -s KEY=VALUE: Change a value of the recipe, e.g. optim.lr=0.1.
+    engine: torch, or scratch: forward and backward by hand in NumPy, on the CPU.
     device: auto, cpu, cuda, cuda:INDEX or mps.
     threads: CPU threads; all cores if not given.
     compile: torch.compile: auto (when it pays), on or off.

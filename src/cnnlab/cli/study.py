@@ -74,7 +74,7 @@ def plan(study: "cnnlab.Study", probe: bool = False) -> None:
         say(line)
 
 
-@of_study("device", "compile", "data_dir", "download", *_WORK, "retry")
+@of_study("engine", "device", "compile", "data_dir", "download", *_WORK, "retry")
 def run(study: "cnnlab.Study", seeds: str | None = None) -> None:
     """Train every cell that is not finished yet; stopped ones are continued, failed ones kept with their cause.
 
@@ -111,7 +111,7 @@ def status(study: "cnnlab.Study", watch: bool = False) -> None:
         say(line)
 
 
-@of_study("device", "compile", "data_dir", "download", *_WORK)
+@of_study("engine", "device", "compile", "data_dir", "download", *_WORK)
 def settle(study: "cnnlab.Study", max_seeds: int) -> None:
     """Add seeds where a claim is undecided, until all are decided or have --max-seeds.
 
@@ -129,7 +129,7 @@ def settle(study: "cnnlab.Study", max_seeds: int) -> None:
     print_table(tables.CLAIM_COLUMNS, tables.claim_rows(last.verdicts))
 
 
-@of_study("device", "compile", "data_dir", "download", *_WORK)
+@of_study("engine", "device", "compile", "data_dir", "download", *_WORK)
 def search(
     study: "cnnlab.Study", method: str | None = None, trials: int | None = None, storage: str | None = None
 ) -> None:

@@ -8,7 +8,7 @@ from cnnlab.cli.console import say
 from cnnlab.cli.execution import takes
 
 
-@takes("device", "threads", "compile", "data_dir", "runs", "download")
+@takes("engine", "device", "threads", "compile", "data_dir", "runs", "download")
 def train(recipe: str, options: "cnnlab.Options", changes: list[str] | None = None, seed: int | None = None) -> None:
     """Train a recipe in a new run folder.
 

@@ -24,7 +24,7 @@ from cnnlab.recipe import Recipe
 from cnnlab.runs.environment import DeviceFacts, ExecutionFacts
 
 # A new engine is a package and a line here.
-ENGINES = {"torch": "cnnlab.engines.torch"}
+ENGINES = {"torch": "cnnlab.engines.torch", "scratch": "cnnlab.engines.scratch"}
 
 
 @dataclass(frozen=True)

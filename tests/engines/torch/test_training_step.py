@@ -226,6 +226,7 @@ def check_close(what: str, got: dict[str, np.ndarray], expected: dict[str, Any])
 
 @pytest.mark.parametrize("case", CASES, ids=", ".join)
 def test_two_epochs_equal_the_reference(case: tuple[str, ...]) -> None:
+    """With both engines."""
     recipe = recipe_of(case)
     start = start_of(recipe)
     reference = reference_of(recipe, start, PARTS["train"])
@@ -233,7 +234,15 @@ def test_two_epochs_equal_the_reference(case: tuple[str, ...]) -> None:
     for epoch in range(EPOCHS):
         losses.append(reference.run_epoch(epoch))
         val.append(float(smoothed_cross_entropy(reference.logits(PARTS["val"].images), PARTS["val"].labels, 0)))
-    got = made_engine.trained(made_engine.torch_engine(recipe, start, PARTS, MEAN, STD), recipe)
+    for make in (made_engine.torch_engine, made_engine.scratch_engine):
+        check_trained(
+            made_engine.trained(make(recipe, start, PARTS, MEAN, STD), recipe), recipe, reference, losses, val
+        )
+
+
+def check_trained(
+    got: made_engine.Trained, recipe: Recipe, reference: Reference, losses: list[float], val: list[float]
+) -> None:
     weights = {name: value for name, value in got.weights.items() if "num_batches" not in name}
     averaged = {name: value for name, value in got.averaged.items() if "num_batches" not in name}
     check_close("weight or running statistic", weights, {**reference.weights, **reference.running})

@@ -5,16 +5,14 @@ the network moves there, and the run records both numbers.
 """
 
 import gc
-import os
 import platform
 import sys
-from pathlib import Path
 
 import torch
 
 from cnnlab.core.cores import processor_name, usable_cores
 from cnnlab.core.errors import CnnlabError
-from cnnlab.engines.memory import peak_memory
+from cnnlab.engines import memory
 from cnnlab.runs.environment import Precision
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -71,22 +69,14 @@ def memory_in_use(device: torch.device) -> int:
         return int(total - free)
     if device.type == "mps":
         return int(torch.mps.driver_allocated_memory())
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return peak_memory()
+    return memory.memory_of_process()
 
 
 def memory_available(device: torch.device) -> int | None:
     """Free bytes; None where the system does not report them."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if device.type == "cpu" and meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
+    return memory.memory_available() if device.type == "cpu" else None
 
 
 def free_memory(device: str) -> tuple[str, int | None]:

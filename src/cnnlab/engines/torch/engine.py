@@ -16,18 +16,18 @@ from torch import nn
 
 from cnnlab.arch import Architecture
 from cnnlab.augment import draw_epoch
-from cnnlab.engines.batches import epoch_order, step_bounds
+from cnnlab.engines.batches import epoch_order, evaluation_batch, step_bounds
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import EpochTotals
 from cnnlab.engines.torch.averages import Average, Statistics
 from cnnlab.engines.torch.devices import DTYPES
 from cnnlab.engines.torch.fast import CountedDropout, fast
 from cnnlab.engines.torch.flat import FlatModel
-from cnnlab.engines.torch.network import evaluation_batch
 from cnnlab.engines.torch.optimizers import SlowWeights, at_worst_point, build_optimizer
 from cnnlab.engines.torch.resident import Normaliser, ResidentSplit
 from cnnlab.engines.torch.targets import Criterion, Targets
 from cnnlab.engines.torch.teacher import Teacher
+from cnnlab.engines.weighting import class_weights, ema_decay
 from cnnlab.engines.weights import Arrays, fitted
 from cnnlab.recipe import Recipe
 from cnnlab.runs.environment import Precision
@@ -91,15 +91,9 @@ class TorchEngine:
 
     def _class_weights(self) -> torch.Tensor | None:
         """The factor of each class, from the recipe or by its number of training images."""
-        given = self.recipe.loss.class_weights
-        if given is None:
-            return None
-        if given == "balanced":
-            (num_classes,) = self.architecture.trace(self.image_shape).output_shape
-            labels_N = self.splits["train"].labels_N
-            counts_K = np.bincount(labels_N, minlength=num_classes)
-            given = (len(labels_N) / (num_classes * np.maximum(counts_K, 1))).tolist()
-        return torch.tensor(given, dtype=torch.float32, device=self.device)
+        (num_classes,) = self.architecture.trace(self.image_shape).output_shape
+        given = class_weights(self.recipe.loss, self.splits["train"].labels_N, num_classes)
+        return None if given is None else torch.tensor(given, dtype=torch.float32, device=self.device)
 
     def train_step(self, step_in_epoch: int, lr: float) -> None:
         start, stop = step_bounds(step_in_epoch, self.recipe.train.batch_size, len(self.splits["train"]))
@@ -158,8 +152,7 @@ class TorchEngine:
         if self.slow is not None:
             self.slow.after_step(self.updates)
         if self.recipe.train.ema and self.average is not None:
-            # A small decay at first, so that the average forgets the initial weights (as in Adam).
-            self.average.follow(min(self.recipe.train.ema, (1 + self.updates) / (10 + self.updates)))
+            self.average.follow(ema_decay(self.recipe.train.ema, self.updates))
 
     def _include_epoch(self, num_images: int) -> None:
         """SWA: average the weights of this epoch's end, and measure the statistics of the average."""

@@ -6,7 +6,6 @@ residual(conv 3x3 16 pad 1; shortcut B)` has the keys `0.weight`, `1.body.0.weig
 Shapes: N images, C channels, H height, W width, K classes.
 """
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -22,14 +21,12 @@ from cnnlab.arch import layers as L
 from cnnlab.arch.layers.base import numbered
 from cnnlab.arch.shapes import Shape
 from cnnlab.core.errors import CnnlabError
+from cnnlab.engines.batches import EVALUATION_BATCH, evaluation_batch
 from cnnlab.engines.initial import initial_weights
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.torch import modules
 from cnnlab.engines.torch.devices import choose_device
 from cnnlab.engines.weights import Arrays
-
-_EVALUATION_BATCH = 500  # large enough for two busy cores, small enough for their caches
-_LARGEST_ACTIVATION = 2**25  # numbers, 128 MiB in float32: of networks with large layers, fewer images at a time
 
 
 def build(architecture: Architecture, input_shape: Shape) -> nn.Sequential:
@@ -74,7 +71,7 @@ class TorchNetwork:
     """See `engines.protocol.Network`. `module` is in evaluation mode."""
 
     def __init__(
-        self, module: nn.Sequential, normalisation: Normalisation, device: torch.device, batch: int = _EVALUATION_BATCH
+        self, module: nn.Sequential, normalisation: Normalisation, device: torch.device, batch: int = EVALUATION_BATCH
     ) -> None:
         self.module = module.eval().to(device)
         self.batch = batch
@@ -112,12 +109,6 @@ def network(
         chosen = torch.device("cpu")
     batch = evaluation_batch(architecture, image_shape)
     return TorchNetwork(with_weights(architecture, image_shape, weights), normalisation, chosen, batch)
-
-
-def evaluation_batch(architecture: Architecture, image_shape: Shape) -> int:
-    """The number of images that are scored together."""
-    largest = max(math.prod(row.output_shape) for row in architecture.trace(image_shape).rows)
-    return max(1, min(_EVALUATION_BATCH, _LARGEST_ACTIVATION // largest))
 
 
 def _whole_float32(device: torch.device) -> AbstractContextManager[None]:
