@@ -50,6 +50,8 @@ class Network:
             Chain(layers, shape, Weights(values, part.by_name), shared)
             for shared, part in zip(self._shared, self._parts, strict=True)
         ]
+        for chain in self._chains:
+            chain.layers[0].is_first = True
 
     def backward(
         self,

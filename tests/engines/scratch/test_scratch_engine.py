@@ -14,6 +14,7 @@ from cnnlab.engines.normalisation import Normalisation
 from cnnlab.engines.protocol import Parts
 from cnnlab.engines.scratch import free_memory, network, prepare
 from cnnlab.engines.scratch.engine import ScratchEngine
+from cnnlab.engines.scratch.threads import slow_blas_notes
 from cnnlab.engines.torch.devices import DTYPES
 from cnnlab.engines.torch.engine import TorchEngine
 from cnnlab.engines.torch.network import network as torch_network
@@ -231,3 +232,11 @@ def test_prepared_engine_reports_its_start():
     assert prepared.execution.precision.value == "fp32"
     assert abs(prepared.start.loss - np.log(3)) < 0.1
     assert all(gradient > 0 for gradient in prepared.start.gradients)
+
+
+def test_a_wrong_kind_of_core_is_said(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    assert slow_blas_notes() == ()
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    (note,) = slow_blas_notes()
+    assert "OPENBLAS_CORETYPE=Haswell" in note

@@ -21,7 +21,7 @@ from cnnlab.engines.protocol import ExecutionOptions, Parts, Prepared, Start
 from cnnlab.engines.scratch.engine import ScratchEngine
 from cnnlab.engines.scratch.images import ResidentImages
 from cnnlab.engines.scratch.predictor import ScratchNetwork, Teacher
-from cnnlab.engines.scratch.threads import blas_core, choose_threads, one_blas_thread
+from cnnlab.engines.scratch.threads import choose_threads, one_blas_thread, slow_blas_notes
 from cnnlab.recipe import Recipe
 from cnnlab.recipe.sections import Loss
 from cnnlab.runs.environment import Choice, DeviceFacts, ExecutionFacts
@@ -67,9 +67,7 @@ def prepare(
         precision=Choice(value="fp32", reason="the only one of this engine", milliseconds={}),
         compile=Choice(value=False, reason="this engine has nothing to compile", milliseconds={}),
     )
-    core = blas_core()
-    notes = () if core is None else (f"matrix products: OpenBLAS for {core}",)
-    return Prepared(engine, used, execution, start, notes)
+    return Prepared(engine, used, execution, start, slow_blas_notes())
 
 
 def _check_options(recipe: Recipe, options: ExecutionOptions) -> None:

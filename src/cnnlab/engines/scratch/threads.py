@@ -1,5 +1,6 @@
 """Threads of the from-scratch engine: it shares batches over them itself, so BLAS has one."""
 
+import os
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -24,9 +25,9 @@ def one_blas_thread() -> AbstractContextManager[object]:
     return limited
 
 
-def blas_core() -> str | None:
-    """The kind of core that NumPy's OpenBLAS computes for, such as SkylakeX or Haswell; None if it is another BLAS."""
-    for library in _controller().info():
-        if library.get("internal_api") == "openblas" and library.get("architecture"):
-            return str(library["architecture"])
-    return None
+def slow_blas_notes() -> tuple[str, ...]:
+    """A warning where OpenBLAS was told to compute for another kind of core: that can halve its speed."""
+    told = os.environ.get("OPENBLAS_CORETYPE")
+    if not told:
+        return ()
+    return (f"OPENBLAS_CORETYPE={told} is set: matrix products may be slower than this processor allows; unset it",)

@@ -77,6 +77,9 @@ class Layer:
     changes what it receives.
     """
 
+    is_first = False
+    """Of a network: its input are the images, and nobody asks for their gradient; `backward` may return anything."""
+
     def __init__(self, kind: L.Layer, shape: Shape, weights: Weights, shared: Shared) -> None:
         self.kind, self.shape, self.weights, self.shared = kind, shape, weights, shared
 

@@ -28,10 +28,12 @@ class _OneConvolution:
         self.kernel.forward(x, self.weights["weight"], self.weights.get("bias"), out)
         return out
 
-    def backward(self, gradient: Array) -> Array:
+    def backward_weight(self, gradient: Array) -> None:
         weight = self.weights.gradient("weight")
         if weight is not None:
             self.kernel.backward_weight(self.x, gradient, weight, self.weights.gradient("bias"))
+
+    def backward_input(self, gradient: Array) -> Array:
         out = self._memory("gradient", self.x.shape)
         self.kernel.backward_input(gradient, self.weights["weight"], out)
         return out
@@ -53,7 +55,8 @@ class Conv(Layer):
         return self.convolution.forward(x)
 
     def backward(self, gradient: Array) -> Array:
-        return self.convolution.backward(gradient)
+        self.convolution.backward_weight(gradient)
+        return gradient if self.is_first else self.convolution.backward_input(gradient)
 
 
 class SepConv(Layer):
@@ -71,7 +74,10 @@ class SepConv(Layer):
         return self.pointwise.forward(self.depthwise.forward(x))
 
     def backward(self, gradient: Array) -> Array:
-        return self.depthwise.backward(self.pointwise.backward(gradient))
+        self.pointwise.backward_weight(gradient)
+        between = self.pointwise.backward_input(gradient)
+        self.depthwise.backward_weight(between)
+        return between if self.is_first else self.depthwise.backward_input(between)
 
 
 class Linear(Layer):
