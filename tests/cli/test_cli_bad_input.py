@@ -36,6 +36,13 @@ TINY = [
         (["train", "simplenn", "--device", "gpu"], 2, ["expected auto, cpu, cuda, cuda:INDEX or mps"]),
         (["train", "simplenn", "--compile", "maybe"], 2, ["expected auto, on or off"]),
         (["train", "simplenn", "--threads", "0"], 2, ["expected 1 or more"]),
+        (["train", "simplenn", "--set", "train.accumulate=129"], 2, ["received 129", "at most batch_size"]),
+        (["train", "simplenn", "--set", "augment.crop.padding=100000000000"], 2, ["augment.crop.padding", "1024"]),
+        (["train", "simplenn", "--set", "loss.l1=1e300"], 2, ["loss.l1", "1000000"]),
+        (["train", "simplenn", "--engine", "numpy"], 2, ["--engine: received 'numpy'"]),
+        (["cost", "conv 3x3 8 | " * 60], 2, ["position 780: received the end"]),
+        (["cost", "conv 3x3 {" + "1+" * 30_000 + "1} | gap"], 2, ["expected a name or a formula"]),
+        (["cost", "conv 3x3 1000000 | conv 3x3 1000000 | gap | linear 10", "--counters"], 7, ["do not fit"]),
         (
             ["train", "demo", "--set", "arch.layers=flatten | linear 7", "--set", "arch.name=none"],
             2,

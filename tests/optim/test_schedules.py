@@ -162,3 +162,8 @@ def test_phases_that_outlast_the_training_are_refused(name: str, values: dict[st
 
 def test_a_training_of_warmup_alone() -> None:
     assert curve("onecycle", warmup="100%")[TOTAL] == 1
+
+
+@pytest.mark.parametrize("name", ["step", "multistep"])
+def test_a_rate_larger_than_any_number_is_infinite(name: str) -> None:
+    assert lr_at(schedule(name, gamma=1e300), 1.0, TOTAL, STEPS_PER_EPOCH, TOTAL) == math.inf

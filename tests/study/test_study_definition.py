@@ -314,3 +314,12 @@ def test_a_study_written_as_toml_is_the_study(name: str, tmp_path: Path) -> None
     again = Study.load(path)
     assert again == study
     assert study.to_search or [arm.recipe.hash for arm in again.arms()] == [arm.recipe.hash for arm in study.arms()]
+
+
+def test_an_unknown_key_of_the_chosen_budget_is_a_message(tmp_path: Path) -> None:
+    """The chosen budget stands under two keys of the values that are checked."""
+    file = tmp_path / "one.toml"
+    file.write_text('question = "?"\nbase = "simplenn"\n[budgets.short]\nabout = "a"\nfoo = 1\n[[arm]]\nname = "a"\n')
+    with pytest.raises(StudyError) as caught:
+        Study.load(file, budget="short")
+    assert any("foo: unknown key" in line for line in caught.value.problems)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnnlab.arch import NAMED, Architecture, Trace, resolve
 from cnnlab.arch.layers import LAYERS, own_name
 from cnnlab.arch.shapes import Shape, read_shape
-from cnnlab.core.errors import ArchitectureError, CnnlabError
+from cnnlab.core.errors import ArchitectureError, CnnlabError, MemoryExceededError
 from cnnlab.runs import layout, runs_root
 from cnnlab.runs.reader import run_folders
 
@@ -33,10 +33,19 @@ class Network(NamedTuple):
         return self.architecture.trace(self.input_shape)
 
     def counters(self) -> "CounterTable":
-        """The costs by three counters, and why they differ. Raises ArchitectureError."""
+        """The costs by three counters, and why they differ. Raises ArchitectureError, MemoryExceededError."""
+        from cnnlab.engines.memory import is_out_of_memory
         from cnnlab.inspect.counters import count
 
-        return count(self.architecture, self.input_shape, self.trained.model if self.trained else None)
+        try:
+            return count(self.architecture, self.input_shape, self.trained.model if self.trained else None)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MemoryExceededError(
+                f"--counters builds the network, and its {self.cost().parameters:,} parameters do not fit into the "
+                "memory; without the option the cost needs no memory"
+            ) from None
 
 
 def find_network(

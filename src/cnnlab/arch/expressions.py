@@ -34,7 +34,7 @@ def parameters_of(text: str) -> set[str]:
     for match in _FIELD.finditer(text):
         try:
             tree = ast.parse(match[1].strip(), mode="eval")
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # `fill_parameters` reports it
             continue
         names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return names

@@ -139,7 +139,7 @@ PAD = Kind(
     write_size,
 )
 PROBABILITY = Kind("a number from 0 to below 1", lambda value: _number(value, 0, 1), float, repr)
-SLOPE = Kind("a number of at least 0", lambda value: _number(value, 0, math.inf), float, repr)
+SLOPE = Kind("a number from 0 to 1e6", lambda value: _at_most(_number(value, 0, math.inf), 1e6), float, repr)
 OPTIONAL_SLOPE = Kind(SLOPE.expected, lambda value: None if value is None else SLOPE.check(value), float, repr)
 FACTOR = Kind("a number other than 0", lambda value: _number(value, -math.inf, math.inf, without=0), float, repr)
 POSITIVE = Kind("a number above 0", lambda value: _number(value, 0, math.inf, without=0), float, repr)

@@ -43,15 +43,24 @@ def _factor(
         case kinds.Constant() | kinds.Warmup():
             return 1.0
         case kinds.Plateau(gamma=gamma, final=final):
-            return max(gamma**reductions, final)
+            return max(_power(gamma, reductions), final)
         case kinds.Step(decay_epochs=decay, gamma=gamma):
-            return gamma ** (step // max(1, decay.steps(steps_per_epoch, total_steps)))
+            return _power(gamma, step // max(1, decay.steps(steps_per_epoch, total_steps)))
         case kinds.MultiStep(milestones=milestones, gamma=gamma):
-            return gamma ** sum(step >= length.steps(steps_per_epoch, total_steps) for length in milestones)
+            passed = sum(step >= length.steps(steps_per_epoch, total_steps) for length in milestones)
+            return _power(gamma, passed)
         case kinds.Linear(final=final) | kinds.OneCycle(final=final, down="linear"):
             return _line(1.0, final, progress)
         case kinds.Cosine(final=final) | kinds.WarmupHoldCosine(final=final) | kinds.OneCycle(final=final):
             return _cosine(1.0, final, progress)
+
+
+def _power(gamma: float, times: int) -> float:
+    """gamma ** times; infinite where that is larger than any float, so that training reports a rate without bound."""
+    try:
+        return float(gamma**times)
+    except OverflowError:
+        return math.inf
 
 
 def _line(start: float, end: float, progress: float) -> float:

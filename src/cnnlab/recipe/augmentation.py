@@ -22,7 +22,7 @@ def _ordered(values: tuple[float, float]) -> tuple[float, float]:
 class Crop(Section):
     """Pad every side by `padding` pixels, then crop the original size at a random position per image."""
 
-    padding: Count = 4
+    padding: Annotated[Count, Field(le=1024)] = 4
     mode: Literal["zero", "reflect"] = "zero"
 
 

@@ -245,7 +245,7 @@ class Distill(Section):
     """
 
     teacher: Annotated[str, Field(min_length=1)]
-    temperature: Positive = 4.0
+    temperature: Annotated[Positive, Field(le=1e6)] = 4.0
     weight: Fraction = 0.9
 
     @field_validator("teacher")
@@ -268,7 +268,7 @@ class Loss(Section):
     label_smoothing: BelowOne = 0.0
     gamma: NonNegative = 2.0
     class_weights: Optional[Literal["balanced"] | Annotated[tuple[Positive, ...], Field(strict=False)]] = None
-    l1: NonNegative = 0.0
+    l1: Annotated[NonNegative, Field(le=1e6)] = 0.0
     distill: Optional[Distill] = None
 
 
@@ -321,6 +321,13 @@ class Train(Section):
     swa: Optional[Swa] = None
     early_stop: Optional[EarlyStop] = None
     test_curve: bool = False
+
+    @field_validator("accumulate")
+    @classmethod
+    def _at_most_one_image_each(cls, parts: int, info: ValidationInfo) -> int:
+        if parts > info.data.get("batch_size", parts):
+            raise ValueError(f"received {parts}, expected at most batch_size: a part has at least one image")
+        return parts
 
     @field_validator("swa")
     @classmethod

@@ -35,7 +35,10 @@ def run_id(recipe_name: str, seed: int, recipe_hash: str, number: int) -> str:
 
 def is_run_folder(path: Path) -> bool:
     """Every run folder has a recipe from the start; hidden folders are runs under construction."""
-    return not path.name.startswith(".") and (path / RECIPE).is_file()
+    try:
+        return not path.name.startswith(".") and (path / RECIPE).is_file()
+    except OSError:  # longer than a name may be: users write networks where runs are allowed too
+        return False
 
 
 def predictions_path(run: Path, split: str) -> Path:

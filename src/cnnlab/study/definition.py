@@ -272,7 +272,7 @@ def _good_part(values: Mapping[str, Any], findings: Sequence[ErrorDetails]) -> t
             table: Any = rest
             for step in (key, *path)[:-1]:
                 table = table[step]
-            del table[finding["loc"][-1]]
+            table.pop(finding["loc"][-1], None)  # a chosen budget is one table under two keys
         elif isinstance(cause := finding.get("ctx", {}).get("error"), tables.RangeError):
             rest["factors"] = cause.good
             bad.add("range")
