@@ -41,7 +41,11 @@ def augmented(images_NHWC: Pixels, draws: EpochDraws, position: int, mean_C: Val
 
 def changed(image_HWC: Pixels, draws: EpochDraws, position: int) -> Pixels:
     """One image before normalisation: geometry and operations."""
-    image_HWC = _transformed(_shifted(image_HWC, draws, position), draws, position)
+    return operated(_transformed(_shifted(image_HWC, draws, position), draws, position), draws, position)
+
+
+def operated(image_HWC: Pixels, draws: EpochDraws, position: int) -> Pixels:
+    """One image after the operations alone."""
     if draws.codes_NK is None or draws.values_NK is None:
         return image_HWC
     for code, value in zip(draws.codes_NK[position], draws.values_NK[position], strict=True):

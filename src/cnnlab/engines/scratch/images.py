@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnlab.augment import EpochDraws
-from cnnlab.augment.reference import changed
+from cnnlab.augment.apply import changed_batch
 from cnnlab.data import Split
 from cnnlab.engines.normalisation import Normalisation
 from cnnlab.scratch.losses import Targets
@@ -77,10 +77,7 @@ class ResidentImages:
 
     def _augmented(self, positions_B: NDArray[np.int64]) -> Array:
         draws = self._draws.at(positions_B)
-        images_BHWC = self.images_NHWC[positions_B]
-        if any(step is not None for step in (draws.rows_NH, draws.columns_NW, draws.matrices_NG23, draws.codes_NK)):
-            images_BHWC = np.stack([changed(image, draws, place) for place, image in enumerate(images_BHWC)])
-        images_HWBC = self.normalised(images_BHWC)
+        images_HWBC = self.normalised(changed_batch(self.images_NHWC[positions_B], draws))
         if draws.boxes_NQ4 is not None:
             height, width = images_HWBC.shape[:2]
             for boxes_B4 in draws.boxes_NQ4.swapaxes(0, 1):
