@@ -190,6 +190,7 @@ def test_layers_with_parameters(tmp_path: Path) -> None:
             ["arch.options.width=8", "arch.options.depth=2"],
             "received a value for depth, expected {depth} in the layers",
         ),
+        (["arch.options.width=8", "arch.options.classes=5"], "options.classes is the number of classes of the data"),
         (["arch.options.width=0"], "features: received '0', expected a whole number of at least 1"),
     ],
 )

@@ -136,6 +136,10 @@ class Arch(Section):
             return NAMED[name].complete(options)
         assert layers is not None
         if has_parameters(layers):
+            if "classes" in options:
+                raise ArchitectureError(
+                    "options.classes is the number of classes of the data and cannot be set; rename your parameter"
+                )
             parse(layers, {**_parameters(options), "classes": _REFERENCE_CLASSES})
             return _parameters(options)
         if options:
