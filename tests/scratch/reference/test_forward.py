@@ -10,18 +10,9 @@ from arch_strategies import fitting_architectures
 from cnnlab.arch import named, parse
 from cnnlab.arch.layers import LAYERS
 from cnnlab.engines.torch.network import build
-from cnnlab.scratch.reference.forward import FORWARD, forward
-
-
-def random_weights(architecture, shape, seed):
-    """Weights in which no array is trivial: no scale of 1, no mean of 0."""
-    generator = np.random.default_rng(seed)
-    return {
-        each.name: generator.uniform(0.5, 1.5, each.shape)
-        if each.role == "variance"
-        else generator.normal(size=each.shape)
-        for each in architecture.trace(shape).arrays
-    }
+from cnnlab.scratch.reference.network import LAYERS as OURS
+from cnnlab.scratch.reference.network import forward
+from reference_networks import drawn_arrays
 
 
 def by_torch(architecture, shape, images, weights):
@@ -33,14 +24,14 @@ def by_torch(architecture, shape, images, weights):
 
 def agree(architecture, shape, seed):
     images = np.random.default_rng(seed).normal(size=(3, *shape)) * 3
-    weights = random_weights(architecture, shape, seed)
+    weights = drawn_arrays(architecture, shape, seed)
     ours, theirs = forward(architecture.layers, images, weights), by_torch(architecture, shape, images, weights)
     assert ours.dtype == np.float64
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * (1 + np.abs(theirs).max()))
 
 
 def test_every_layer_has_a_formula():
-    assert set(FORWARD) == set(LAYERS.values())
+    assert set(OURS) == set(LAYERS.values())
 
 
 @given(fitting_architectures(), st.integers(0, 1000))
