@@ -1,5 +1,7 @@
 """Every layer of the reference, forward and backward: against torch and finite differences, and what may not change."""
 
+import textwrap
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,9 @@ from cnnlab.arch import layers as L
 from cnnlab.arch import parse
 from cnnlab.arch.architecture import Architecture
 from cnnlab.core.errors import CnnlabError
+from cnnlab.scratch import reference
 from cnnlab.scratch.reference.activations import HardSigmoid
+from cnnlab.scratch.reference.losses import cross_entropy
 from cnnlab.scratch.reference.network import LAYERS, build
 from reference_networks import close, compared, differences, draw, drawn_arrays, torch_network
 
@@ -188,6 +192,22 @@ def test_the_arrays_that_are_given_stay_as_they_are():
     ours.backward(ours.forward(np.ones((2, 2, 5, 5)), True))
     for name, value in arrays.items():
         np.testing.assert_array_equal(value, kept[name])
+
+
+def test_the_example_of_the_package_lowers_the_loss():
+    """What a student reads first runs as it is written: one step against the gradient, of a size that is small here."""
+    assert reference.__doc__ is not None
+    lines = [line for line in reference.__doc__.splitlines() if line.startswith("    ")]
+    assert len(lines) == 6
+    architecture = parse("flatten | linear 10")
+    images, labels = np.random.default_rng(0).normal(size=(8, 1, 3, 3)), np.arange(8)
+    names = {"parse": parse, "build": build, "cross_entropy": cross_entropy, "images_NCHW": images, "labels_B": labels}
+    names["arrays"] = drawn_arrays(architecture, (1, 3, 3))
+    exec(textwrap.dedent("\n".join(lines)), names)
+    after, _ = cross_entropy(build(architecture.layers, names["arrays"]).forward(images, True), labels)
+    expected = names["loss"] - 0.1 * sum((gradient**2).sum() for gradient in names["gradients"].values())
+    assert after < names["loss"]
+    assert after == pytest.approx(expected, rel=0.05)  # to first order, a step of 0.1 lowers it by 0.1 |gradient|^2
 
 
 def test_a_second_backward_replaces_gradients():

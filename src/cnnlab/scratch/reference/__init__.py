@@ -11,7 +11,7 @@ It is slow on purpose and exact (float64); tests compare faster code with it. Re
 7. `normalisations.py`: the mean and the variance depend on every value.
 8. `branches.py`, `channels.py`, `dropping.py`: gradients add up where a value goes two ways.
 
-A small example, one step of gradient descent:
+An example, one step of gradient descent:
 
     network = build(parse("flatten | linear 10").layers, arrays)
     logits_BK = network.forward(images_NCHW, training=True)
@@ -20,7 +20,7 @@ A small example, one step of gradient descent:
     gradients = network.all_gradients()
     arrays = {name: values - 0.1 * gradients[name] for name, values in network.all_weights().items()}
 
-(With batch normalisation, `all_weights` also has running statistics, which have no gradient.)
+Batch normalisation has running statistics too, arrays without a gradient that `forward` renews in training.
 
 Shapes: N images (B in losses), C channels, H height, W width, F features, K classes; G groups. A map is N x C x H x W,
 flat data are N x F; `x` without letters is one of them. Weights have torch's names and axes: a convolution's weight is

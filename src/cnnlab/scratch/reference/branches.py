@@ -24,8 +24,8 @@ def parts_of(kind: L.Container, arrays: Mapping[str, Array]) -> dict[str, dict[s
 class Residual(Layer[L.Residual]):
     """activation(body(x) + shortcut(x)).
 
-    d (a + b) / d a = 1: body and shortcut both receive the gradient of their sum. Through an identity it reaches the
-    layers before unchanged, however deep the network is; this is why residual networks can be deep.
+    d (a + b) / d a = 1: body and shortcut both receive the gradient of their sum. Through an identity it passes
+    unchanged, however small it becomes in the body; this is why residual networks can be deep.
     """
 
     def __init__(self, kind: L.Residual, weights: Mapping[str, Array], parts: Mapping[str, Layer[Any]]) -> None:

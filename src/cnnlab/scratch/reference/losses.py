@@ -43,7 +43,8 @@ def focal(
 ) -> Result:
     """(1 - p)^gamma * cross-entropy, with p of the image's label (Lin et al. 2017): what is learned counts less.
 
-    The product rule, with d p[a] / d z[k] = p[a] * ((1 if k = a else 0) - p[k]).
+    The product rule, with d p[a] / d z[k] = p[a] * ((1 if k = a else 0) - p[k]). Here `miss` is 1 - p, computed from
+    log p: where p is rounded to 1, the difference would be 0.
     """
     log_p_BK, num_classes = log_softmax(logits_BK), logits_BK.shape[1]
     p_BK = np.exp(log_p_BK)
